@@ -1,0 +1,65 @@
+# Every target sets up what it needs: a machine with make and Python 3.11 or newer is enough.
+#   make demo        the tour                      make lint    ruff
+#   make test        lint and the quick tests      make wheel   dist/tejat-*.whl
+#   make test-full   also slow tests and oracles   make clean   remove all that make made
+# PYTHON=/path/to/python3.12 chooses the interpreter; WORKERS=8 the number of test processes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --no-warn-script-location -c constraints.txt
+# The address of an index of CPU-only PyTorch builds, for test-full (see `oracles` in pyproject.toml).
+TORCH_INDEX ?=
+
+# pip's output as one dot for each package found, so that the wait shows progress in a terminal and stays short in a log.
+PROGRESS := while IFS= read -r line; do case "$$line" in Collecting*) printf .;; "Installing collected"*) printf ' unpacking …';; esac; done; echo
+
+.PHONY: help demo test test-full lint wheel clean
+
+help:
+	@sed -n '2,5s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/installed
+	@$(VENV)/bin/tejat demo
+
+test: lint
+	@JAX_PLATFORMS=cpu $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-full: lint $(VENV)/installed-oracles
+	@JAX_PLATFORMS=cpu $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m ""
+
+lint: $(VENV)/installed
+	@$(VENV)/bin/ruff check .
+
+wheel: $(VENV)/installed
+	@$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	@ls -l dist/*.whl
+
+clean:
+	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find tejat tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@command -v "$(PYTHON)" >/dev/null || \
+	  { echo "make: $(PYTHON) is not on this machine; install Python 3.11 or newer, or give PYTHON=/path/to/python3." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: Tejat needs Python 3.11 or newer and $(PYTHON) is $$("$(PYTHON)" --version); give PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "make: $(PYTHON) cannot make virtual environments; install its venv package (Debian, Ubuntu: sudo apt-get install python3-venv)." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (once, about 2 minutes) …"
+	@$(INSTALL) -e '.[dev]' | { $(PROGRESS); }
+	@touch $@
+
+$(VENV)/installed-oracles: $(VENV)/installed
+	@echo "Installing PyTorch, Transformers and llama.cpp for the oracles (once; the last is compiled: 10 minutes) …"
+	@$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[dev,oracles]' | { $(PROGRESS); }
+	@touch $@

@@ -1,0 +1,113 @@
+"""The `tejat` command: one table of verbs, each a module of this package with `main(arguments: list[str]) -> int`.
+
+Only the module of the verb that was asked for is imported, so that `tejat --help` is instant and
+`tejat doctor` does not load a server.
+Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped by Ctrl-C.
+"""
+
+import os
+import sys
+import traceback
+from difflib import get_close_matches
+from importlib import import_module
+from typing import NamedTuple
+
+import tejat
+from tejat.errors import BadInput
+
+
+class Verb(NamedTuple):
+    """A verb of the command line.
+
+    Attributes:
+      help: one line for `tejat --help`.
+      module: where its `main` lives; None while the verb has not landed.
+      arrives_with: the part of Tejat that brings a verb which has not landed.
+    """
+
+    help: str
+    module: str | None = None
+    arrives_with: str | None = None
+
+
+VERBS = {
+    "demo": Verb("the tour: train micro, then mini answers, draws, hears and watches", "tejat.cli.demo"),
+    "chat": Verb("talk with a model; pictures, sound and video welcome", "tejat.cli.chat"),
+    "generate": Verb("answer one prompt", "tejat.cli.generate"),
+    "serve": Verb("a server of the Gemini and OpenAI interfaces", arrives_with="the serving engine"),
+    "family": Verb("the sizes: parameters, memory, arithmetic", "tejat.cli.family"),
+    "doctor": Verb("what this machine has, and whether it computes correctly", "tejat.cli.doctor"),
+    "data": Verb("build, inspect and report data sets", arrives_with="the data pipeline"),
+    "tokenizer": Verb("train and measure text and picture tokenizers", arrives_with="tokenizer training"),
+    "train": Verb("train a model from a recipe", "tejat.cli.train"),
+    "goodput": Verb("where the time of a run went", arrives_with="the training ledger"),
+    "tune": Verb("supervised, reward, rlhf and distill", arrives_with="post-training"),
+    "eval": Verb("measure a model: table, plots, report", "tejat.cli.eval"),
+    "plan": Verb("compile the real step for TPU pods, on a laptop", arrives_with="the pod planner"),
+    "chaos": Verb("train under injected faults and prove nothing is lost", arrives_with="fault tolerance"),
+    "export": Verb("to Hugging Face, ONNX or GGUF", arrives_with="export"),
+    "import": Verb("from Hugging Face", arrives_with="export"),
+    "quantize": Verb("a model's 4-bit form", arrives_with="quantization"),
+    "bench": Verb("speed of training, data, serving and decoding", arrives_with="the benchmarks"),
+}
+
+_HELP_OPTIONS = ("-h", "--help", "help")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+      arguments: the words after `tejat`; those of this process when None.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        try:
+            return _dispatch(words)
+        finally:
+            sys.stdout.flush()
+    except BadInput as error:
+        if os.environ.get("TEJAT_TRACEBACK") == "1":
+            traceback.print_exc()
+        print(f"tejat: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tejat: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has gone. Python flushes stdout once more at exit; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in _HELP_OPTIONS:
+        print(_help())
+        return 0
+    name, rest = words[0], words[1:]
+    if name == "--version":
+        print(f"tejat {tejat.__version__}")
+        return 0
+    if name not in VERBS:
+        near = get_close_matches(name, VERBS, n=1)
+        mend = f"did you mean `tejat {near[0]}`?" if near else "`tejat --help` lists the verbs."
+        raise BadInput(f"there is no verb {name!r}; {mend}")
+    verb = VERBS[name]
+    if verb.module is None:
+        raise BadInput(f"`tejat {name}` arrives with {verb.arrives_with}; it is not in this version.")
+    return import_module(verb.module).main(rest)
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    lines = [
+        f"tejat {tejat.__version__}: one Transformer for text, images, audio and video.",
+        "",
+        "usage: tejat VERB [options]      `tejat VERB --help` shows an example",
+        "",
+    ]
+    for name, verb in VERBS.items():
+        later = "" if verb.module else " (not in this version)"
+        lines.append(f"  {name:<{width}}  {verb.help}{later}")
+    lines += ["", "Start with `tejat demo`. `TEJAT_TRACEBACK=1` shows where an error came from."]
+    return "\n".join(lines)

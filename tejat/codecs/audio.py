@@ -1,0 +1,56 @@
+"""Sound as log-mel frames: 16 kHz, 20 ms windows every 10 ms, 128 HTK mel bins (the front end of Gemma 4)."""
+
+import functools
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from tejat.model.audio import AudioConfig
+
+RATE = 16_000
+WINDOW, HOP, FFT = 320, 160, 512
+FLOOR = 1e-3
+STRIDE = 4
+"""Log-mel frames per soft token."""
+
+
+def log_mel(samples: Float[np.ndarray, " n"], mels: int = 128) -> Float[np.ndarray, "F M"]:
+    """Natural log of mel magnitudes plus FLOOR. Frame f covers samples [160 f - 160, 160 f + 160]; none is partial.
+
+    Sound shorter than one window is padded with silence to one frame.
+    """
+    samples = np.asarray(samples, np.float32)
+    if len(samples) < HOP + 1:
+        samples = np.pad(samples, (0, HOP + 1 - len(samples)))
+    samples = np.pad(samples, (WINDOW // 2, 0))
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW + 1)[::HOP, :-1]
+    spectrum = np.abs(np.fft.rfft(windows * _hann(), n=FFT, axis=-1))
+    return np.log(spectrum @ _filters(mels) + FLOOR).astype(np.float32)
+
+
+def pieces(mel: Float[np.ndarray, "F M"], config: AudioConfig) -> list[Float[np.ndarray, "f M"]]:
+    """Cuts long sound into pieces that the tower takes at once; nothing is dropped."""
+    step = config.frames - config.frames % STRIDE
+    return [mel[start : start + step] for start in range(0, len(mel), step)]
+
+
+def soft_count(frames: int) -> int:
+    """Soft tokens of a piece: one for every four frames begun."""
+    return -(-frames // STRIDE)
+
+
+@functools.cache
+def _hann() -> Float[np.ndarray, " w"]:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
+
+
+@functools.cache
+def _filters(mels: int) -> Float[np.ndarray, "bins M"]:
+    """Triangles evenly spaced in HTK mels from 0 to 8 kHz: mel = 2595 log10(1 + f / 700)."""
+    top = 2595.0 * math.log10(1 + RATE / 2 / 700.0)
+    edges = 700.0 * (10 ** (np.linspace(0, top, mels + 2) / 2595.0) - 1.0)
+    bins = np.linspace(0, RATE / 2, FFT // 2 + 1)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)

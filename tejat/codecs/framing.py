@@ -1,0 +1,267 @@
+"""Documents as one sequence: text, begin and end marks, soft-token places, timed frames, picture codes.
+
+    image   <|image> <|image|> x n <image|>
+    audio   <|audio> <|audio|> x n <audio|>
+    video   <|video> then per frame its time as text and an image; sound soft tokens stand between the frames, where
+            they are heard; <video|>
+    picture <|picture> <|size h|> <|size w|> (w codes <|row|>) x h <picture|>
+    turn    <|turn>role NEWLINE parts <turn|> NEWLINE
+    document <bos> ... <eos>
+
+An image of a model's turn, or one that a plain document wants predicted, is a *picture*: drawn by codes. Every other
+image is *seen* through the vision tower.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from tejat.codecs import audio as audio_codec
+from tejat.codecs.image import Patches, patchify
+from tejat.codecs.picture import PictureCodec
+from tejat.codecs.vocabulary import BOS, EOS, Vocabulary
+from tejat.errors import BadInput
+from tejat.model.multimodal import ModelConfig
+from tejat.parts import Audio, Document, Image, Part, Text, Turn, Video
+
+
+class Modality(IntEnum):
+    """What a token stands for; losses and usage are counted apart for each."""
+
+    TEXT = 0
+    IMAGE = 1
+    AUDIO = 2
+    VIDEO = 3
+    PICTURE = 4
+
+
+class Encoded(NamedTuple):
+    """A document as the packer takes it. `item` and `soft` point a token into the soft tokens of `media[item]`."""
+
+    tokens: Int[np.ndarray, " T"]
+    loss: Bool[np.ndarray, " T"]  # is this token one to predict?
+    modality: Int[np.ndarray, " T"]
+    blocks: Int[np.ndarray, " T"]  # tokens of one seen image share a number > 0
+    item: Int[np.ndarray, " T"]  # -1: an ordinary token
+    soft: Int[np.ndarray, " T"]
+    media: tuple[Patches | Float[np.ndarray, "F M"], ...]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass
+class _Writer:
+    """Collects the columns of an Encoded."""
+
+    vocabulary: Vocabulary
+    rows: list[tuple[int, bool, int, int, int, int]] = field(default_factory=list)
+    media: list = field(default_factory=list)
+    blocks: int = 0
+
+    def tokens(self, tokens: Sequence[int], loss: bool, modality: Modality) -> None:
+        self.rows += [(t, loss, modality, 0, -1, 0) for t in tokens]
+
+    def mark(self, name: str, modality: Modality, loss: bool = False) -> None:
+        self.tokens([self.vocabulary[name]], loss, modality)
+
+    def soft(
+        self, placeholder: str, item: int, indices: Sequence[int], modality: Modality, block: bool = False
+    ) -> None:
+        self.blocks += block
+        token, number = self.vocabulary[placeholder], self.blocks if block else 0
+        self.rows += [(token, False, modality, number, item, i) for i in indices]
+
+    def add(self, medium) -> int:
+        self.media.append(medium)
+        return len(self.media) - 1
+
+    def finish(self) -> Encoded:
+        columns = np.asarray(self.rows, np.int32).reshape(-1, 6).T
+        tokens, loss, modality, blocks, item, soft = columns
+        return Encoded(tokens, loss.astype(bool), modality.astype(np.int8), blocks, item, soft, tuple(self.media))
+
+
+class Framing:
+    """Encodes documents and turns for one model, and decodes what the model writes."""
+
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary, pictures: PictureCodec | None):
+        if vocabulary.size > config.decoder.vocabulary:
+            raise BadInput(
+                f"the tokenizer has {vocabulary.size} ids and the model {config.name!r} only "
+                f"{config.decoder.vocabulary}; they are not of one piece"
+            )
+        self.config, self.vocabulary, self.pictures = config, vocabulary, pictures
+
+    def encode(self, document: Document) -> Encoded:
+        """The whole document, marks and all. Raises BadInput for a kind of part that this model lacks."""
+        writer = _Writer(self.vocabulary)
+        writer.tokens([BOS], False, Modality.TEXT)
+        for role, span in _spans(document):
+            loss = any(flag for _, flag in span)
+            if role is not None:
+                self._open_turn(writer, role)
+            for part, flag in span:
+                self._part(writer, part, flag, drawn=role == "model" or (role is None and flag))
+            if role is not None:
+                self._close_turn(writer, loss)
+        if document.roles and document.roles[-1] is None:
+            writer.tokens([EOS], document.loss[-1], Modality.TEXT)
+        return writer.finish()
+
+    def prompt(self, turns: Sequence[Turn]) -> Encoded:
+        """Turns so far and the opening of the model's answer."""
+        writer = _Writer(self.vocabulary)
+        writer.tokens([BOS], False, Modality.TEXT)
+        for turn in turns:
+            self._open_turn(writer, turn.role)
+            for part in turn.parts:
+                self._part(writer, part, False, drawn=turn.role == "model")
+            self._close_turn(writer, False)
+        self._open_turn(writer, "model")
+        return writer.finish()
+
+    def beginning(self, parts: Sequence[Part]) -> Encoded:
+        """Parts of a plain document which the model is to continue."""
+        writer = _Writer(self.vocabulary)
+        writer.tokens([BOS], False, Modality.TEXT)
+        for part in parts:
+            self._part(writer, part, False, drawn=False)
+        return writer.finish()
+
+    def decode(self, tokens: Sequence[int]) -> tuple[Part, ...]:
+        """The text and pictures that a model wrote. An unfinished picture is completed with its first code."""
+        parts: list[Part] = []
+        text: list[int] = []
+        at = 0
+        while at < len(tokens):
+            if tokens[at] == self.vocabulary["<|picture>"]:
+                codes, used = self._codes(tokens[at:])
+                if codes is not None and self.pictures is not None:
+                    self._flush(parts, text)
+                    parts.append(Image(self.pictures.decode(codes)))
+                at += used
+            else:
+                text.append(int(tokens[at]))
+                at += 1
+        self._flush(parts, text)
+        return tuple(parts)
+
+    def codes(self, grid: Int[np.ndarray, "h w"]) -> list[int]:
+        """The tokens of a picture given as codes."""
+        vocabulary, (rows, columns) = self.vocabulary, grid.shape
+        tokens = [vocabulary["<|picture>"], vocabulary.size_id(rows), vocabulary.size_id(columns)]
+        for row in grid:
+            tokens += [vocabulary.text_size + int(code) for code in row] + [vocabulary["<|row|>"]]
+        return [*tokens, vocabulary["<picture|>"]]
+
+    def _codes(self, tokens: Sequence[int]) -> tuple[Int[np.ndarray, "h w"] | None, int]:
+        """(codes, tokens used) of a picture that starts at tokens[0]; None where not even its size was written."""
+        vocabulary = self.vocabulary
+        if len(tokens) < 3:
+            return None, len(tokens)
+        rows, columns = vocabulary.side_of(int(tokens[1])), vocabulary.side_of(int(tokens[2]))
+        used = min(len(tokens), 3 + rows * (columns + 1) + 1)
+        found = [int(t) - vocabulary.text_size for t in tokens[3:used] if vocabulary.is_code(int(t))]
+        found += [found[0] if found else 0] * (rows * columns - len(found))
+        return np.asarray(found[: rows * columns], np.int32).reshape(rows, columns), used
+
+    def _flush(self, parts: list[Part], text: list[int]) -> None:
+        written = self.vocabulary.decode(text)
+        text.clear()
+        if written:
+            parts.append(Text(written))
+
+    def _open_turn(self, writer: _Writer, role: str) -> None:
+        writer.mark("<|turn>", Modality.TEXT)
+        writer.tokens(self.vocabulary.encode(role + "\n"), False, Modality.TEXT)
+
+    def _close_turn(self, writer: _Writer, loss: bool) -> None:
+        writer.mark("<turn|>", Modality.TEXT, loss)
+        writer.tokens(self.vocabulary.encode("\n"), False, Modality.TEXT)
+
+    def _part(self, writer: _Writer, part: Part, loss: bool, *, drawn: bool) -> None:
+        match part:
+            case Text():
+                writer.tokens(self.vocabulary.encode(part.text), loss, Modality.TEXT)
+            case Image() if drawn:
+                if self.pictures is None:
+                    raise BadInput(f"the model {self.config.name!r} draws no pictures")
+                writer.tokens(self.codes(self.pictures.encode(part.pixels)), loss, Modality.PICTURE)
+            case Image():
+                self._image(writer, part.pixels, None, Modality.IMAGE)
+            case Audio():
+                writer.mark("<|audio>", Modality.AUDIO)
+                for item, count in self._sound(writer, part):
+                    writer.soft("<|audio|>", item, range(count), Modality.AUDIO)
+                writer.mark("<audio|>", Modality.AUDIO)
+            case Video():
+                self._video(writer, part)
+
+    def _image(self, writer: _Writer, pixels, budget: int | None, modality: Modality) -> None:
+        if self.config.vision is None:
+            raise BadInput(f"the model {self.config.name!r} sees no images")
+        patches = patchify(pixels, self.config.vision, budget)
+        writer.mark("<|image>", modality)
+        writer.soft("<|image|>", writer.add(patches), range(patches.count), modality, block=True)
+        writer.mark("<image|>", modality)
+
+    def _sound(self, writer: _Writer, sound: Audio) -> Iterator[tuple[int, int]]:
+        """Adds a sound in pieces; yields (item, soft tokens) of each."""
+        if self.config.audio is None:
+            raise BadInput(f"the model {self.config.name!r} hears no sound")
+        if sound.rate != audio_codec.RATE:
+            raise BadInput(f"sound must come at {audio_codec.RATE} Hz, not {sound.rate}; read it with tejat.media")
+        for piece in audio_codec.pieces(audio_codec.log_mel(sound.samples, self.config.audio.mels), self.config.audio):
+            yield writer.add(piece), audio_codec.soft_count(len(piece))
+
+    def _video(self, writer: _Writer, video: Video) -> None:
+        """Frames and sound in the order of time: before each frame, the soft tokens heard since the one before."""
+        heard: list[tuple[int, int]] = []
+        if video.audio is not None:
+            heard = [(item, i) for item, count in self._sound(writer, video.audio) for i in range(count)]
+        per_second = audio_codec.RATE / audio_codec.HOP / audio_codec.STRIDE
+        writer.mark("<|video>", Modality.VIDEO)
+        told = 0
+        for frame, time in zip(video.frames, video.times, strict=True):
+            told = self._heard(writer, heard, told, int(time * per_second))
+            writer.tokens(self.vocabulary.encode(clock(time)), False, Modality.VIDEO)
+            budget = self.config.vision.frame_budget if self.config.vision else None
+            self._image(writer, frame, budget, Modality.VIDEO)
+        self._heard(writer, heard, told, len(heard))
+        writer.mark("<video|>", Modality.VIDEO)
+
+    def _heard(self, writer: _Writer, heard: list[tuple[int, int]], start: int, stop: int) -> int:
+        """Writes the soft tokens of sound from `start` to `stop`; returns where it stopped."""
+        stop = max(start, min(stop, len(heard)))
+        if stop > start:
+            writer.mark("<|audio>", Modality.AUDIO)
+            for item, index in heard[start:stop]:
+                writer.soft("<|audio|>", item, [index], Modality.AUDIO)
+            writer.mark("<audio|>", Modality.AUDIO)
+        return stop
+
+
+def clock(seconds: float) -> str:
+    """A frame's time as the model reads it: "0.4" or, from a minute on, "1:02.5"."""
+    tenths = int(seconds * 10 + 0.5)
+    minutes, rest = divmod(tenths, 600)
+    return f"{minutes}:{rest // 10:02d}.{rest % 10}" if minutes else f"{rest // 10}.{rest % 10}"
+
+
+def _spans(document: Document) -> Iterator[tuple[str | None, list[tuple[Part, bool]]]]:
+    """Neighbouring parts of one role, as (role, [(part, loss)])."""
+    span: list[tuple[Part, bool]] = []
+    current: str | None = None
+    for part, flag, role in zip(document.parts, document.loss, document.roles, strict=True):
+        if span and role != current:
+            yield current, span
+            span = []
+        current = role
+        span.append((part, flag))
+    if span:
+        yield current, span

@@ -1,0 +1,69 @@
+"""Input images as patches at native aspect ratio."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from tejat.errors import BadInput
+from tejat.model.vision import VisionConfig
+
+
+class Patches(NamedTuple):
+    """One image in the vision tower's terms. `slots` numbers the soft token that each patch is pooled into."""
+
+    patches: Float[np.ndarray, "P C"]  # pixels in [0, 1], (y, x, channel) within a patch
+    positions: Int[np.ndarray, "P 2"]  # (x, y)
+    slots: Int[np.ndarray, " P"]
+    count: int
+
+
+def patchify(pixels: UInt8[np.ndarray, "H W 3"], config: VisionConfig, budget: int | None = None) -> Patches:
+    """Resizes to the largest size of the same aspect within `budget` soft tokens, and cuts it into patches.
+
+    Sides become multiples of patch x pool, as in Gemma 4; default budget: the configuration's middle one.
+    """
+    budget = budget or config.budgets[len(config.budgets) // 2]
+    height, width = fitted(pixels.shape[0], pixels.shape[1], config.patch * config.pool, budget)
+    patches, positions = cut(resize(pixels, height, width), config.patch)
+    x, y = positions[:, 0] // config.pool, positions[:, 1] // config.pool
+    across = width // (config.patch * config.pool)
+    return Patches(patches, positions, (x + across * y).astype(np.int32), len(patches) // config.pool**2)
+
+
+def fitted(height: int, width: int, step: int, budget: int) -> tuple[int, int]:
+    """The largest (height, width), multiples of `step`, of about the same aspect with at most `budget` steps^2."""
+    if height < 1 or width < 1:
+        raise BadInput(f"an image of {width} x {height} pixels has no content")
+    factor = math.sqrt(budget * step**2 / (height * width))
+    rows, columns = int(factor * height / step), int(factor * width / step)
+    if rows == 0:
+        rows, columns = 1, min(max(width // height, 1), budget)
+    elif columns == 0:
+        rows, columns = min(max(height // width, 1), budget), 1
+    return rows * step, columns * step
+
+
+def resize(pixels: UInt8[np.ndarray, "H W 3"], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Bicubic, antialiased."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def cut(pixels: UInt8[np.ndarray, "H W 3"], patch: int) -> tuple[Float[np.ndarray, "P C"], Int[np.ndarray, "P 2"]]:
+    """Patches in reading order with their (x, y); sides must be multiples of `patch`."""
+    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
+    grid = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 1, 3, 4)
+    y, x = np.divmod(np.arange(rows * columns, dtype=np.int32), columns)
+    return grid.reshape(rows * columns, -1).astype(np.float32) / 255.0, np.stack([x, y], axis=1)
+
+
+def join(patches: Float[np.ndarray, "P C"], rows: int, columns: int) -> UInt8[np.ndarray, "H W 3"]:
+    """The inverse of `cut` for patches in reading order; values outside [0, 1] are clipped."""
+    side = math.isqrt(patches.shape[1] // 3)
+    grid = np.asarray(patches, np.float32).reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4)
+    return np.rint(np.clip(grid, 0, 1) * 255).astype(np.uint8).reshape(rows * side, columns * side, 3)

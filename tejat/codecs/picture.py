@@ -1,0 +1,67 @@
+"""Output pictures as grids of codes, through the trained image tokenizer."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from tejat.codecs.image import cut, fitted, join, resize
+from tejat.codecs.vocabulary import LARGEST_SIDE
+from tejat.errors import BadInput
+from tejat.model import picture as network
+from tejat.model.params import Tree
+
+
+class PictureCodec:
+    """Pixels to codes and back, at any aspect ratio within a budget of codes."""
+
+    def __init__(self, params: Tree, config: network.PictureConfig):
+        self.params, self.config, self.budget = params, config, config.budget
+
+    def encode(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Int[np.ndarray, "h w"]:
+        """Codes of a picture, resized to the budget at its own aspect ratio."""
+        return self.encode_many([pixels])[0]
+
+    def encode_many(self, pictures: Sequence[UInt8[np.ndarray, "H W 3"]]) -> list[Int[np.ndarray, "h w"]]:
+        patch = self.config.patch
+        found: list[Int[np.ndarray, "h w"]] = []
+        for pixels in pictures:
+            height, width = fitted(*pixels.shape[:2], patch, self.budget)
+            longest = LARGEST_SIDE * patch
+            patches, positions = cut(resize(pixels, min(height, longest), min(width, longest)), patch)
+            room = -(-len(patches) // self.budget) * self.budget
+            codes = _encode(
+                self.params, self.config, *(_padded(a, room) for a in (patches, positions, np.ones(len(patches), int)))
+            )
+            columns = int(positions[:, 0].max()) + 1
+            found.append(np.asarray(codes)[0, : len(patches)].reshape(-1, columns))
+        return found
+
+    def decode(self, codes: Int[np.ndarray, "h w"]) -> UInt8[np.ndarray, "H W 3"]:
+        """Pixels of a grid of codes."""
+        rows, columns = codes.shape
+        if not (1 <= rows <= self.config.table and 1 <= columns <= self.config.table):
+            raise BadInput(f"a picture of {columns} x {rows} codes is outside 1..{self.config.table} a side")
+        y, x = np.divmod(np.arange(rows * columns, dtype=np.int32), columns)
+        room = -(-codes.size // self.budget) * self.budget
+        arrays = (codes.reshape(-1), np.stack([x, y], 1), np.ones(codes.size, np.int32))
+        patches = _decode(self.params, self.config, *(_padded(a, room) for a in arrays))
+        return join(np.asarray(patches)[0, : codes.size], rows, columns)
+
+
+def _padded(array: np.ndarray, room: int) -> np.ndarray:
+    """One row of a batch, padded to a few fixed lengths so that few programs are compiled."""
+    return np.pad(array, [(0, room - len(array))] + [(0, 0)] * (array.ndim - 1))[None]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _encode(params, config, patches, positions, images):
+    digits = network.quantise(config, network.encode(params, config, patches, positions, images))
+    return network.codes_of(config, digits)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _decode(params, config, codes, positions, images):
+    return network.decode(params, config, network.digits_of(config, codes), positions, images)

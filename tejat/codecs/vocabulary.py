@@ -1,0 +1,150 @@
+"""The vocabulary: SentencePiece text pieces, control tokens among them, and the codes of output pictures after them.
+
+0 .. 3                <pad> <eos> <bos> <unk>
+4 ..                  control tokens (CONTROLS), of which those a model may write in running text come last
+..                    256 byte tokens, then text pieces
+text_size .. size     picture codes
+"""
+
+import functools
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tejat.errors import BadInput
+
+PAD, EOS, BOS, UNK = 0, 1, 2, 3
+
+LARGEST_SIDE = 64
+"""Codes along the longest side that framing can announce; one control token each."""
+
+_SIZES = tuple(f"<|size{n}|>" for n in range(1, LARGEST_SIDE + 1))
+_MEDIA = ("<|image>", "<|image|>", "<image|>", "<|audio>", "<|audio|>", "<audio|>", "<|video>", "<video|>")
+# The order matters: from "<turn|>" on, every id may appear in running text that a model writes.
+CONTROLS = ("<|turn>", *_MEDIA, *_SIZES, "<|row|>", "<picture|>", "<turn|>", "<|picture>")
+
+
+class Vocabulary:
+    """Text and codes as one range of ids. Immutable; loading is the only costly step."""
+
+    def __init__(self, model: bytes, codes: int):
+        """`model`: a serialised SentencePiece model made by `train`; `codes`: size of the picture codebook."""
+        import sentencepiece
+
+        try:
+            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise BadInput("the tokenizer is not a SentencePiece model; train one or copy it again") from error
+        self.model = model
+        self.codes = codes
+        self.text_size = self._pieces.get_piece_size()
+        self.size = self.text_size + codes
+        self.controls = {name: self._pieces.piece_to_id(name) for name in CONTROLS}
+        missing = [name for name, piece in self.controls.items() if piece == UNK]
+        if missing:
+            raise BadInput(f"the tokenizer lacks the control tokens {', '.join(missing[:3])}; train it anew")
+        self.first_written = self.controls["<turn|>"]
+        self._control_ids = frozenset(self.controls.values()) | {PAD, EOS, BOS}
+
+    @classmethod
+    def load(cls, path: Path, codes: int) -> "Vocabulary":
+        return cls(path.read_bytes(), codes)
+
+    def __getitem__(self, control: str) -> int:
+        """The id of a control token."""
+        return self.controls[control]
+
+    def size_id(self, codes_along_side: int) -> int:
+        return self.controls["<|size1|>"] + codes_along_side - 1
+
+    def side_of(self, token: int) -> int:
+        """The number of codes that a size token announces."""
+        return token - self.controls["<|size1|>"] + 1
+
+    def encode(self, text: str) -> list[int]:
+        """Text to ids; control tokens spelled out in the text stay text, so no user can forge them."""
+        return self._pieces.encode(text)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Ids to text. Control tokens and codes are left out; bytes that are not UTF-8 become U+FFFD."""
+        kept = [t for t in tokens if t < self.text_size and t not in self._control_ids]
+        return self._pieces.decode(kept)
+
+    def is_code(self, token: int) -> bool:
+        return token >= self.text_size
+
+    @functools.cached_property
+    def piece_bytes(self) -> tuple[bytes, ...]:
+        """The bytes that each text id stands for; control tokens stand for none. Streaming needs them."""
+        table = []
+        for i in range(self.text_size):
+            piece = self._pieces.id_to_piece(i)
+            if i in self._control_ids or i == UNK:
+                table.append(b"")
+            elif self._pieces.is_byte(i):
+                table.append(bytes([int(piece[3:5], 16)]))
+            else:
+                table.append(piece.replace("\u2581", " ").encode())
+        return tuple(table)
+
+
+def train(sentences: Iterable[str], size: int, *, kind: str = "unigram", longest: int = 16) -> bytes:
+    """A SentencePiece model of `size` pieces: byte fallback, digits apart, whitespace kept, nothing normalised.
+
+    `kind` is "unigram" (Kudo 2018) or "bpe"; `longest` bounds a piece in characters.
+    """
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        vocab_size=size,
+        model_type=kind,
+        pad_id=PAD,
+        eos_id=EOS,
+        bos_id=BOS,
+        unk_id=UNK,
+        pad_piece="<pad>",
+        eos_piece="<eos>",
+        bos_piece="<bos>",
+        control_symbols=list(CONTROLS),
+        byte_fallback=True,
+        split_digits=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        add_dummy_prefix=False,
+        allow_whitespace_only_pieces=True,
+        max_sentencepiece_length=longest,
+        character_coverage=0.9995,
+        num_threads=2,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+class TextStream:
+    """Bytes of generated ids, given out as text without ever splitting a character."""
+
+    def __init__(self, vocabulary: Vocabulary):
+        self._bytes = vocabulary.piece_bytes
+        self._held = b""
+
+    def push(self, tokens: Sequence[int]) -> str:
+        """The text that these ids complete; an unfinished character waits for the next call."""
+        self._held += b"".join(self._bytes[t] for t in tokens if t < len(self._bytes))
+        cut = len(self._held)
+        for back in range(1, min(4, cut) + 1):
+            byte = self._held[-back]
+            if byte & 0xC0 != 0x80:  # the lead byte of the last character
+                needed = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+                if byte >= 0xC0 and needed > back:
+                    cut -= back
+                break
+        ready, self._held = self._held[:cut], self._held[cut:]
+        return ready.decode("utf-8", errors="replace")
+
+    def finish(self) -> str:
+        """What is left, its broken end replaced by U+FFFD."""
+        ready, self._held = self._held, b""
+        return ready.decode("utf-8", errors="replace")

@@ -1,0 +1,141 @@
+"""Documents packed into rows of fixed length, their images and sounds into buffers beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from tejat.codecs.audio import soft_count
+from tejat.codecs.framing import Encoded
+from tejat.codecs.image import Patches
+from tejat.model.multimodal import Inputs, Media, ModelConfig
+
+
+@dataclass(frozen=True)
+class Room:
+    """Fixed sizes of a batch: rows; tokens, predicted tokens, patches and sounds of a row; frames of a sound."""
+
+    rows: int
+    tokens: int
+    targets: int
+    patches: int
+    sounds: int
+    frames: int
+
+
+class Batch(NamedTuple):
+    """What a training step takes. Targets are listed by place, so that scores are computed only where one is due."""
+
+    inputs: Inputs
+    target_at: Int[Array, "B M"]  # the position whose hidden state predicts the target
+    targets: Int[Array, "B M"]
+    weights: Float[Array, "B M"]  # 0: no target here
+    modality: Int[Array, "B M"]
+
+
+class Row:
+    """One row being filled."""
+
+    def __init__(self, room: Room, pool: int):
+        self.room, self.pool = room, pool
+        self.documents: list[Encoded] = []
+        self.tokens = self.targets = self.patches = self.sounds = 0
+
+    def take(self, document: Encoded) -> bool:
+        """Adds the document if all of it fits."""
+        tokens, targets, patches, sounds = sizes(document)
+        room = self.room
+        if (
+            self.tokens + tokens > room.tokens
+            or self.targets + targets > room.targets
+            or self.patches + patches > room.patches
+            or self.sounds + sounds > room.sounds
+        ):
+            return False
+        self.documents.append(document)
+        self.tokens += tokens
+        self.targets += targets
+        self.patches += patches
+        self.sounds += sounds
+        return True
+
+
+def sizes(document: Encoded) -> tuple[int, int, int, int]:
+    """(tokens, targets, patches, sounds) that a document takes."""
+    patches = sum(len(m.patches) for m in document.media if isinstance(m, Patches))
+    sounds = sum(not isinstance(m, Patches) for m in document.media)
+    return len(document), int(document.loss[1:].sum()), patches, sounds
+
+
+def fits(document: Encoded, room: Room) -> bool:
+    """Could an empty row hold it?"""
+    frames = [len(m) for m in document.media if not isinstance(m, Patches)]
+    return Row(room, 1).take(document) and max(frames, default=0) <= room.frames
+
+
+def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
+    """Arrays of a batch from filled rows."""
+    count = len(rows)
+    pool = config.vision.pool**2 if config.vision else 1
+    pixels = 3 * config.vision.patch**2 if config.vision else 0
+    mels = config.audio.mels if config.audio else 0
+
+    def columns(width: int, fill: int = 0, dtype: type = np.int32) -> np.ndarray:
+        return np.full((count, width), fill, dtype)
+
+    tokens, soft, positions = columns(room.tokens), columns(room.tokens, -1), columns(room.tokens)
+    segments, blocks = columns(room.tokens), columns(room.tokens)
+    patches = np.zeros((count, room.patches, pixels), np.float32)
+    patch_positions = np.zeros((count, room.patches, 2), np.int32)
+    patch_images, patch_slots = columns(room.patches), columns(room.patches, -1)
+    mel = np.zeros((count, room.sounds, room.frames, mels), np.float32)
+    mel_real = np.zeros((count, room.sounds, room.frames), bool)
+    target_at, targets, modality = columns(room.targets), columns(room.targets), columns(room.targets)
+    weights = columns(room.targets, 0, np.float32)
+    sound_base, per_sound = room.patches // pool, soft_count(room.frames)
+
+    for r, row in enumerate(rows):
+        at = patch_at = sound_at = images = target_count = block_base = 0
+        for number, document in enumerate(row.documents, start=1):
+            length = len(document)
+            span = slice(at, at + length)
+            tokens[r, span], positions[r, span], segments[r, span] = document.tokens, np.arange(length), number
+            blocks[r, span] = np.where(document.blocks > 0, document.blocks + block_base, 0)
+            block_base += int(document.blocks.max(initial=0))
+            bases = []
+            for medium in document.media:
+                if isinstance(medium, Patches):
+                    images += 1
+                    where = slice(patch_at, patch_at + len(medium.patches))
+                    base = patch_at // pool
+                    patches[r, where], patch_positions[r, where] = medium.patches, medium.positions
+                    patch_images[r, where], patch_slots[r, where] = images, medium.slots + base
+                    patch_at += len(medium.patches)
+                else:
+                    base = sound_base + sound_at * per_sound
+                    mel[r, sound_at, : len(medium)] = medium
+                    mel_real[r, sound_at, : len(medium)] = True
+                    sound_at += 1
+                bases.append(base)
+            if bases:
+                placed = document.item >= 0
+                soft[r, span][placed] = np.asarray(bases)[document.item[placed]] + document.soft[placed]
+            due = np.flatnonzero(document.loss[1:])
+            these = slice(target_count, target_count + len(due))
+            target_at[r, these], targets[r, these] = at + due, document.tokens[due + 1]
+            modality[r, these], weights[r, these] = document.modality[due + 1], 1.0
+            target_count += len(due)
+            at += length
+
+    media = Media(patches, patch_positions, patch_images, patch_slots, mel, mel_real)
+    return Batch(Inputs(tokens, soft, positions, segments, blocks, media), target_at, targets, weights, modality)
+
+
+def pack_prompts(documents: Sequence[Encoded], config: ModelConfig, room: Room) -> Inputs:
+    """One prompt a row, as the engine takes them; rows past the prompts stay empty."""
+    rows = [Row(room, 1) for _ in range(room.rows)]
+    for row, document in zip(rows, documents, strict=False):
+        row.documents.append(document)
+    return collate(rows, config, room).inputs

@@ -1,0 +1,1 @@
+"""The network: pure functions over declarative parameter trees. Sharding, training and serving live elsewhere."""

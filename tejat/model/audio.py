@@ -1,0 +1,212 @@
+"""Sound in: a USM conformer over log-mel frames (Zhang et al. 2023), 25 soft tokens a second.
+
+Two strided convolutions take 100 frames a second to 25; each block is half a feed-forward, chunked local attention
+with relative positions, a light causal convolution and the other half. Follows the audio tower of
+`transformers.models.gemma4`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from tejat.model.layers import project, rms_norm
+from tejat.model.params import Param, Tree, linear, scale, stack
+from tejat.model.vision import clippable
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """Shape of the conformer. Frames come at 100 a second; every soft token stands for four of them (40 ms)."""
+
+    width: int
+    layers: int
+    heads: int
+    channels: tuple[int, int] = (128, 32)
+    mels: int = 128
+    kernel: int = 5
+    chunk: int = 12
+    left: int = 13  # tokens seen to the left, itself counted
+    right: int = 0
+    score_cap: float = 50.0
+    residual: float = 0.5
+    output: int = 1536
+    frames: int = 3_000  # frames of the longest piece given to the tower at once; longer sound comes in pieces
+    clipped: bool = False
+    clip: float = 1e10
+    epsilon: float = 1e-6
+
+    @property
+    def context(self) -> int:
+        return self.chunk + self.left - 1 + self.right
+
+
+def params(config: AudioConfig, decoder_width: int) -> Tree:
+    d, (c0, c1) = config.width, config.channels
+    return {
+        "conv0": Param((3, 3, 1, c0), (None, None, None, None), fan_in=9),
+        "conv0_norm": scale(c0),
+        "conv1": Param((3, 3, c0, c1), (None, None, None, None), fan_in=9 * c0),
+        "conv1_norm": scale(c1),
+        "frame_in": linear({"mel": config.mels // 4 * c1}, {"audio": d}),
+        "blocks": stack(config.layers, _block_params(config)),
+        "frame_out": linear({"audio": d}, {"audio_out": config.output}),
+        "frame_out_bias": Param((config.output,), (None,), "zeros"),
+        "out": linear({"audio_out": config.output}, {"embed": decoder_width}),
+    }
+
+
+def _block_params(config: AudioConfig) -> Tree:
+    d, n = config.width, config.width // config.heads
+
+    def weight(inputs: dict[str, int], outputs: dict[str, int]):
+        return clippable(linear(inputs, outputs), config.clipped)
+
+    def feed_forward() -> Tree:
+        return {
+            "norm": scale(d, "audio"),
+            "up": weight({"audio": d}, {"mlp": 4 * d}),
+            "down": weight({"mlp": 4 * d}, {"audio": d}),
+            "post_norm": scale(d, "audio"),
+        }
+
+    return {
+        "first": feed_forward(),
+        "second": feed_forward(),
+        "attention": {
+            "norm": scale(d, "audio"),
+            "q": weight({"audio": d}, {"heads": d}),
+            "k": weight({"audio": d}, {"heads": d}),
+            "v": weight({"audio": d}, {"heads": d}),
+            "o": weight({"heads": d}, {"audio": d}),
+            "relative": linear({"audio": d}, {"heads": d}),
+            "dimension_scale": Param((n,), (None,), "zeros"),
+            "post_norm": scale(d, "audio"),
+        },
+        "convolution": {
+            "norm": scale(d, "audio"),
+            "in": weight({"audio": d}, {"audio2": 2 * d}),
+            "depthwise": Param((config.kernel, d), (None, "audio"), fan_in=config.kernel),
+            "inner_norm": scale(d, "audio"),
+            "out": weight({"audio": d}, {"audio2": d}),
+        },
+        "norm": scale(d, "audio"),
+    }
+
+
+def encode(
+    params: Tree, config: AudioConfig, mel: Float[Array, "B F M"], real: Bool[Array, "B F"]
+) -> Float[Array, "B S D"]:
+    """Soft tokens [B, ceil(F / 4), D] of log-mel frames; `real` is False on padding at a clip's end."""
+    x, real = _subsample(params, config, mel, real)
+    tables = _relative_table(config, x.dtype)
+
+    def body(x, weights):
+        return _block(weights, config, x, tables, real), None
+
+    x = jax.lax.scan(body, x, params["blocks"])[0]
+    x = x @ params["frame_out"] + params["frame_out_bias"].astype(x.dtype)
+    return rms_norm(x, eps=config.epsilon) @ params["out"]
+
+
+def _subsample(params: Tree, config: AudioConfig, mel, real):
+    """Two 3 x 3 convolutions of stride 2 in time and frequency; padding frames are silenced before each."""
+    x = mel[..., None].astype(params["conv0"].dtype)
+    for i in range(2):
+        x = x * real[:, :, None, None].astype(x.dtype)
+        x = jax.lax.conv_general_dilated(
+            x, params[f"conv{i}"], (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        x = jax.nn.relu(_layer_norm(x, params[f"conv{i}_norm"], config.epsilon))
+        real = real[:, ::2]
+    return x.reshape(*x.shape[:2], -1) @ params["frame_in"], real
+
+
+def _layer_norm(x, weight, eps: float):
+    x32 = x.astype(jnp.float32)
+    mean = x32.mean(-1, keepdims=True)
+    y = (x32 - mean) * jax.lax.rsqrt(jnp.square(x32 - mean).mean(-1, keepdims=True) + eps)
+    return (y * weight.astype(jnp.float32)).astype(x.dtype)
+
+
+def _relative_table(config: AudioConfig, dtype) -> Float[Array, "R W"]:
+    """Sines then cosines of the distances context/2, ..., 1, 0."""
+    half = config.width // 2
+    step = math.log(10_000.0) / max(half - 1, 1)
+    rates = jnp.exp(-step * jnp.arange(half, dtype=jnp.float32))
+    angles = jnp.arange(config.context // 2, -1, -1, dtype=jnp.float32)[:, None] * rates
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1).astype(dtype)
+
+
+def _block(weights: Tree, config: AudioConfig, x, table, real):
+    clip = min(config.clip, float(jnp.finfo(x.dtype).max))
+    x = _feed_forward(weights["first"], config, x, clip)
+    attention = weights["attention"]
+    y = rms_norm(jnp.clip(x, -clip, clip), attention["norm"])
+    y = _attention(attention, config, y, table, real)
+    x = x + rms_norm(jnp.clip(y, -clip, clip), attention["post_norm"])
+    x = _convolution(weights["convolution"], config, x, clip)
+    x = _feed_forward(weights["second"], config, x, clip)
+    return rms_norm(jnp.clip(x, -clip, clip), weights["norm"])
+
+
+def _feed_forward(weights: Tree, config: AudioConfig, x, clip: float):
+    y = rms_norm(jnp.clip(x, -clip, clip), weights["norm"])
+    y = project(jax.nn.silu(project(y, weights["up"])), weights["down"])
+    return x + config.residual * rms_norm(jnp.clip(y, -clip, clip), weights["post_norm"])
+
+
+def _convolution(weights: Tree, config: AudioConfig, x, clip: float):
+    """Gated, then a causal depthwise convolution over time."""
+    y = project(rms_norm(x, weights["norm"], config.epsilon), weights["in"])
+    left, right = jnp.split(y, 2, axis=-1)
+    y = left * jax.nn.sigmoid(right)
+    padded = jnp.pad(y, ((0, 0), (config.kernel - 1, 0), (0, 0)))
+    # A sum of shifted copies: for kernels this short it beats a grouped convolution on every backend we have.
+    y = sum(padded[:, i : i + y.shape[1]] * weights["depthwise"][i] for i in range(config.kernel))
+    y = jax.nn.silu(rms_norm(jnp.clip(y, -clip, clip), weights["inner_norm"], config.epsilon))
+    return x + project(y, weights["out"])
+
+
+def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], table, real: Bool[Array, "B S"]):
+    """Local attention in chunks: queries of a chunk look at it and `left - 1` tokens before (Dai et al. 2019, app. B).
+
+    Scores are capped by tanh; scales of q and k follow USM: softplus(learned) / log 2 and log(1 + e) / log 2.
+    """
+    batch, length, _ = x.shape
+    heads, n = config.heads, config.width // config.heads
+    chunk, span = config.chunk, config.context
+    chunks = -(-length // chunk)
+
+    def split(name: str) -> Array:
+        return project(x, weights[name]).astype(jnp.float32).reshape(batch, length, heads, n)
+
+    scale_q = n**-0.5 / math.log(2) * jax.nn.softplus(weights["dimension_scale"].astype(jnp.float32))
+    q = split("q") * scale_q
+    k, v = split("k") * (math.log(1 + math.e) / math.log(2)), split("v")
+    q = jnp.pad(q, ((0, 0), (0, chunks * chunk - length), (0, 0), (0, 0))).reshape(batch, chunks, chunk, heads, n)
+
+    # Row c of `reach` lists the positions that chunk c may look at; those outside the clip are hidden.
+    reach = jnp.arange(chunks)[:, None] * chunk + jnp.arange(span)[None, :] - (config.left - 1)
+    inside = (reach >= 0) & (reach < length)
+    at = jnp.clip(reach, 0, length - 1)
+    k, v = k[:, at], v[:, at]
+    query_index, key_offset = jnp.arange(chunk)[:, None], jnp.arange(span)[None, :] - (config.left - 1)
+    distance = query_index - key_offset
+    near = (distance < config.left - 1) & (distance > -config.right) | (distance == 0)
+    visible = near & inside[:, None, :] & real[:, at][:, :, None, :]
+
+    scores = jnp.einsum("bcqhn,bckhn->bhcqk", q, k)
+    relative = (table @ weights["relative"]).astype(jnp.float32).reshape(-1, heads, n)
+    by_row = jnp.einsum("bcqhn,rhn->bhcqr", q, relative)
+    # Shift row q right by q: entry (q, c) of the result is entry (q, c - q) of `by_row`, zero outside it.
+    by_row = jnp.pad(by_row, (*[(0, 0)] * 4, (0, span + 1 - by_row.shape[-1])))
+    by_row = by_row.reshape(*by_row.shape[:3], -1)[..., : chunk * span]
+    scores = scores + by_row.reshape(*by_row.shape[:3], chunk, span)
+    scores = jnp.tanh(scores / config.score_cap) * config.score_cap
+    scores = jnp.where(visible[:, None], scores, -1e9)
+    y = jnp.einsum("bhcqk,bckhn->bcqhn", jax.nn.softmax(scores, axis=-1), v)
+    y = y.reshape(batch, chunks * chunk, config.width)[:, :length]
+    return project(y.astype(x.dtype), weights["o"])

@@ -1,0 +1,378 @@
+"""The decoder-only Transformer, weight-compatible with Gemma 4.
+
+Blocks normalise before and after attention and MLP (RMSNorm), normalise queries, keys and values per head instead of
+scaling the scores, gate the MLP with a tanh GELU, and mix sliding-window layers with full ones (5 : 1, the last one
+full). The definition followed is `transformers.models.gemma4`; names are this project's.
+
+Layers of one kind are stacked, so that a periodic pattern of kinds is scanned: compile time grows with the pattern,
+not with the depth.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from tejat.model.attention import Intervals, attend, windowed
+from tejat.model.layers import rms_norm, rope_frequencies, rope_tables, rotate
+from tejat.model.params import Param, Tree, linear, scale, stack
+
+AttentionType = Literal["sliding", "full"]
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Shape of the decoder. Letters as everywhere: D `width`, H `heads`, K key heads, N head width, F `mlp`."""
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    mlp: int
+    head_width: int
+    key_heads: int = 1
+    full_head_width: int | None = None  # None: as on sliding layers
+    full_key_heads: int | None = None
+    window: int = 1024
+    period: int = 6  # every period-th layer sees everything, and the last one always does
+    pattern: tuple[AttentionType, ...] | None = None  # names every layer where `period` does not say it
+    sliding_base: float = 10_000.0
+    full_base: float = 1_000_000.0
+    full_rotated: float = 0.25
+    position_scale: float = 1.0  # positions are divided by this on full layers (linear context extension)
+    soft_cap: float | None = None
+    bidirectional_images: bool = False
+    shared_key_layers: int = 0  # the last layers reuse the keys and values of earlier ones
+    shared_mlp_factor: int = 1  # width of the MLP on those layers, in units of `mlp`
+    keys_are_values: bool = False  # full layers without a value projection
+    per_layer_width: int = 0  # width of the per-layer input embeddings; 0: none
+    per_layer_vocabulary: int = 0
+    epsilon: float = 1e-6
+
+    @property
+    def attention_types(self) -> tuple[AttentionType, ...]:
+        if self.pattern is not None:
+            return self.pattern
+        last = self.layers - 1
+        return tuple("full" if (i + 1) % self.period == 0 or i == last else "sliding" for i in range(self.layers))
+
+    @property
+    def kinds(self) -> tuple["Kind", ...]:
+        first_shared = self.layers - self.shared_key_layers
+        return tuple(Kind(t, i >= first_shared) for i, t in enumerate(self.attention_types))
+
+
+class Kind(NamedTuple):
+    """What distinguishes layers: their attention, and whether they borrow keys and values."""
+
+    attention: AttentionType
+    shares: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.attention}_shared" if self.shares else self.attention
+
+
+class LayerCache(NamedTuple):
+    """Keys and values kept of one layer, with the position that each slot holds (-1: empty)."""
+
+    k: Float[Array, "B S K N"]
+    v: Float[Array, "B S K N"]
+    positions: Int[Array, "B S"]
+
+
+class Context(NamedTuple):
+    """What every layer of a forward pass shares: per attention type, the intervals and rotary tables."""
+
+    intervals: dict[str, Intervals]
+    rope: dict[str, tuple[Array, Array]]
+
+
+def head_shape(config: DecoderConfig, attention: AttentionType) -> tuple[int, int]:
+    """(K, N): key heads and head width of a layer."""
+    if attention == "sliding":
+        return config.key_heads, config.head_width
+    return config.full_key_heads or config.key_heads, config.full_head_width or config.head_width
+
+
+def params(config: DecoderConfig) -> Tree:
+    """The Param tree: one stack of layers per kind, the tied embedding, the final norm."""
+    kinds = config.kinds
+    tree: Tree = {
+        "embedding": Param((config.vocabulary, config.width), ("vocabulary", "embed"), "embedding", config.width),
+        "final_norm": scale(config.width, "embed"),
+        "blocks": {kind.name: stack(kinds.count(kind), _block_params(config, kind)) for kind in set(kinds)},
+    }
+    if config.per_layer_width:
+        packed = config.layers * config.per_layer_width
+        tree["per_layer"] = {
+            "embedding": Param(
+                (config.per_layer_vocabulary, packed), ("vocabulary", None), "embedding", config.per_layer_width
+            ),
+            "projection": linear({"embed": config.width}, {"per_layer": packed}),
+            "norm": scale(config.per_layer_width),
+        }
+    return tree
+
+
+def _block_params(config: DecoderConfig, kind: Kind) -> Tree:
+    d, h = config.width, config.heads
+    k, n = head_shape(config, kind.attention)
+    f = config.mlp * (config.shared_mlp_factor if kind.shares else 1)
+    block: Tree = {
+        "attention_norm": scale(d, "embed"),
+        "q": linear({"embed": d}, {"heads": h, "head": n}),
+        "q_norm": scale(n),
+        "o": linear({"heads": h, "head": n}, {"embed": d}),
+        "post_attention_norm": scale(d, "embed"),
+        "mlp_norm": scale(d, "embed"),
+        "gate": linear({"embed": d}, {"mlp": f}),
+        "up": linear({"embed": d}, {"mlp": f}),
+        "down": linear({"mlp": f}, {"embed": d}),
+        "post_mlp_norm": scale(d, "embed"),
+        "scalar": Param((), (), "ones"),
+    }
+    if not kind.shares:
+        block["k"] = linear({"embed": d}, {"key_heads": k, "head": n})
+        block["k_norm"] = scale(n)
+        if not (config.keys_are_values and kind.attention == "full"):
+            block["v"] = linear({"embed": d}, {"key_heads": k, "head": n})
+    if config.per_layer_width:
+        block["per_layer_gate"] = linear({"embed": d}, {"per_layer": config.per_layer_width})
+        block["per_layer_out"] = linear({"per_layer": config.per_layer_width}, {"embed": d})
+        block["per_layer_norm"] = scale(d, "embed")
+    return block
+
+
+def embed(params: Tree, config: DecoderConfig, tokens: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+    """Rows of the tied embedding, times sqrt(D)."""
+    table = params["embedding"]
+    return table[tokens] * jnp.asarray(config.width**0.5, table.dtype)
+
+
+def context(
+    config: DecoderConfig,
+    intervals: Intervals,
+    positions: Int[Array, "B T"],
+    blocks: Int[Array, "B T"] | None = None,
+    sliding: Intervals | None = None,
+) -> Context:
+    """Prepares what layers share. `sliding` overrides the windowed intervals (a cache speaks in absolute positions)."""
+    if sliding is None:
+        sliding = windowed(intervals, config.window, blocks if config.bidirectional_images else None)
+    _, n_sliding = head_shape(config, "sliding")
+    _, n_full = head_shape(config, "full")
+    return Context(
+        intervals={"sliding": sliding, "full": intervals},
+        rope={
+            "sliding": rope_tables(positions, rope_frequencies(n_sliding, config.sliding_base)),
+            "full": rope_tables(
+                positions / config.position_scale, rope_frequencies(n_full, config.full_base, config.full_rotated)
+            ),
+        },
+    )
+
+
+def run(
+    params: Tree,
+    config: DecoderConfig,
+    x: Float[Array, "B T D"],
+    context: Context,
+    per_layer: Float[Array, "B T L E"] | None = None,
+    *,
+    remat: bool = False,
+) -> Float[Array, "B T D"]:
+    """All blocks and the final norm over embedded inputs, without a cache: training and scoring.
+
+    Periods of the pattern are scanned; `remat` keeps only each period's input for the backward pass.
+    """
+    used = dict.fromkeys(params["blocks"], 0)
+    shared = _empty_shared(config, x) if config.shared_key_layers else {}
+    layer = 0
+    for pattern, repeats in segments(config.kinds):
+        stacks = {}
+        for kind in set(pattern):
+            n = pattern.count(kind)
+            lo = used[kind.name]
+            used[kind.name] = hi = lo + n * repeats
+            stacks[kind.name] = jax.tree.map(
+                lambda a, lo=lo, hi=hi, n=n: a[lo:hi].reshape(-1, n, *a.shape[1:]), params["blocks"][kind.name]
+            )
+        extra = None
+        if per_layer is not None:
+            part = per_layer[:, :, layer : layer + len(pattern) * repeats]
+            extra = jnp.moveaxis(part.reshape(*part.shape[:2], repeats, len(pattern), -1), (2, 3), (0, 1))
+        body = functools.partial(_period, config=config, pattern=pattern, context=context)
+        if remat:
+            body = jax.checkpoint(body)
+        if repeats == 1:
+            (x, shared), _ = body((x, shared), jax.tree.map(lambda a: a[0], (stacks, extra)))
+        else:
+            (x, shared), _ = jax.lax.scan(body, (x, shared), (stacks, extra))
+        layer += len(pattern) * repeats
+    return rms_norm(x, params["final_norm"], config.epsilon)
+
+
+def _period(carry, inputs, *, config: DecoderConfig, pattern: tuple[Kind, ...], context: Context):
+    x, shared = carry
+    stacks, extra = inputs
+    seen = dict.fromkeys(stacks, 0)
+    for i, kind in enumerate(pattern):
+        at = seen[kind.name]
+        weights = jax.tree.map(lambda a, at=at: a[at], stacks[kind.name])
+        seen[kind.name] += 1
+        keys = shared.get(kind.attention) if kind.shares else None
+        x, keys = block(weights, config, kind, x, context, None if extra is None else extra[i], keys)
+        if config.shared_key_layers and not kind.shares:
+            shared = {**shared, kind.attention: keys}
+    return (x, shared), None
+
+
+def _empty_shared(config: DecoderConfig, x: Float[Array, "B T D"]) -> dict[str, tuple[Array, Array]]:
+    """Placeholders of the right shape: a scan's carry may not grow, and each is written before any layer reads it."""
+    empty = {}
+    for attention in set(config.attention_types):
+        zeros = jnp.zeros((*x.shape[:2], *head_shape(config, attention)), x.dtype)
+        empty[attention] = (zeros, zeros)
+    return empty
+
+
+def run_cached(
+    params: Tree,
+    config: DecoderConfig,
+    x: Float[Array, "B T D"],
+    context: Context,
+    positions: Int[Array, "B T"],
+    cache: tuple[LayerCache, ...],
+    per_layer: Float[Array, "B T L E"] | None = None,
+) -> tuple[Float[Array, "B T D"], tuple[LayerCache, ...]]:
+    """The same over new tokens at `positions` (-1: padding), reading and extending a cache.
+
+    `cache` holds one entry per layer that has keys of its own. Intervals speak of positions, not of slots.
+    """
+    counters = dict.fromkeys(params["blocks"], 0)
+    shared: dict[str, tuple[Array, Array, Array]] = {}
+    updated = []
+    for index, kind in enumerate(config.kinds):
+        weights = jax.tree.map(lambda a, at=counters[kind.name]: a[at], params["blocks"][kind.name])
+        counters[kind.name] += 1
+        extra = None if per_layer is None else per_layer[:, :, index]
+        if kind.shares:
+            x, _ = block(weights, config, kind, x, context, extra, shared[kind.attention])
+            continue
+
+        def remember(k, v):
+            visible, kept = extend(cache[len(updated)], k, v, positions)
+            updated.append(kept)
+            return visible
+
+        x, shared[kind.attention] = block(weights, config, kind, x, context, extra, None, remember)
+    return rms_norm(x, params["final_norm"], config.epsilon), tuple(updated)
+
+
+def extend(entry: LayerCache, k: Array, v: Array, positions: Int[Array, "B T"]) -> tuple[LayerCache, LayerCache]:
+    """(what the new tokens may look at, what is kept). Slot = position modulo capacity, so a window is a ring.
+
+    A single new token is written first and then looks at the ring. Several look at the old ring and at themselves,
+    since writing them first would overwrite keys that the earlier of them still see.
+    """
+    batch, slots = entry.positions.shape
+    length = positions.shape[1]
+    rows = jnp.arange(batch)[:, None]
+    # Padding and all but the last `slots` tokens of a long chunk go to slot `slots`: out of bounds, dropped.
+    last = positions.max(axis=1, keepdims=True)
+    keep = (positions >= 0) & (positions > last - slots)
+    slot = jnp.where(keep, positions % slots, slots)
+    kept = LayerCache(
+        entry.k.at[rows, slot].set(k.astype(entry.k.dtype), mode="drop"),
+        entry.v.at[rows, slot].set(v.astype(entry.v.dtype), mode="drop"),
+        entry.positions.at[rows, slot].set(positions, mode="drop"),
+    )
+    if length == 1:
+        return kept, kept
+    visible = LayerCache(
+        jnp.concatenate([entry.k, k.astype(entry.k.dtype)], axis=1),
+        jnp.concatenate([entry.v, v.astype(entry.v.dtype)], axis=1),
+        jnp.concatenate([entry.positions, positions], axis=1),
+    )
+    return visible, kept
+
+
+def block(weights: Tree, config: DecoderConfig, kind: Kind, x, context: Context, per_layer, keys, remember=None):
+    """One layer. Returns (x, keys): what later sharing layers look at, as (k, v) or (k, v, positions)."""
+    norm = functools.partial(rms_norm, eps=config.epsilon)
+    cos, sin = context.rope[kind.attention]
+    y = norm(x, weights["attention_norm"])
+    q = rotate(norm(jnp.einsum("btd,dhn->bthn", y, weights["q"]), weights["q_norm"]), cos, sin)
+    if keys is None:
+        k = jnp.einsum("btd,dkn->btkn", y, weights["k"])
+        v = jnp.einsum("btd,dkn->btkn", y, weights["v"]) if "v" in weights else k
+        keys = rotate(norm(k, weights["k_norm"]), cos, sin), norm(v)
+        if remember is not None:
+            keys = tuple(remember(*keys))
+    k, v, *key_positions = keys
+    y = attend(q, k.astype(q.dtype), v.astype(q.dtype), context.intervals[kind.attention], *key_positions)
+    x = x + norm(jnp.einsum("bthn,hnd->btd", y, weights["o"]), weights["post_attention_norm"])
+
+    y = norm(x, weights["mlp_norm"])
+    y = (jax.nn.gelu(y @ weights["gate"], approximate=True) * (y @ weights["up"])) @ weights["down"]
+    x = x + norm(y, weights["post_mlp_norm"])
+
+    if per_layer is not None:
+        y = jax.nn.gelu(x @ weights["per_layer_gate"], approximate=True) * per_layer
+        x = x + norm(y @ weights["per_layer_out"], weights["per_layer_norm"])
+    return x * weights["scalar"].astype(x.dtype), keys
+
+
+def per_layer_inputs(params: Tree, config: DecoderConfig, tokens: Int[Array, "B T"], x: Float[Array, "B T D"]):
+    """[B, T, L, E] per-layer inputs: half from the token's own table, half projected from the embedded input."""
+    part, width = params["per_layer"], config.per_layer_width
+    shape = (*tokens.shape, config.layers, width)
+    identity = part["embedding"][tokens].reshape(shape) * jnp.asarray(width**0.5, x.dtype)
+    projected = (x @ part["projection"]) * jnp.asarray(config.width**-0.5, x.dtype)
+    projected = rms_norm(projected.reshape(shape), part["norm"], config.epsilon)
+    return (projected + identity) * jnp.asarray(2.0**-0.5, x.dtype)
+
+
+def logits(params: Tree, config: DecoderConfig, x: Float[Array, "... D"]) -> Float[Array, "... V"]:
+    """Scores of every token, float32, from the tied embedding, soft-capped where the configuration says so."""
+    scores = jnp.einsum("...d,vd->...v", x, params["embedding"], preferred_element_type=jnp.float32)
+    if config.soft_cap is None:
+        return scores
+    return jnp.tanh(scores / config.soft_cap) * config.soft_cap
+
+
+@functools.cache
+def segments(kinds: tuple[Kind, ...]) -> tuple[tuple[tuple[Kind, ...], int], ...]:
+    """The layer sequence as (pattern, repeats): longest repetition first, so that scans cover most of the depth."""
+    found = []
+    at = 0
+    while at < len(kinds):
+        best_period, best_repeats = 1, 1
+        for period in range(1, (len(kinds) - at) // 2 + 1):
+            pattern = kinds[at : at + period]
+            repeats = 1
+            while kinds[at + repeats * period : at + (repeats + 1) * period] == pattern:
+                repeats += 1
+            if repeats > 1 and period * repeats > best_period * best_repeats:
+                best_period, best_repeats = period, repeats
+        found.append((kinds[at : at + best_period], best_repeats))
+        at += best_period * best_repeats
+    return tuple(found)
+
+
+def empty_cache(config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.float32) -> tuple[LayerCache, ...]:
+    """Room for `length` positions: sliding layers keep their window only, sharing layers nothing."""
+    entries = []
+    for kind in config.kinds:
+        if kind.shares:
+            continue
+        slots = min(length, config.window) if kind.attention == "sliding" else length
+        shape = (batch, slots, *head_shape(config, kind.attention))
+        entries.append(
+            LayerCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.full((batch, slots), -1, jnp.int32))
+        )
+    return tuple(entries)

@@ -1,0 +1,62 @@
+"""The few operations which every tower shares: RMS norm, rotary positions, clipped linear maps."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+def rms_norm(x: Float[Array, "... D"], weight: Float[Array, " D"] | None = None, eps: float = 1e-6):
+    """x / rms(x), times `weight` if there is one; in float32, returned in x's type (Zhang & Sennrich 2019)."""
+    x32 = x.astype(jnp.float32)
+    y = x32 * jax.lax.rsqrt(jnp.mean(jnp.square(x32), axis=-1, keepdims=True) + eps)
+    if weight is not None:
+        y = y * weight.astype(jnp.float32)
+    return y.astype(x.dtype)
+
+
+def rope_frequencies(width: int, base: float, rotated: float = 1.0) -> Float[Array, " half"]:
+    """Angular frequencies [width / 2] of rotary positions (Su et al. 2021), in radians per position.
+
+    `rotated` < 1 turns that share of the dimensions only ("proportional" in Gemma 4): frequencies are spaced over the
+    whole width, and the dimensions past the share have frequency zero.
+    """
+    turning = int(rotated * width // 2)
+    exponents = jnp.arange(0, 2 * turning, 2, dtype=jnp.float32) / width
+    return jnp.concatenate([base**-exponents, jnp.zeros(width // 2 - turning, jnp.float32)])
+
+
+def rope_tables(
+    positions: Int[Array, "*batch"], frequencies: Float[Array, " half"]
+) -> tuple[Float[Array, "*batch half"], Float[Array, "*batch half"]]:
+    """Cosines and sines of every position's angles, in float32."""
+    angles = positions[..., None].astype(jnp.float32) * frequencies
+    return jnp.cos(angles), jnp.sin(angles)
+
+
+def rotate(x: Float[Array, "*batch heads N"], cos: Float[Array, "*batch half"], sin: Float[Array, "*batch half"]):
+    """Rotates the pairs (x[i], x[i + N/2]) of each head by the angles of its position."""
+    cos, sin = cos[..., None, :].astype(x.dtype), sin[..., None, :].astype(x.dtype)
+    left, right = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
+
+
+def rotate_axial(x: Float[Array, "*batch heads N"], tables: tuple[tuple[Array, Array], tuple[Array, Array]]):
+    """Rotary positions in the plane: the first half of each head turns with x, the second half with y."""
+    first, second = jnp.split(x, 2, axis=-1)
+    (cos_x, sin_x), (cos_y, sin_y) = tables
+    return jnp.concatenate([rotate(first, cos_x, sin_x), rotate(second, cos_y, sin_y)], axis=-1)
+
+
+def axial_tables(positions: Int[Array, "*batch 2"], width: int, base: float):
+    """The two rope tables of patches at (x, y), for heads `width` wide."""
+    frequencies = rope_frequencies(width // 2, base)
+    return rope_tables(positions[..., 0], frequencies), rope_tables(positions[..., 1], frequencies)
+
+
+def project(x: Float[Array, "... I"], weight: dict | Array):
+    """x @ weight [I, O]. A weight given as {"w", "input_min", ...} is clamped before and after, as checkpoints ask."""
+    if not isinstance(weight, dict):
+        return x @ weight
+    x = jnp.clip(x, weight["input_min"].astype(x.dtype), weight["input_max"].astype(x.dtype))
+    y = x @ weight["w"]
+    return jnp.clip(y, weight["output_min"].astype(x.dtype), weight["output_max"].astype(x.dtype))

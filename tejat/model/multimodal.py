@@ -1,0 +1,115 @@
+"""One Transformer over everything: soft tokens of images and sounds take their places among the embedded tokens."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from tejat.model import audio, decoder, picture, vision
+from tejat.model.attention import causal_intervals
+from tejat.model.params import Tree
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole model: the decoder and the parts around it. A part that is None is not there."""
+
+    name: str
+    decoder: decoder.DecoderConfig
+    vision: vision.VisionConfig | None
+    audio: audio.AudioConfig | None
+    picture: picture.PictureConfig | None
+    text_vocabulary: int  # the first rows of the embedding; picture codes follow
+    context: int = 32_768
+
+
+class Media(NamedTuple):
+    """Images and sounds of a batch, packed along each row.
+
+    `patch_images` numbers a row's images from 1 (0: padding); `patch_slots` says which soft token of the row a patch
+    is pooled into (-1: none). Soft tokens of a row: first P / pool^2 of images, then ceil(F / 4) for each sound.
+    """
+
+    patches: Float[Array, "B P C"]
+    patch_positions: Int[Array, "B P 2"]
+    patch_images: Int[Array, "B P"]
+    patch_slots: Int[Array, "B P"]
+    mel: Float[Array, "B A F M"]
+    mel_real: Bool[Array, "B A F"]
+
+
+class Inputs(NamedTuple):
+    """What the decoder reads. `soft` points a token at one of its row's soft tokens (-1: an ordinary token)."""
+
+    tokens: Int[Array, "B T"]
+    soft: Int[Array, "B T"]
+    positions: Int[Array, "B T"]
+    segments: Int[Array, "B T"]  # documents packed in a row, from 1; 0 is padding
+    blocks: Int[Array, "B T"]  # tokens of one input image share an id > 0
+    media: Media | None
+
+
+def params(config: ModelConfig) -> Tree:
+    """The Param tree of the whole model. The image tokenizer is not in it: it is trained before, and apart."""
+    tree = {"decoder": decoder.params(config.decoder)}
+    if config.vision is not None:
+        tree["vision"] = vision.params(config.vision, config.decoder.width)
+    if config.audio is not None:
+        tree["audio"] = audio.params(config.audio, config.decoder.width)
+    return tree
+
+
+def soft_tokens(params: Tree, config: ModelConfig, media: Media) -> Float[Array, "B S D"]:
+    """All soft tokens of each row: images first, then sounds. A buffer of size zero costs nothing."""
+    batch = media.patches.shape[0]
+    dtype = params["decoder"]["embedding"].dtype
+    found = []
+    if media.patches.shape[1]:
+        features = vision.encode(
+            params["vision"], config.vision, media.patches.astype(dtype), media.patch_positions, media.patch_images
+        )
+        count = media.patches.shape[1] // config.vision.pool**2
+        found.append(vision.soft_tokens(params["vision"], config.vision, features, media.patch_slots, count))
+    if media.mel.shape[1]:
+        clips, frames, mels = media.mel.shape[1:]
+        sounds = audio.encode(
+            params["audio"],
+            config.audio,
+            media.mel.reshape(batch * clips, frames, mels).astype(dtype),
+            media.mel_real.reshape(batch * clips, frames),
+        )
+        found.append(sounds.reshape(batch, -1, sounds.shape[-1]))
+    return jnp.concatenate(found, axis=1)
+
+
+def embed(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
+    """Embedded tokens with soft tokens in their places."""
+    x = decoder.embed(params["decoder"], config.decoder, inputs.tokens)
+    if inputs.media is None or inputs.media.patches.shape[1] + inputs.media.mel.shape[1] == 0:
+        return x
+    soft = soft_tokens(params, config, inputs.media)
+    placed = jnp.take_along_axis(soft, jnp.maximum(inputs.soft, 0)[..., None], axis=1)
+    return jnp.where((inputs.soft >= 0)[..., None], placed.astype(x.dtype), x)
+
+
+def forward(params: Tree, config: ModelConfig, inputs: Inputs, *, remat: bool = False) -> Float[Array, "B T D"]:
+    """Hidden states of every position; `decoder.logits` turns those that matter into scores."""
+    x = embed(params, config, inputs)
+    extra = per_layer(params, config, inputs, x)
+    shared = decoder.context(config.decoder, causal_intervals(inputs.segments), inputs.positions, inputs.blocks)
+    return decoder.run(params["decoder"], config.decoder, x, shared, extra, remat=remat)
+
+
+def per_layer(params: Tree, config: ModelConfig, inputs: Inputs, x: Float[Array, "B T D"]):
+    """Per-layer input embeddings where the decoder has them; soft tokens count as the padding token, 0."""
+    if not config.decoder.per_layer_width:
+        return None
+    tokens = jnp.where(inputs.soft >= 0, 0, inputs.tokens)
+    return decoder.per_layer_inputs(params["decoder"], config.decoder, tokens, x)
+
+
+def cast(params: Tree, dtype: jnp.dtype) -> Tree:
+    """The same tree with floating arrays in `dtype`: the precision that a forward pass computes in."""
+    return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, params)

@@ -1,0 +1,146 @@
+"""Pictures in: a ViT over patches at native aspect ratio, several images packed in one patch buffer.
+
+Learned tables of x and y positions and axial rotary positions; k x k average pooling turns patches into soft tokens;
+a norm and a projection carry them into the decoder's width. Follows the vision tower of `transformers.models.gemma4`.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from tejat.model.attention import Intervals, attend, run_intervals
+from tejat.model.layers import axial_tables, project, rms_norm, rotate_axial
+from tejat.model.params import Param, Tree, linear, scale, stack
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """Shape of the vision tower. `budgets` are the soft tokens an image may take, most for the finest detail."""
+
+    width: int
+    layers: int
+    heads: int
+    head_width: int
+    mlp: int
+    patch: int = 16
+    pool: int = 3
+    table: int = 10_240  # rows of each position table: the longest side in patches
+    rope_base: float = 100.0
+    budgets: tuple[int, ...] = (70, 140, 280, 560, 1120)
+    frame_budget: int = 70  # soft tokens of one frame of a video
+    clipped: bool = False
+    standardize: bool = False
+    epsilon: float = 1e-6
+
+
+def params(config: VisionConfig, decoder_width: int) -> Tree:
+    d = config.width
+    tree: Tree = {
+        "patch_in": linear({"pixels": 3 * config.patch**2}, {"vision": d}),
+        "positions": Param((2, config.table, d), (None, None, "vision"), "embedding", 2 * d),
+        "blocks": stack(config.layers, encoder_block_params(config)),
+        "out": linear({"vision": d}, {"embed": decoder_width}),
+    }
+    if config.standardize:
+        tree["shift"] = Param((d,), ("vision",), "zeros", frozen=True)
+        tree["spread"] = Param((d,), ("vision",), "ones", frozen=True)
+    return tree
+
+
+def encoder_block_params(config) -> Tree:
+    """One bidirectional block; `config` needs width, heads, head_width and mlp (the picture tokenizer has them too)."""
+    d, h, n, f = config.width, config.heads, config.head_width, config.mlp
+    clipped = getattr(config, "clipped", False)
+
+    def weight(inputs: dict[str, int], outputs: dict[str, int]):
+        return clippable(linear(inputs, outputs), clipped)
+
+    return {
+        "attention_norm": scale(d, "vision"),
+        "q": weight({"vision": d}, {"heads": h * n}),
+        "k": weight({"vision": d}, {"heads": h * n}),
+        "v": weight({"vision": d}, {"heads": h * n}),
+        "o": weight({"heads": h * n}, {"vision": d}),
+        "q_norm": scale(n),
+        "k_norm": scale(n),
+        "post_attention_norm": scale(d, "vision"),
+        "mlp_norm": scale(d, "vision"),
+        "gate": weight({"vision": d}, {"mlp": f}),
+        "up": weight({"vision": d}, {"mlp": f}),
+        "down": weight({"mlp": f}, {"vision": d}),
+        "post_mlp_norm": scale(d, "vision"),
+    }
+
+
+def clippable(weight: Param, clipped: bool):
+    """The weight alone, or with the clipping bounds that some checkpoints carry (infinite until one sets them)."""
+    if not clipped:
+        return weight
+    low, high = Param((), (), "lowest", frozen=True), Param((), (), "highest", frozen=True)
+    return {"w": weight, "input_min": low, "input_max": high, "output_min": low, "output_max": high}
+
+
+def encode(
+    params: Tree,
+    config: VisionConfig,
+    patches: Float[Array, "B P C"],
+    positions: Int[Array, "B P 2"],
+    images: Int[Array, "B P"],
+) -> Float[Array, "B P W"]:
+    """Features of every patch. `patches` are pixels in [0, 1], row-major (y, x, channel) within a patch; `positions`
+    their (x, y) in the image's grid; `images` numbers the images of a buffer along each row, 0 is padding."""
+    real = (images > 0)[..., None]
+    x = project(2.0 * (patches - 0.5), params["patch_in"])
+    table = params["positions"]
+    at = jnp.maximum(positions, 0)
+    x = x + jnp.where(real, table[0][at[..., 0]] + table[1][at[..., 1]], 0)
+    return encoder(params["blocks"], config, x, positions, run_intervals(images))
+
+
+def encoder(blocks: Tree, config, x: Float[Array, "B P W"], positions: Int[Array, "B P 2"], intervals: Intervals):
+    """The stack of bidirectional blocks, scanned."""
+    tables = axial_tables(positions, config.head_width, config.rope_base)
+
+    def body(x, weights):
+        return _block(weights, config, x, tables, intervals), None
+
+    return jax.lax.scan(body, x, blocks)[0]
+
+
+def _block(weights: Tree, config, x, tables, intervals: Intervals):
+    def heads(y: Array) -> Array:
+        return y.reshape(*y.shape[:-1], config.heads, config.head_width)
+
+    y = rms_norm(x, weights["attention_norm"], config.epsilon)
+    q = rotate_axial(rms_norm(heads(project(y, weights["q"])), weights["q_norm"], config.epsilon), tables)
+    k = rotate_axial(rms_norm(heads(project(y, weights["k"])), weights["k_norm"], config.epsilon), tables)
+    v = rms_norm(heads(project(y, weights["v"])), eps=config.epsilon)
+    y = attend(q, k, v, intervals)
+    y = project(y.reshape(*y.shape[:-2], -1), weights["o"])
+    x = x + rms_norm(y, weights["post_attention_norm"], config.epsilon)
+
+    y = rms_norm(x, weights["mlp_norm"], config.epsilon)
+    y = jax.nn.gelu(project(y, weights["gate"]), approximate=True) * project(y, weights["up"])
+    return x + rms_norm(project(y, weights["down"]), weights["post_mlp_norm"], config.epsilon)
+
+
+def soft_tokens(
+    params: Tree,
+    config: VisionConfig,
+    features: Float[Array, "B P W"],
+    slots: Int[Array, "B P"],
+    count: int,
+) -> Float[Array, "B S D"]:
+    """Average-pools patches into soft tokens and carries them to the decoder's width.
+
+    `slots` says which of the row's `count` soft tokens each patch belongs to (-1: none); each gets pool^2 patches.
+    """
+    x = features.astype(jnp.float32)
+    slots = jnp.where(slots < 0, count, slots)
+    pooled = jax.vmap(lambda values, at: jax.ops.segment_sum(values, at, count + 1)[:count])(x, slots)
+    pooled = pooled * (config.width**0.5 / config.pool**2)
+    if config.standardize:
+        pooled = (pooled - params["shift"]) * params["spread"]
+    return rms_norm(pooled.astype(features.dtype), eps=config.epsilon) @ params["out"]

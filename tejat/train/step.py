@@ -1,0 +1,55 @@
+"""One training step: loss, gradient, update. The same program on one device and on many."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from tejat.data.packing import Batch
+from tejat.model import multimodal
+from tejat.model.params import Tree, initialise
+from tejat.train import objective, optimizer
+
+
+class TrainState(NamedTuple):
+    """All that a step changes. `params` are the float32 masters."""
+
+    params: Tree
+    moments: optax.OptState
+    step: Int[Array, ""]
+
+
+def initial_state(config: multimodal.ModelConfig, schedule: optimizer.Schedule, seed: int) -> TrainState:
+    params = initialise(multimodal.params(config), jax.random.key(seed))
+    moments = optimizer.build(schedule, multimodal.params(config)).init(params)
+    return TrainState(params, moments, jnp.zeros((), jnp.int32))
+
+
+def build(
+    config: multimodal.ModelConfig,
+    schedule: optimizer.Schedule,
+    *,
+    dtype: jnp.dtype = jnp.float32,
+    picture_weight: float = 1.0,
+    remat: bool = False,
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    """The compiled step: (state, batch) to (next state, sums for the log). The old state's memory is reused."""
+    transform = optimizer.build(schedule, multimodal.params(config))
+    rate = schedule.rate()
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
+        def objective_of(params: Tree):
+            computed = multimodal.cast(params, dtype)
+            return objective.loss(computed, config, batch, picture_weight=picture_weight, remat=remat)
+
+        (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(state.params)
+        updates, moments = transform.update(gradient, state.moments, state.params)
+        sums |= {"gradient_norm": optax.global_norm(gradient), "rate": rate(state.step)}
+        return TrainState(optax.apply_updates(state.params, updates), moments, state.step + 1), sums
+
+    return step

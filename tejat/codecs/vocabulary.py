@@ -88,10 +88,13 @@ class Vocabulary:
         return tuple(table)
 
 
-def train(sentences: Iterable[str], size: int, *, kind: str = "unigram", longest: int = 16) -> bytes:
+def train(
+    sentences: Iterable[str], size: int, *, kind: str = "unigram", longest: int = 16, coverage: float = 0.9995
+) -> bytes:
     """A SentencePiece model of `size` pieces: byte fallback, digits apart, whitespace kept, nothing normalised.
 
-    `kind` is "unigram" (Kudo 2018) or "bpe"; `longest` bounds a piece in characters.
+    `kind` is "unigram" (Kudo 2018) or "bpe"; `longest` bounds a piece in characters; characters beyond `coverage` of the
+    text have no piece of their own, and are spelled in bytes.
     """
     import sentencepiece
 
@@ -116,7 +119,7 @@ def train(sentences: Iterable[str], size: int, *, kind: str = "unigram", longest
         add_dummy_prefix=False,
         allow_whitespace_only_pieces=True,
         max_sentencepiece_length=longest,
-        character_coverage=0.9995,
+        character_coverage=coverage,
         num_threads=2,
         minloglevel=2,
     )

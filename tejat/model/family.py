@@ -36,7 +36,7 @@ def micro() -> ModelConfig:
         audio=AudioConfig(width=96, layers=2, heads=3, channels=(32, 16), output=96, frames=128),
         picture=PictureConfig(
             width=96,
-            encoder_layers=2,
+            encoder_layers=1,
             decoder_layers=3,
             heads=3,
             head_width=32,

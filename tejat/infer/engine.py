@@ -1,0 +1,351 @@
+"""The engine: answers, scores and vectors for batches of encoded documents, on any bundle.
+
+Shapes are fixed and few: rows, tokens, media and caches come in powers of two, so that a handful of compiled functions
+serves everything. They are cached by the shape of the model, and two engines of one shape share them. An answer is
+written in two stages: `_prefill` reads all of a prompt but its last token into the cache, and `_decode` runs a loop
+whose step takes one token in and gives the next one out.
+
+Rows do not know of each other: an answer depends on its prompt and options alone, down to the rounding of sums, which
+may differ between shapes.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from tejat.bundle import Bundle
+from tejat.codecs.framing import Encoded
+from tejat.codecs.image import Patches
+from tejat.codecs.vocabulary import EOS
+from tejat.data.packing import Batch, Room, Row, collate, pack_prompts, sizes
+from tejat.errors import BadInput
+from tejat.infer import constraints, sampling
+from tejat.infer.constraints import Rule
+from tejat.infer.options import USUAL_TOKENS, Options
+from tejat.infer.reading import TextReader
+from tejat.model import decoder, multimodal
+from tejat.model.attention import Intervals, causal_intervals
+from tejat.model.multimodal import Inputs, ModelConfig
+from tejat.model.params import Tree
+from tejat.train.objective import token_losses
+
+CHUNK = 32
+"""Tokens written between two looks of the host."""
+
+STREAMED = 4
+"""The same for a stream, whose reader waits for every token."""
+
+FinishReason = Literal["stop", "length"]
+
+
+class Generation(NamedTuple):
+    """An answer. The token that ended it, `<turn|>` or `<eos>`, is its last; a stop string is in its last tokens."""
+
+    tokens: Int[np.ndarray, " n"]
+    logprobs: Float[np.ndarray, " n"]  # at temperature 1, over the ids that were allowed
+    finish_reason: FinishReason
+
+
+class Piece(NamedTuple):
+    """Some tokens of an answer that is being written; `finish_reason` comes with the last."""
+
+    tokens: Int[np.ndarray, " n"]
+    logprobs: Float[np.ndarray, " n"]
+    finish_reason: FinishReason | None
+
+
+class State(NamedTuple):
+    """A batch of answers being written."""
+
+    cache: tuple[decoder.LayerCache, ...]
+    token: Int[Array, " B"]  # the last token, not in the cache yet
+    position: Int[Array, " B"]  # where it stands
+    left: Int[Array, " B"]  # tokens that may still be written; 0: the row is done
+    picture: constraints.State
+
+
+class Engine:
+    """Answers, scores and vectors from one bundle. `rows` bounds a batch, `tokens` its rows times their length."""
+
+    def __init__(self, bundle: Bundle, *, rows: int = 64, tokens: int = 65_536):
+        self.bundle, self.config, self.rule = bundle, bundle.config, Rule.of(bundle.vocabulary, bundle.config.picture)
+        self.params = jax.device_put(bundle.params)
+        self.rows, self.tokens = rows, tokens
+
+    def generate(self, prompts: Sequence[Encoded], options: Options | Sequence[Options]) -> list[Generation]:
+        """An answer for each prompt; options are one for all or one for each. Raises BadInput as `check` does."""
+        chosen = [options] * len(prompts) if isinstance(options, Options) else list(options)
+        limits = [self.check(prompt, wish) for prompt, wish in zip(prompts, chosen, strict=True)]
+        answers: list[Generation | None] = [None] * len(prompts)
+        for group in self._groups(prompts, limits):
+            pieces: list[list[Piece]] = [[] for _ in group]
+            pick = [(prompts[i], chosen[i], limits[i]) for i in group]
+            for written in self._write(pick, CHUNK):
+                for mine, piece in zip(pieces, written, strict=True):
+                    if piece is not None:
+                        mine.append(piece)
+            for i, mine in zip(group, pieces, strict=True):
+                tokens, logprobs = (np.concatenate(column) for column in list(zip(*mine, strict=True))[:2])
+                answers[i] = Generation(tokens, logprobs, mine[-1].finish_reason)
+        return answers
+
+    def stream(self, prompt: Encoded, options: Options) -> Iterator[Piece]:
+        """The answer of `generate`, a few tokens at a time. Raises BadInput as `check` does, before anything runs."""
+        limit = self.check(prompt, options)
+        return (written[0] for written in self._write([(prompt, options, limit)], STREAMED))
+
+    def score(self, documents: Sequence[Encoded]) -> list[Float[np.ndarray, " n"]]:
+        """For each document, the log-probability of every token after the first whose `loss` is true, in order.
+
+        Over the whole vocabulary, as in training. Raises BadInput for a document longer than the context.
+        """
+        scores: list[np.ndarray] = [np.zeros(0, np.float32)] * len(documents)
+        for group, batch in self._batches(documents):
+            found = np.asarray(_score(self.params, self.config, batch))
+            for i, row, real in zip(group, found, batch.weights, strict=False):
+                scores[i] = row[real > 0]
+        return scores
+
+    def embed(self, documents: Sequence[Encoded]) -> Float[np.ndarray, "n D"]:
+        """A vector of length 1 for each document: the mean of its final hidden states.
+
+        Raises BadInput for a document longer than the context.
+        """
+        vectors = np.zeros((len(documents), self.config.decoder.width), np.float32)
+        for group, batch in self._batches(documents):
+            vectors[group] = np.asarray(_embed(self.params, self.config, batch.inputs))[: len(group)]
+        return vectors
+
+    def check(self, prompt: Encoded, options: Options) -> int:
+        """The tokens that the answer may take. Raises BadInput where they do not fit, or the picture asked for not."""
+        used, context = len(prompt), self.config.context
+        if used >= context:
+            raise BadInput(f"the prompt has {used:,} tokens, and the context holds {context:,}; shorten it")
+        limit = options.max_tokens or min(USUAL_TOKENS, context - used)
+        if used + limit > context:
+            raise BadInput(
+                f"the prompt has {used:,} tokens and the answer may take {limit:,}, which together exceed the context "
+                f"of {context:,}; shorten the prompt or ask for at most {context - used:,}"
+            )
+        if options.picture_size is not None:
+            self._check_size(options.picture_size, limit)
+        return limit
+
+    def _check_size(self, size: tuple[int, int], limit: int) -> None:
+        if self.bundle.pictures is None:
+            raise BadInput(f"a picture is asked for, and the model {self.config.name!r} draws none; use one that does")
+        rows, columns = size
+        longest = self.rule.longest
+        if not (1 <= rows <= longest and 1 <= columns <= longest):
+            raise BadInput(f"a picture of {rows} x {columns} codes is asked for; its sides must be 1 to {longest}")
+        if (needed := constraints.picture_tokens(rows, columns)) > limit:
+            raise BadInput(
+                f"a picture of {rows} x {columns} codes takes {needed:,} tokens, and the answer may have {limit:,}; "
+                "raise max_tokens or ask for a smaller picture"
+            )
+
+    def _write(self, pick: Sequence[tuple[Encoded, Options, int]], count: int) -> Iterator[list[Piece | None]]:
+        """Steps of a batch of answers, `count` tokens each: a Piece for every row, None for those done before."""
+        prompts = [prompt for prompt, _, _ in pick]
+        room = self._room(prompts)
+        inputs = pack_prompts([_head(prompt) for prompt in prompts], self.config, room)
+        # Room that is not used costs little, another compilation some seconds: caches begin at 256 places.
+        space = min(_bucket(max(len(prompt) + limit for prompt, _, limit in pick), 256), self.config.context)
+
+        def column(values: Sequence, dtype: type = np.int32) -> np.ndarray:
+            return np.asarray([*values] + [0] * (room.rows - len(values)), dtype)
+
+        wishes = [wish for _, wish, _ in pick]
+        settings = sampling.Settings(
+            column([w.seed for w in wishes], np.uint32),
+            column([w.temperature for w in wishes], np.float32),
+            column([w.top_k for w in wishes]),
+            column([w.top_p for w in wishes], np.float32),
+            column([w.picture_temperature for w in wishes], np.float32),
+            column([w.picture_top_k for w in wishes]),
+        )
+        shapes = [w.picture_size or (0, 0) for w in wishes]
+        draws = [w.pictures and self.bundle.pictures is not None for w in wishes]
+        asked = constraints.Asked(
+            column(draws, bool), column([rows for rows, _ in shapes]), column([columns for _, columns in shapes])
+        )
+        state = State(
+            cache=_prefill(self.params, self.config, inputs, space),
+            token=column([prompt.tokens[-1] for prompt in prompts]),
+            position=column([len(prompt) - 1 for prompt in prompts]),
+            left=column([limit for _, _, limit in pick]),
+            picture=constraints.start(room.rows),
+        )
+        readers = [TextReader(self.bundle.vocabulary, wish.stop) for wish in wishes]
+        alive = np.arange(room.rows) < len(pick)
+        while alive.any():
+            state = state._replace(left=jnp.where(alive, state.left, 0))
+            state, tokens, logprobs = _decode(self.params, self.config, self.rule, state, settings, asked, count)
+            tokens, logprobs, left = np.asarray(tokens), np.asarray(logprobs), np.asarray(state.left)
+            pieces: list[Piece | None] = [None] * len(pick)
+            for r in np.flatnonzero(alive):
+                piece = self._piece(tokens[r], logprobs[r], readers[r] if wishes[r].stop else None, left[r] == 0)
+                pieces[r], alive[r] = piece, piece.finish_reason is None
+            yield pieces
+
+    def _piece(self, tokens, logprobs, reader: TextReader | None, ended: bool) -> Piece:
+        """One row's share of a step, cut at the token that completes a stop string."""
+        length = int((tokens >= 0).sum())
+        if reader is not None:
+            for at in range(length):
+                reader.push(int(tokens[at]))
+                if reader.hit is not None:
+                    return Piece(tokens[: at + 1], logprobs[: at + 1], "stop")
+        by_itself = ended and tokens[length - 1] in (self.rule.turn_end, EOS)
+        reason: FinishReason | None = "stop" if by_itself else "length" if ended else None
+        return Piece(tokens[:length], logprobs[:length], reason)
+
+    def _batches(self, documents: Sequence[Encoded]) -> Iterator[tuple[list[int], Batch]]:
+        """(numbers of the documents, arrays), one document a row."""
+        for document in documents:
+            if len(document) > self.config.context:
+                raise BadInput(
+                    f"the document has {len(document):,} tokens, and the context holds {self.config.context:,}; "
+                    "shorten it"
+                )
+        for group in self._groups(documents, [0] * len(documents)):
+            room = self._room([documents[i] for i in group])
+            rows = [Row(room, 1) for _ in range(room.rows)]
+            for row, i in zip(rows, group, strict=False):
+                row.documents.append(documents[i])
+            yield group, collate(rows, self.config, room)
+
+    def _groups(self, documents: Sequence[Encoded], extra: Sequence[int]) -> Iterator[list[int]]:
+        """Numbers of the documents that go into one batch: alike in media and length, so that little is padding."""
+
+        def size(i: int) -> tuple[int, int, int]:
+            tokens, _, patches, sounds = sizes(documents[i])
+            return sounds, patches, tokens + extra[i]
+
+        group: list[int] = []
+        longest = 0
+        for i in sorted(range(len(documents)), key=size):
+            longest = max(longest, _bucket(size(i)[2]))
+            if group and (len(group) == self.rows or (len(group) + 1) * longest > self.tokens):
+                yield group
+                group, longest = [], _bucket(size(i)[2])
+            group.append(i)
+        if group:
+            yield group
+
+    def _room(self, documents: Sequence[Encoded]) -> Room:
+        """The smallest of the usual sizes that holds one document a row."""
+        tokens, targets, patches, sounds = (max(column) for column in zip(*map(sizes, documents), strict=True))
+        frames = max((len(m) for d in documents for m in d.media if not isinstance(m, Patches)), default=0)
+        pool = self.config.vision.pool**2 if self.config.vision else 1
+        return Room(
+            rows=_bucket(len(documents), 1),
+            tokens=min(_bucket(tokens), self.config.context),
+            targets=_bucket(targets),
+            patches=_bucket(patches // pool) * pool if patches else 0,
+            sounds=_bucket(sounds, 1) if sounds else 0,
+            frames=min(_bucket(frames), self.config.audio.frames) if frames else 0,
+        )
+
+
+def _bucket(size: int, least: int = 16) -> int:
+    """The power of two that holds `size`."""
+    return max(least, 1 << (size - 1).bit_length())
+
+
+def _head(prompt: Encoded) -> Encoded:
+    """All but the last token, which starts the decoding. It is never a soft one: a mark closes every medium."""
+    return Encoded(*(column[:-1] for column in prompt[:-1]), prompt.media)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "space"))
+def _prefill(params: Tree, config: ModelConfig, inputs: Inputs, space: int) -> tuple[decoder.LayerCache, ...]:
+    """The cache, with room for `space` tokens, of prompts that stand at the left of their rows."""
+    x = multimodal.embed(params, config, inputs)
+    extra = multimodal.per_layer(params, config, inputs, x)
+    positions = jnp.where(inputs.segments > 0, inputs.positions, -1)
+    # At the left of a row, a token's place is its position, so the intervals of training serve for the cache as well.
+    shared = decoder.context(config.decoder, causal_intervals(inputs.segments), positions, inputs.blocks)
+    cache = decoder.empty_cache(config.decoder, x.shape[0], space, x.dtype)
+    return decoder.run_cached(params["decoder"], config.decoder, x, shared, positions, cache, extra)[1]
+
+
+@functools.partial(jax.jit, static_argnames=("config", "rule"), donate_argnames="state")
+def _decode(
+    params: Tree,
+    config: ModelConfig,
+    rule: Rule,
+    state: State,
+    settings: sampling.Settings,
+    asked: constraints.Asked,
+    count: Int[Array, ""],
+) -> tuple[State, Int[Array, "B CHUNK"], Float[Array, "B CHUNK"]]:
+    """Up to `count` tokens of every row with their log-probabilities; -1 where a row was done."""
+    batch = state.token.shape[0]
+
+    def body(carry):
+        step, state, tokens, logprobs = carry
+        alive = state.left > 0
+        cache, logits = _next_logits(params, config, state.cache, state.token, jnp.where(alive, state.position, -1))
+        may = constraints.allowed(rule, state.picture, asked, state.left, logits.shape[-1])
+        place = state.position + 1
+        token, logprob = sampling.choose(logits, may, constraints.code_due(state.picture), place, settings)
+        ends = (token == rule.turn_end) | (token == EOS)
+        after = State(
+            cache,
+            jnp.where(alive, token, state.token),
+            jnp.where(alive, place, state.position),
+            jnp.where(alive & ~ends, state.left - 1, 0),
+            constraints.advance(rule, state.picture, token),
+        )
+        tokens = tokens.at[:, step].set(jnp.where(alive, token, -1))
+        logprobs = logprobs.at[:, step].set(jnp.where(alive, logprob, 0.0))
+        return step + 1, after, tokens, logprobs
+
+    def goes_on(carry):
+        step, state, _, _ = carry
+        return (step < jnp.minimum(count, CHUNK)) & jnp.any(state.left > 0)
+
+    tokens, logprobs = jnp.full((batch, CHUNK), -1, jnp.int32), jnp.zeros((batch, CHUNK), jnp.float32)
+    _, state, tokens, logprobs = jax.lax.while_loop(goes_on, body, (0, state, tokens, logprobs))
+    return state, tokens, logprobs
+
+
+def _next_logits(
+    params: Tree, config: ModelConfig, cache: tuple[decoder.LayerCache, ...], token: Array, position: Array
+) -> tuple[tuple[decoder.LayerCache, ...], Float[Array, "B V"]]:
+    """One step of the decoder at `position` (-1: a row that is done, which sees and leaves nothing)."""
+    tokens, positions = token[:, None], position[:, None]
+    ordinary = Inputs(tokens, jnp.full_like(tokens, -1), positions, positions + 1, jnp.zeros_like(tokens), None)
+    x = multimodal.embed(params, config, ordinary)
+    extra = multimodal.per_layer(params, config, ordinary, x)
+    full = Intervals(jnp.zeros_like(positions), positions + 1)
+    sliding = Intervals(jnp.maximum(positions - config.decoder.window + 1, 0), positions + 1)
+    shared = decoder.context(config.decoder, full, positions, sliding=sliding)
+    x, cache = decoder.run_cached(params["decoder"], config.decoder, x, shared, positions, cache, extra)
+    return cache, decoder.logits(params["decoder"], config.decoder, x[:, 0])
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _score(params: Tree, config: ModelConfig, batch: Batch) -> Float[Array, "B M"]:
+    """Log-probability of every target."""
+    hidden = multimodal.forward(params, config, batch.inputs)
+    hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
+    losses, _ = token_losses(
+        params["decoder"], config.decoder, hidden.reshape(-1, hidden.shape[-1]), batch.targets.reshape(-1), 1024
+    )
+    return -losses.reshape(batch.targets.shape)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _embed(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B D"]:
+    """Means of the hidden states over each row, divided by their lengths."""
+    hidden = multimodal.forward(params, config, inputs).astype(jnp.float32)
+    real = (inputs.segments > 0)[..., None]
+    total = jnp.where(real, hidden, 0.0).sum(axis=1)  # of the mean's direction; its length goes away
+    return total / jnp.maximum(jnp.linalg.norm(total, axis=-1, keepdims=True), 1e-30)

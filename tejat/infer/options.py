@@ -1,0 +1,45 @@
+"""What a caller may ask of an answer."""
+
+import math
+from dataclasses import dataclass
+
+from tejat.errors import BadInput
+
+USUAL_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one answer is written. Raises BadInput, naming the option, for a value that makes no sense."""
+
+    max_tokens: int | None = None  # None: USUAL_TOKENS, or what the context still holds
+    temperature: float = 0.0  # 0: always the likeliest token
+    top_k: int = 0  # 0: no bound
+    top_p: float = 1.0
+    picture_temperature: float = 1.0  # of picture codes, of which the likeliest alone make flat pictures
+    picture_top_k: int = 0
+    seed: int = 0
+    pictures: bool = True  # may the model draw, if it can?
+    picture_size: tuple[int, int] | None = None  # (rows, columns) in codes of every picture; None: the model chooses
+    stop: tuple[str, ...] = ()  # the answer ends before the first of these
+
+    def __post_init__(self) -> None:
+        whole = {"max_tokens": 1, "top_k": 0, "picture_top_k": 0, "seed": 0}
+        for name, least in whole.items():
+            value = getattr(self, name)
+            if name == "max_tokens" and value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
+                raise BadInput(f"{name} is {value!r}; give a whole number from {least} to {2**31 - 1:,}")
+        for name in ("temperature", "picture_temperature"):
+            value = getattr(self, name)
+            if not (_is_number(value) and 0 <= value <= 100):
+                raise BadInput(f"{name} is {value!r}; give a number from 0 (the likeliest token) to 100")
+        if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
+            raise BadInput(f"top_p is {self.top_p!r}; give a number above 0 and up to 1 (everything)")
+        if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
+            raise BadInput(f"stop is {self.stop!r}; give a sequence of strings, none of them empty")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,78 @@
+"""The ways to ask: answer freely and be matched, choose by likelihood, draw when asked to."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tejat.evals.matching import matches, normalise
+from tejat.evals.tasks import Item, Outcome, Task
+from tejat.parts import Image, Part, Text, Turn
+
+
+class Listed(Task):
+    """A task whose items are made by a function, once."""
+
+    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], max_tokens: int = 24):
+        self.suite, self.name, self.max_tokens, self._make = suite, name, max_tokens, make
+        self._items: Sequence[Item] | None = None
+
+    def items(self) -> Sequence[Item]:
+        if self._items is None:
+            self._items = self._make()
+        return self._items
+
+
+class Answering(Listed):
+    """The answer, written greedily, is right if it matches an acceptable one."""
+
+    metric = "exact match"
+
+    def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
+        answers = model.generate_batch([item.turns for item in items], max_tokens=self.max_tokens, temperature=0.0)
+        return [
+            Outcome(float(self.judge(tuple(answer.parts), item)), tuple(answer.parts))
+            for answer, item in zip(answers, items, strict=True)
+        ]
+
+    def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
+        counts = Counter(answer for item in items for answer in {normalise(answer) for answer in item.answers})
+        return max(counts.values()) / len(items), "always the most frequent answer"
+
+    def judge(self, parts: tuple[Part, ...], item: Item) -> bool:
+        """Is the answer right? A drawn picture is never the answer to a question of words."""
+        return all(isinstance(part, Text) for part in parts) and matches(written(parts), item.answers)
+
+
+class Drawing(Answering):
+    """Right is a picture where one is asked for, and words alone where none is. An item that asks has no answers."""
+
+    metric = "draws when asked"
+
+    def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
+        asking = sum(not item.answers for item in items) / len(items)
+        return max(asking, 1 - asking), "always draws" if asking >= 0.5 else "never draws"
+
+    def judge(self, parts: tuple[Part, ...], item: Item) -> bool:
+        return any(isinstance(part, Image) for part in parts) == (not item.answers)
+
+
+class Choosing(Listed):
+    """Of the item's choices, the one that the model finds likeliest is its answer."""
+
+    metric = "first choice"
+
+    def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
+        asked = [(item, choice) for item in items for choice in item.choices]
+        prompts = [(*item.turns, Turn("model", (Text(choice),))) for item, choice in asked]
+        likelihoods = iter([scored.total for scored in model.score_batch(prompts)])
+        outcomes = []
+        for item in items:
+            ranked = sorted(((next(likelihoods), choice) for choice in item.choices), key=lambda pair: -pair[0])
+            best = ranked[0][1]
+            outcomes.append(Outcome(float(matches(best, item.answers)), (Text(best),)))
+        return outcomes
+
+
+def written(parts: Sequence[Part]) -> str:
+    """The words of an answer."""
+    return "".join(part.text for part in parts if isinstance(part, Text))

@@ -1,0 +1,228 @@
+"""Runs tasks on a model: every outcome is on disk before the next batch is asked, and nothing is asked twice.
+
+A task's outcomes are lines of JSON in `samples/<suite>.<task>.jsonl`; the first line holds the model's fingerprint.
+A run that was stopped goes on where it was; outcomes of another model or of a changed item are asked again.
+"""
+
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from tejat.evals import statistics
+from tejat.evals.progress import Progress
+from tejat.evals.statistics import Estimate
+from tejat.evals.tasks import Item, Outcome, Task
+from tejat.parts import from_json, to_json, write_whole
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of results.
+
+    Attributes:
+      low, high: the 95% interval of `value`.
+      chance: the mean probability of guessing right; None where guessing has no meaning.
+      luck: the probability that guessing does as well as `value` or better.
+      blanked: the same with the media blanked; None where the task has none.
+      difference: value minus blanked, over the same items.
+      mcnemar: the p-value of that difference, where scores are right or wrong.
+      baseline: the value of the best answer that looks at no item, and what that answer is.
+      passes: whether `low` clears the bars that `bar` describes, for chance and for blanked; None where neither is.
+    """
+
+    suite: str
+    name: str
+    metric: str
+    better: Literal["higher", "lower"]
+    kind: Literal["proportion", "mean", "ratio"]
+    value: float
+    stderr: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    chance: float | None = None
+    luck: float | None = None
+    blanked: Estimate | None = None
+    difference: Estimate | None = None
+    mcnemar: float | None = None
+    baseline: float | None = None
+    baseline_is: str = ""
+    passes: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For `json.dumps`: estimates as objects, and null for what is not a finite number."""
+        row = asdict(self)
+        for name in ("blanked", "difference"):
+            estimate: Estimate | None = getattr(self, name)
+            row[name] = estimate and {key: _finite(part) for key, part in estimate._asdict().items()}
+        return {key: _finite(part) for key, part in row.items()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A task's row and what it was made of: outcomes by the item's id, with the senses and without."""
+
+    task: Task
+    row: Row
+    items: tuple[Item, ...]
+    outcomes: dict[str, Outcome]
+    blanked: dict[str, Outcome]
+
+
+def run(
+    model: Any,
+    tasks: Sequence[Task],
+    out: Path,
+    *,
+    fingerprint: str,
+    limit: int | None = None,
+    stream: TextIO | None = None,
+) -> list[Result]:
+    """Measures every task, its control too, and writes `samples/` under `out`.
+
+    Args:
+      model: has the methods that the tasks' `measure` calls (see tejat.api.Model).
+      fingerprint: of the model's weights; outcomes under another fingerprint are thrown away.
+      limit: ask only the first so many items of each task.
+      stream: where progress goes; standard error when None.
+    """
+    return [_run_task(model, task, out, fingerprint, limit, sys.stderr if stream is None else stream) for task in tasks]
+
+
+def bar(level: float, factor: float) -> float:
+    """What the interval's low end must reach: `factor` times a level, or, where that is past it, half-way to perfect.
+
+    Three times a chance of one half would be more than everything; half-way, three quarters, is the same demand there
+    that three times is at a chance of one fifth.
+    """
+    return min(factor * level, (1 + level) / 2)
+
+
+def fingerprint(directory: Path) -> str:
+    """Of a model's directory: changes with its shape, its vocabulary and any of its weights."""
+    made = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        if path.suffix in (".json", ".model", ".safetensors"):
+            made.update(path.name.encode())
+            with path.open("rb") as file:
+                made.update(hashlib.file_digest(file, "sha256").digest())
+    return made.hexdigest()[:16]
+
+
+def _run_task(model: Any, task: Task, out: Path, fingerprint: str, limit: int | None, stream: TextIO) -> Result:
+    items = tuple(task.items())[:limit]
+    if not items:
+        raise ValueError(f"the task {task.name!r} has no items")
+    control = tuple(task.control(items))
+    if len({item.id for item in items}) < len(items):
+        raise ValueError(f"two items of the task {task.name!r} have one id; make every id unique")
+    (out / "samples" / "media").mkdir(parents=True, exist_ok=True)
+    log = _Log(out / "samples" / f"{task.suite}.{task.name}.jsonl", fingerprint)
+    due = [(item, False) for item in items] + [(item, True) for item in control]
+    missing = [(item, blank) for item, blank in due if log.get(item, blank) is None]
+    progress = Progress(task.name, len(due), len(due) - len(missing), stream)
+    for batch in _batches(missing, task.batch):
+        asked = [item for item, _ in batch]
+        for (item, blank), outcome in zip(batch, task.measure(model, asked), strict=True):
+            log.add(item, blank, outcome)
+        progress.advance(len(batch))
+    seen = {item.id: log.get(item, False) for item in items}
+    unseen = {item.id: log.get(item, True) for item in control}
+    return Result(task, _row(task, items, seen, unseen), items, seen, unseen)
+
+
+def _batches(missing: Sequence[tuple[Item, bool]], size: int) -> list[Sequence[tuple[Item, bool]]]:
+    return [missing[start : start + size] for start in range(0, len(missing), size)]
+
+
+def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], unseen: dict[str, Outcome]) -> Row:
+    clusters = [item.cluster for item in items]
+    whole = task.estimate(list(seen.values()), clusters)
+    blanked = difference = mcnemar = chance = luck = passes = None
+    if task.kind == "proportion":
+        scores = [outcome.score for outcome in seen.values()]
+        chances = [item.chance for item in items]
+        chance, luck = sum(chances) / len(chances), statistics.chance_tail(round(sum(scores)), chances)
+        passes = whole.low >= bar(chance, 3) if chance > 0 else None
+    if unseen:
+        blanked = task.estimate(list(unseen.values()), clusters)
+        pair = [outcome.score for outcome in seen.values()], [outcome.score for outcome in unseen.values()]
+        difference = statistics.paired_difference(*pair, clusters)
+        if task.kind == "proportion":
+            mcnemar = statistics.mcnemar(*pair)
+            passes = passes is not False and whole.low >= bar(blanked.value, 2)
+    baseline, baseline_is = task.baseline(items) or (None, "")
+    return Row(
+        suite=task.suite,
+        name=task.name,
+        metric=task.metric,
+        better=task.better,
+        kind=task.kind,
+        **whole._asdict(),
+        chance=chance,
+        luck=luck,
+        blanked=blanked,
+        difference=difference,
+        mcnemar=mcnemar,
+        baseline=baseline,
+        baseline_is=baseline_is,
+        passes=passes,
+    )
+
+
+class _Log:
+    """The outcomes of one task on disk. A line that a kill cut short is dropped when the file is opened again."""
+
+    def __init__(self, path: Path, fingerprint: str):
+        self.path, self.media = path, path.parent / "media"
+        self.found: dict[tuple[str, bool], tuple[str, Outcome]] = {}
+        lines = self._read(fingerprint)
+        write_whole(path, "".join(line + "\n" for line in [json.dumps({"fingerprint": fingerprint}), *lines]).encode())
+
+    def get(self, item: Item, blank: bool) -> Outcome | None:
+        """The outcome of this item; None where there is none, or where the item has changed since."""
+        digest, outcome = self.found.get((item.id, blank), ("", None))
+        return outcome if digest == item.digest() else None
+
+    def add(self, item: Item, blank: bool, outcome: Outcome) -> None:
+        line = {
+            "id": item.id,
+            "blanked": blank,
+            "cluster": item.cluster,
+            "score": outcome.score,
+            "weight": outcome.weight,
+            "answer": [to_json(part, self.media) for part in outcome.parts],
+            "acceptable": list(item.answers),
+            "digest": item.digest(),
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self.found[item.id, blank] = line["digest"], outcome
+
+    def _read(self, fingerprint: str) -> list[str]:
+        """The whole lines of an earlier run of the same model."""
+        if not self.path.is_file():
+            return []
+        head, *lines = self.path.read_bytes().split(b"\n")
+        if head != json.dumps({"fingerprint": fingerprint}).encode():
+            return []
+        kept = []
+        for line in lines:
+            try:
+                made = json.loads(line)
+                parts = tuple(from_json(part, self.media) for part in made["answer"])
+            except (ValueError, KeyError, TypeError):  # cut short, or its medium is gone
+                continue
+            self.found[made["id"], made["blanked"]] = made["digest"], Outcome(made["score"], parts, made["weight"])
+            kept.append(line.decode())
+        return kept
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

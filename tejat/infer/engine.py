@@ -74,7 +74,7 @@ class Engine:
 
     def __init__(self, bundle: Bundle, *, rows: int = 64, tokens: int = 65_536):
         self.bundle, self.config, self.rule = bundle, bundle.config, Rule.of(bundle.vocabulary, bundle.config.picture)
-        self.params = jax.device_put(bundle.params)
+        self.params = jax.device_put({**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])})
         self.rows, self.tokens = rows, tokens
 
     def generate(self, prompts: Sequence[Encoded], options: Options | Sequence[Options]) -> list[Generation]:
@@ -331,10 +331,15 @@ def _next_logits(
     return cache, decoder.logits(params["decoder"], config.decoder, x[:, 0])
 
 
+def _forward(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
+    """Final hidden states. The layers, kept apart for decoding, are put together: one copy for a whole batch."""
+    return multimodal.forward({**params, "decoder": decoder.together(params["decoder"])}, config, inputs)
+
+
 @functools.partial(jax.jit, static_argnames="config")
 def _score(params: Tree, config: ModelConfig, batch: Batch) -> Float[Array, "B M"]:
     """Log-probability of every target."""
-    hidden = multimodal.forward(params, config, batch.inputs)
+    hidden = _forward(params, config, batch.inputs)
     hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
     losses, _ = token_losses(
         params["decoder"], config.decoder, hidden.reshape(-1, hidden.shape[-1]), batch.targets.reshape(-1), 1024
@@ -345,7 +350,7 @@ def _score(params: Tree, config: ModelConfig, batch: Batch) -> Float[Array, "B M
 @functools.partial(jax.jit, static_argnames="config")
 def _embed(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B D"]:
     """Means of the hidden states over each row, divided by their lengths."""
-    hidden = multimodal.forward(params, config, inputs).astype(jnp.float32)
+    hidden = _forward(params, config, inputs).astype(jnp.float32)
     real = (inputs.segments > 0)[..., None]
     total = jnp.where(real, hidden, 0.0).sum(axis=1)  # of the mean's direction; its length goes away
     return total / jnp.maximum(jnp.linalg.norm(total, axis=-1, keepdims=True), 1e-30)

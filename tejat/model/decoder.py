@@ -251,13 +251,15 @@ def run_cached(
 ) -> tuple[Float[Array, "B T D"], tuple[LayerCache, ...]]:
     """The same over new tokens at `positions` (-1: padding), reading and extending a cache.
 
-    `cache` holds one entry per layer that has keys of its own. Intervals speak of positions, not of slots.
+    `cache` holds one entry per layer that has keys of its own. Intervals speak of positions, not of slots. `params`
+    may have its layers apart.
     """
     counters = dict.fromkeys(params["blocks"], 0)
     shared: dict[str, tuple[Array, Array, Array]] = {}
     updated = []
     for index, kind in enumerate(config.kinds):
-        weights = jax.tree.map(lambda a, at=counters[kind.name]: a[at], params["blocks"][kind.name])
+        layers, at = params["blocks"][kind.name], counters[kind.name]
+        weights = layers[at] if isinstance(layers, tuple) else jax.tree.map(lambda a, at=at: a[at], layers)
         counters[kind.name] += 1
         extra = None if per_layer is None else per_layer[:, :, index]
         if kind.shares:
@@ -271,6 +273,25 @@ def run_cached(
 
         x, shared[kind.attention] = block(weights, config, kind, x, context, extra, None, remember)
     return rms_norm(x, params["final_norm"], config.epsilon), tuple(updated)
+
+
+def apart(params: Tree) -> Tree:
+    """The same parameters, each stack as a tuple of its layers: decoding would copy every slice of a stack each step.
+
+    On a CPU that takes several times as long as the arithmetic of one token.
+    """
+    counts = {name: jax.tree.leaves(layers)[0].shape[0] for name, layers in params["blocks"].items()}
+    blocks = {
+        name: tuple(jax.tree.map(lambda a, at=at: a[at], params["blocks"][name]) for at in range(count))
+        for name, count in counts.items()
+    }
+    return {**params, "blocks": blocks}
+
+
+def together(params: Tree) -> Tree:
+    """The inverse of `apart`: what `run` scans over."""
+    blocks = {name: jax.tree.map(lambda *a: jnp.stack(a), *layers) for name, layers in params["blocks"].items()}
+    return {**params, "blocks": blocks}
 
 
 def extend(entry: LayerCache, k: Array, v: Array, positions: Int[Array, "B T"]) -> tuple[LayerCache, LayerCache]:

@@ -1,0 +1,146 @@
+"""`tejat generate`: one prompt, one answer. Text goes to standard output as it comes, pictures to files."""
+
+import itertools
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tejat.cli import default_model
+from tejat.errors import BadInput
+
+# One file for each time the option is given: else it would swallow the prompt that follows.
+Files = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FILE")]
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Answer one prompt, with images, sound and video in it; the options --image, --audio and --video may be repeated.
+
+    Example: tejat generate "What is this?" --image cat.png
+    """
+
+    prompt: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PROMPT")]
+    """What to say to the model; media come before it."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
+    """A model that comes with Tejat, or a directory; default: the largest there is."""
+    image: Files = ()
+    """An image to see."""
+    audio: Files = ()
+    """A sound to hear."""
+    video: Files = ()
+    """A video to watch."""
+    system: str | None = None
+    """How the model should behave."""
+    out: Path = field(default_factory=Path)
+    """Where pictures are saved, as PNG."""
+    temperature: float = 0.0
+    """0: always the likeliest token."""
+    seed: int = 0
+    """With the prompt and the options it fixes the answer."""
+    max_tokens: int | None = None
+    """Of the answer; default: 512, or what the context still holds."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON object and nothing else."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run `tejat generate`. Raises BadInput for a file, an option or a model that cannot be used."""
+    options = tyro.cli(Generate, args=arguments, prog="tejat generate")
+    from tejat.parts import Text
+
+    gallery = Gallery(options.out)
+    directory = default_model.directory(options.model)
+    prompt = [*media(options.image, options.audio, options.video), Text(options.prompt)]
+
+    import tejat.api
+
+    model = tejat.api.load(directory)
+    wishes = {"temperature": options.temperature, "seed": options.seed, "max_tokens": options.max_tokens}
+    if options.json:
+        answer = model.answer(prompt, system=options.system, **wishes)
+        print(json.dumps(_report(answer, gallery)))
+    else:
+        show(model.stream(prompt, system=options.system, **wishes), gallery)
+    return 0
+
+
+def media(images: Iterable[Path], sounds: Iterable[Path], videos: Iterable[Path]) -> list:
+    """Parts of files, images first. Raises BadInput, naming the file, for one that cannot be read."""
+    from tejat import media
+
+    return [
+        *(media.read_image(path) for path in images),
+        *(media.read_audio(path) for path in sounds),
+        *(media.read_video(path) for path in videos),
+    ]
+
+
+class Gallery:
+    """A directory to which pictures are saved under numbers not yet taken."""
+
+    def __init__(self, directory: Path):
+        """Raises BadInput, before anything is written, where there can be no such directory."""
+        nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise BadInput(f"pictures cannot be saved to {directory}, since {nearest} is a file; give a directory")
+        self.directory = directory
+
+    def save(self, image) -> Path:
+        """Where the image is saved, now. Raises BadInput where the directory cannot be written to."""
+        from tejat import media
+
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            paths = (self.directory / f"picture-{n}.png" for n in itertools.count(1))
+            path = next(path for path in paths if not path.exists())
+            media.write_png(image, path)
+        except OSError as error:
+            raise BadInput(f"no picture can be saved to {self.directory} ({error.strerror}); see --out") from error
+        return path
+
+
+def show(parts: Iterable, gallery: Gallery) -> None:
+    """Prints an answer as it comes; pictures are saved, and shown where the terminal can."""
+    from tejat.cli import picture_in_terminal
+    from tejat.parts import Image, Text
+
+    fresh = True  # at the start of a line
+    try:
+        for part in parts:
+            match part:
+                case Text(text):
+                    sys.stdout.write(text)
+                    fresh = text.endswith("\n")
+                case Image(pixels):
+                    path = gallery.save(part)
+                    if not fresh:
+                        print()
+                    if picture_in_terminal.shown():
+                        print(picture_in_terminal.render(pixels))
+                    print(path)
+                    fresh = True
+            sys.stdout.flush()
+    finally:
+        if not fresh:
+            print(flush=True)
+
+
+def _report(answer, gallery: Gallery) -> dict:
+    """What `--json` prints; more keys are the reason why the answer ended."""
+    from tejat.parts import Text
+
+    parts = [
+        {"text": part.text} if isinstance(part, Text) else {"image": str(gallery.save(part))} for part in answer.parts
+    ]
+    return {
+        "parts": parts,
+        "usage": answer.usage,
+        "tokens": answer.tokens.tolist(),
+        "logprobs": answer.logprobs.tolist(),
+        "finish_reason": answer.finish_reason,
+    }

@@ -87,13 +87,15 @@ def main(arguments: list[str]) -> int:
 
 def _show(rows: Sequence["Row"]) -> None:
     """One table in a terminal, plain lines elsewhere."""
+    from tejat.evals import harness
+
     head = ("task", "metric", "value", "95% interval", "n", "chance", "blanked", "baseline", "passes")
     lines = [
         (
             row.name,
             row.metric,
             f"{row.value:.3f}",
-            f"{row.low:.3f} – {row.high:.3f}",
+            harness.interval(row),
             f"{row.n:,}",
             f"{row.chance:.3f}" if row.chance else "",
             f"{row.blanked.value:.3f}" if row.blanked else "",

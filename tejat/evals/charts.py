@@ -24,6 +24,9 @@ def interval(row: Row, end: float) -> str:
     def x(value: float) -> float:
         return MARGIN + (WIDTH - 2 * MARGIN) * min(max(value, 0.0), end) / end
 
+    def reach(value: float) -> float:
+        return x(value if isfinite(value) else end * (value > 0))
+
     middle = HEIGHT / 2
     drawn = [f'<line class="axis" x1="{x(0):.1f}" x2="{x(end):.1f}" y1="{middle}" y2="{middle}"/>']
     if row.chance:
@@ -34,10 +37,10 @@ def interval(row: Row, end: float) -> str:
         at = x(row.baseline)
         drawn.append(f'<path class="baseline" d="M{at:.1f} {middle + 3} l3.5 7 h-7 z"/>')
     if row.blanked is not None:
-        low, high, at = x(row.blanked.low), x(row.blanked.high), x(row.blanked.value)
+        low, high, at = reach(row.blanked.low), reach(row.blanked.high), x(row.blanked.value)
         drawn.append(f'<line class="blanked" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>')
         drawn.append(f'<circle class="blanked" cx="{at:.1f}" cy="{middle}" r="3.5"/>')
-    low, high = (x(v) if isfinite(v) else x(end * (v > 0)) for v in (row.low, row.high))
+    low, high = reach(row.low), reach(row.high)
     drawn.append(
         f'<rect class="interval" x="{low:.1f}" y="{middle - 4}" width="{max(high - low, 1):.1f}" height="8" rx="2"/>'
     )

@@ -104,6 +104,11 @@ def bar(level: float, factor: float) -> float:
     return min(factor * level, (1 + level) / 2)
 
 
+def interval(row: Row) -> str:
+    """The interval for people; one item, or one cluster, says nothing of how far others would lie from it."""
+    return f"{row.low:.3f} – {row.high:.3f}" if math.isfinite(row.low) and math.isfinite(row.high) else "unknown"
+
+
 def fingerprint(directory: Path) -> str:
     """Of a model's directory: changes with its shape, its vocabulary and any of its weights."""
     made = hashlib.sha256()

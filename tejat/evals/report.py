@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
 from itertools import groupby
+from math import isfinite
 from pathlib import Path
 
-from tejat.evals import charts, embed
+from tejat.evals import charts, embed, harness
 from tejat.evals.answering import written
 from tejat.evals.harness import Row
 from tejat.evals.plots import Curve, curves, is_loss
@@ -158,7 +159,7 @@ def _scores(rows: Sequence[Row]) -> str:
             f'<th scope="row">{escape(row.name)}<small>{escape(row.metric)}</small></th>',
             f'<td class="wide">{charts.interval(row, end)}</td>',
             f'<td class="value">{_PASSES[row.passes]}{row.value:.3f}</td>',
-            f'<td data-name="95% interval">{row.low:.3f} – {row.high:.3f}</td>',
+            f'<td data-name="95% interval">{harness.interval(row)}</td>',
             *(f'<td data-name="{name}">{cells[name] or "–"}</td>' for name in extra),
             '<td class="rest"></td>',
         ]
@@ -279,4 +280,5 @@ def _number(value: float | None) -> str | None:
 
 
 def _signed(value: float, low: float, high: float) -> str:
-    return f"{value:+.3f}<small>{low:+.3f} … {high:+.3f}</small>".replace("-", "−")
+    reach = f"<small>{low:+.3f} … {high:+.3f}</small>" if isfinite(low) and isfinite(high) else ""
+    return f"{value:+.3f}{reach}".replace("-", "−")

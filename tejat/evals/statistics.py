@@ -53,6 +53,8 @@ def proportion(successes: Sequence[bool | float], clusters: Sequence[Hashable] |
     Clusters that err together count for fewer items: the number is divided by the design effect, the clustered
     variance over the plain one, and Student's quantile stands for the normal one, as Korn & Graubard 1998 do for the
     exact interval. Where all succeed or all fail the design effect is unknown, and the number of clusters is taken.
+    Rare successes in few clusters give too narrow an interval still: it holds 88 times of 100 for a share of 0.1 in
+    twenty clusters whose items mostly agree (tests/evals/test_statistics.py).
     """
     marks = np.asarray(successes, float)
     if not np.isin(marks, (0.0, 1.0)).all():

@@ -1,0 +1,204 @@
+"""The harness: what it asks, what it keeps, how it goes on after a kill, what its rows say."""
+
+import io
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tejat.evals import harness
+from tejat.evals.answering import Answering
+from tejat.evals.progress import Progress
+from tejat.evals.statistics import proportion
+from tejat.evals.tasks import Item
+from tejat.parts import Image, Text, Turn
+
+
+def picture(number: int) -> Image:
+    return Image(np.full((2, 2, 3), number, np.uint8))
+
+
+def items(count: int) -> list[Item]:
+    """Item n shows grey n, and to name its number is right; two items share a cluster."""
+    turns = [(Turn("user", (picture(n), Text("Which?"))),) for n in range(count)]
+    return [Item(f"i{n}", f"c{n // 2}", turns[n], (str(n),), chance=0.1) for n in range(count)]
+
+
+class Reads:
+    """Names the grey it sees, draws what it saw, counts what it was asked, and dies when it is told to."""
+
+    def __init__(self, dies_after: int | None = None):
+        self.asked: list[int] = []
+        self.dies_after = dies_after
+
+    def generate_batch(self, prompts, **options):
+        if self.dies_after is not None and len(self.asked) >= self.dies_after:
+            raise KeyboardInterrupt
+        greys = [int(prompt[0].parts[0].pixels[0, 0, 0]) for prompt in prompts]
+        self.asked += greys
+        return [SimpleNamespace(parts=(Text(str(grey)),)) for grey in greys]
+
+
+def task(count: int = 10, batch: int = 4, name: str = "greys") -> Answering:
+    made = Answering("test", name, lambda: items(count))
+    made.batch = batch
+    return made
+
+
+def run(model: Reads, out: Path, *tasks: Answering, fingerprint: str = "f", limit: int | None = None):
+    return harness.run(model, tasks or [task()], out, fingerprint=fingerprint, limit=limit, stream=io.StringIO())
+
+
+def test_row(tmp_path: Path) -> None:
+    (result,) = run(Reads(), tmp_path)
+    row = result.row
+    assert (row.suite, row.name, row.metric, row.value, row.n, row.clusters) == (
+        "test",
+        "greys",
+        "exact match",
+        1,
+        10,
+        5,
+    )
+    assert row.low == pytest.approx(proportion([1.0] * 10, [n // 2 for n in range(10)]).low)
+    assert row.chance == pytest.approx(0.1) and row.luck == pytest.approx(1e-10)
+    assert row.blanked.value == 0.0 and row.difference.value == 1.0
+    assert row.mcnemar == pytest.approx(2 * 0.5**10)
+    assert row.baseline == 0.1
+    assert row.passes  # the low end is past 3 * 0.1, and the blanked value is 0
+    json.loads(json.dumps(row.to_json(), allow_nan=False))
+
+
+def test_an_even_answer_everywhere_does_not_pass(tmp_path: Path) -> None:
+    class Same(Reads):
+        def generate_batch(self, prompts, **options):
+            return [SimpleNamespace(parts=(Text("3"),)) for _ in prompts]
+
+    (result,) = run(Same(), tmp_path)
+    assert result.row.value == result.row.blanked.value == 0.1
+    assert result.row.difference.value == 0 and result.row.mcnemar == 1.0
+    assert result.row.passes is False
+
+
+@pytest.mark.parametrize(
+    ("level", "factor", "due"), [(0.0, 3, 0.0), (0.1, 3, 0.3), (0.2, 3, 0.6), (0.5, 3, 0.75), (0.4, 2, 0.7)]
+)
+def test_bar(level: float, factor: float, due: float) -> None:
+    assert harness.bar(level, factor) == pytest.approx(due)
+
+
+def test_everything_is_asked_once_with_the_senses_and_once_without(tmp_path: Path) -> None:
+    model = Reads()
+    run(model, tmp_path)
+    assert model.asked == [*range(10), *[128] * 10]
+    again = Reads()
+    run(again, tmp_path)
+    assert again.asked == []
+
+
+def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    first, second, whole = Reads(dies_after=8), Reads(), Reads()
+    with pytest.raises(KeyboardInterrupt):
+        run(first, tmp_path)
+    (resumed,) = run(second, tmp_path)
+    assert first.asked == [*range(8)] and second.asked == [8, 9, *[128] * 10]
+    (result,) = run(whole, tmp_path / "fresh")
+    assert resumed.row == result.row and resumed.outcomes == result.outcomes
+
+
+def test_a_line_cut_short_is_asked_again(tmp_path: Path) -> None:
+    run(Reads(), tmp_path)
+    path = tmp_path / "samples" / "test.greys.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    model = Reads()
+    (result,) = run(model, tmp_path)
+    assert model.asked == [128]
+    assert path.read_bytes() == whole and result.row.n == 10
+
+
+def test_another_model_is_asked_everything(tmp_path: Path) -> None:
+    run(Reads(), tmp_path)
+    model = Reads()
+    run(model, tmp_path, fingerprint="g")
+    assert len(model.asked) == 20
+
+
+def test_a_changed_item_is_asked_again(tmp_path: Path) -> None:
+    run(Reads(), tmp_path)
+    changed = items(10)
+    changed[4] = Item("i4", "c2", changed[4].turns, ("four", "4"))
+    model = Reads()
+    run(model, tmp_path, Answering("test", "greys", lambda: changed))
+    assert model.asked == [4, 128]
+
+
+def test_limit_then_all(tmp_path: Path) -> None:
+    model = Reads()
+    (result,) = run(model, tmp_path, limit=3)
+    assert model.asked == [0, 1, 2, 128, 128, 128] and result.row.n == 3
+    run(model, tmp_path)
+    assert sorted(model.asked) == sorted([*range(10), *[128] * 10])
+
+
+def test_samples_are_lines_of_json_with_media_beside_them(tmp_path: Path) -> None:
+    class Draws(Reads):
+        def generate_batch(self, prompts, **options):
+            return [SimpleNamespace(parts=(Text("line\u2028separator"), prompt[0].parts[0])) for prompt in prompts]
+
+    (first,) = run(Draws(), tmp_path, task(2))
+    path = tmp_path / "samples" / "test.greys.jsonl"
+    lines = [json.loads(line) for line in path.read_text().split("\n")[1:-1]]
+    assert [(line["id"], line["blanked"], line["score"]) for line in lines] == [
+        *[("i0", False, 0.0), ("i1", False, 0.0), ("i0", True, 0.0), ("i1", True, 0.0)]
+    ]
+    assert (tmp_path / "samples" / "media" / lines[0]["answer"][1]["image"]["file"]).is_file()
+    model = Reads()
+    (second,) = run(model, tmp_path, task(2))
+    assert model.asked == [] and second.outcomes == first.outcomes
+    assert second.outcomes["i1"].parts[1] == picture(1)
+
+
+def test_two_items_of_one_id(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="one id"):
+        run(Reads(), tmp_path, Answering("test", "twice", lambda: items(1) * 2))
+
+
+def test_a_task_without_items(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no items"):
+        run(Reads(), tmp_path, Answering("test", "none", list))
+
+
+def test_fingerprint_sees_weights_and_not_other_files(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"1")
+    first = harness.fingerprint(tmp_path)
+    (tmp_path / "notes.txt").write_text("hello")
+    assert harness.fingerprint(tmp_path) == first
+    (tmp_path / "model.safetensors").write_bytes(b"2")
+    assert harness.fingerprint(tmp_path) != first
+
+
+def test_progress_is_plain_lines_with_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("tejat.evals.progress.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    progress = Progress("greys", 100, done=20, stream=stream)
+    for seconds, count in [(1, 10), (9, 10), (1, 0), (9, 60)]:
+        now[0] += seconds
+        progress.advance(count)
+    # After 10 s 20 of the 80 that were due are done: 2 a second, 60 left. What was done before does not count.
+    assert stream.getvalue().splitlines() == ["greys: 40/100, 2/s, 30 s left", "greys: 100/100, 4/s, 20 s"]
+
+
+def test_progress_renews_one_line_in_a_terminal() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    Progress("greys", 2, stream=stream).advance(2)
+    assert re.fullmatch(r"\r\x1b\[Kgreys: 2/2, \S+/s, 0 s\n", stream.getvalue())

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from tejat.codecs import audio as audio_codec
 from tejat.codecs.image import Patches, patchify
 from tejat.codecs.picture import PictureCodec
-from tejat.codecs.vocabulary import BOS, EOS, Vocabulary
+from tejat.codecs.vocabulary import BOS, EOS, LARGEST_SIDE, Vocabulary
 from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
 from tejat.parts import Audio, Document, Image, Part, Text, Turn, Video
@@ -160,13 +160,26 @@ class Framing:
         return [*tokens, vocabulary["<picture|>"]]
 
     def _codes(self, tokens: Sequence[int]) -> tuple[Int[np.ndarray, "h w"] | None, int]:
-        """(codes, tokens used) of a picture that starts at tokens[0]; None where not even its size was written."""
+        """(codes, tokens used) of a picture that starts at tokens[0]; None where not even its size was written.
+
+        A picture ends at its end mark, when it is full, or before the first token that belongs to none.
+        """
         vocabulary = self.vocabulary
-        if len(tokens) < 3:
-            return None, len(tokens)
-        rows, columns = vocabulary.side_of(int(tokens[1])), vocabulary.side_of(int(tokens[2]))
-        used = min(len(tokens), 3 + rows * (columns + 1) + 1)
-        found = [int(t) - vocabulary.text_size for t in tokens[3:used] if vocabulary.is_code(int(t))]
+        sides = [vocabulary.side_of(int(t)) for t in tokens[1:3]]
+        longest = min(LARGEST_SIDE, self.config.picture.table) if self.config.picture else 0
+        if len(sides) < 2 or not all(1 <= side <= longest for side in sides):
+            return None, 1
+        rows, columns = sides
+        found: list[int] = []
+        used = 3
+        for token in tokens[3 : 3 + rows * (columns + 1) + 1]:
+            if vocabulary.is_code(int(token)):
+                found.append(int(token) - vocabulary.text_size)
+            elif token != vocabulary["<|row|>"] and token != vocabulary["<picture|>"]:
+                break
+            used += 1
+            if token == vocabulary["<picture|>"]:
+                break
         found += [found[0] if found else 0] * (rows * columns - len(found))
         return np.asarray(found[: rows * columns], np.int32).reshape(rows, columns), used
 
@@ -228,7 +241,8 @@ class Framing:
         writer.mark("<|video>", Modality.VIDEO)
         told = 0
         for frame, time in zip(video.frames, video.times, strict=True):
-            told = self._heard(writer, heard, told, int(time * per_second))
+            # A hair more than zero: 1.16 s x 25 is 28.999… in floats, and 29 tokens have been heard.
+            told = self._heard(writer, heard, told, int(time * per_second + 1e-6))
             writer.tokens(self.vocabulary.encode(clock(time)), False, Modality.VIDEO)
             budget = self.config.vision.frame_budget if self.config.vision else None
             self._image(writer, frame, budget, Modality.VIDEO)

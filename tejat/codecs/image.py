@@ -25,24 +25,28 @@ def patchify(pixels: UInt8[np.ndarray, "H W 3"], config: VisionConfig, budget: i
     Sides become multiples of patch x pool, as in Gemma 4; default budget: the configuration's middle one.
     """
     budget = budget or config.budgets[len(config.budgets) // 2]
-    height, width = fitted(pixels.shape[0], pixels.shape[1], config.patch * config.pool, budget)
+    step, longest = config.patch * config.pool, config.table // config.pool
+    height, width = fitted(pixels.shape[0], pixels.shape[1], step, budget, longest)
     patches, positions = cut(resize(pixels, height, width), config.patch)
     x, y = positions[:, 0] // config.pool, positions[:, 1] // config.pool
-    across = width // (config.patch * config.pool)
-    return Patches(patches, positions, (x + across * y).astype(np.int32), len(patches) // config.pool**2)
+    return Patches(patches, positions, (x + width // step * y).astype(np.int32), len(patches) // config.pool**2)
 
 
-def fitted(height: int, width: int, step: int, budget: int) -> tuple[int, int]:
-    """The largest (height, width), multiples of `step`, of about the same aspect with at most `budget` steps^2."""
+def fitted(height: int, width: int, step: int, budget: int, longest: int | None = None) -> tuple[int, int]:
+    """The largest (height, width), multiples of `step`, of about the same aspect with at most `budget` steps^2.
+
+    No side is of more than `longest` steps, where it is given: position tables end somewhere.
+    """
     if height < 1 or width < 1:
         raise BadInput(f"an image of {width} x {height} pixels has no content")
-    factor = math.sqrt(budget * step**2 / (height * width))
-    rows, columns = int(factor * height / step), int(factor * width / step)
+    # sqrt(budget x height / width), rounded down. In floats a square would often come out one step too small.
+    rows, columns = math.isqrt(budget * height // width), math.isqrt(budget * width // height)
     if rows == 0:
-        rows, columns = 1, min(max(width // height, 1), budget)
+        rows, columns = 1, min(width // height, budget)
     elif columns == 0:
-        rows, columns = min(max(height // width, 1), budget), 1
-    return rows * step, columns * step
+        rows, columns = min(height // width, budget), 1
+    longest = longest or budget
+    return min(rows, longest) * step, min(columns, longest) * step
 
 
 def resize(pixels: UInt8[np.ndarray, "H W 3"], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:

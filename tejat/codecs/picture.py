@@ -28,9 +28,8 @@ class PictureCodec:
         patch = self.config.patch
         found: list[Int[np.ndarray, "h w"]] = []
         for pixels in pictures:
-            height, width = fitted(*pixels.shape[:2], patch, self.budget)
-            longest = LARGEST_SIDE * patch
-            patches, positions = cut(resize(pixels, min(height, longest), min(width, longest)), patch)
+            height, width = fitted(*pixels.shape[:2], patch, self.budget, min(LARGEST_SIDE, self.config.table))
+            patches, positions = cut(resize(pixels, height, width), patch)
             room = -(-len(patches) // self.budget) * self.budget
             codes = _encode(
                 self.params, self.config, *(_padded(a, room) for a in (patches, positions, np.ones(len(patches), int)))

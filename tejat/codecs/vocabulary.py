@@ -6,6 +6,7 @@
 text_size .. size     picture codes
 """
 
+import codecs
 import functools
 import io
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,9 @@ from pathlib import Path
 from tejat.errors import BadInput
 
 PAD, EOS, BOS, UNK = 0, 1, 2, 3
+
+_SPACE = "\u2581"
+"""What SentencePiece writes for a space in its pieces; a text may hold the character itself."""
 
 LARGEST_SIDE = 64
 """Codes along the longest side that framing can announce; one control token each."""
@@ -44,7 +48,6 @@ class Vocabulary:
         if missing:
             raise BadInput(f"the tokenizer lacks the control tokens {', '.join(missing[:3])}; train it anew")
         self.first_written = self.controls["<turn|>"]
-        self._control_ids = frozenset(self.controls.values()) | {PAD, EOS, BOS}
 
     @classmethod
     def load(cls, path: Path, codes: int) -> "Vocabulary":
@@ -63,28 +66,33 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Text to ids; control tokens spelled out in the text stay text, so no user can forge them."""
-        return self._pieces.encode(text)
+        first, *rest = text.split(_SPACE)
+        tokens = self._pieces.encode(first)
+        for run in rest:
+            # Spelled in bytes: its own piece would come back as a space.
+            tokens += [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in _SPACE.encode()]
+            tokens += self._pieces.encode(run)
+        return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Ids to text. Control tokens and codes are left out; bytes that are not UTF-8 become U+FFFD."""
-        kept = [t for t in tokens if t < self.text_size and t not in self._control_ids]
-        return self._pieces.decode(kept)
+        return b"".join(self.piece_bytes[t] for t in tokens if t < self.text_size).decode(errors="replace")
 
     def is_code(self, token: int) -> bool:
         return token >= self.text_size
 
     @functools.cached_property
     def piece_bytes(self) -> tuple[bytes, ...]:
-        """The bytes that each text id stands for; control tokens stand for none. Streaming needs them."""
+        """The bytes that each text id stands for; control tokens stand for none."""
         table = []
         for i in range(self.text_size):
             piece = self._pieces.id_to_piece(i)
-            if i in self._control_ids or i == UNK:
+            if self._pieces.is_control(i) or self._pieces.is_unknown(i):
                 table.append(b"")
             elif self._pieces.is_byte(i):
                 table.append(bytes([int(piece[3:5], 16)]))
             else:
-                table.append(piece.replace("\u2581", " ").encode())
+                table.append(piece.replace(_SPACE, " ").encode())
         return tuple(table)
 
 
@@ -93,8 +101,8 @@ def train(
 ) -> bytes:
     """A SentencePiece model of `size` pieces: byte fallback, digits apart, whitespace kept, nothing normalised.
 
-    `kind` is "unigram" (Kudo 2018) or "bpe"; `longest` bounds a piece in characters; characters beyond `coverage` of the
-    text have no piece of their own, and are spelled in bytes.
+    `kind` is "unigram" (Kudo 2018) or "bpe"; `longest` bounds a piece in characters; characters beyond `coverage` of
+    the text have no piece of their own, and are spelled in bytes.
     """
     import sentencepiece
 
@@ -131,23 +139,12 @@ class TextStream:
 
     def __init__(self, vocabulary: Vocabulary):
         self._bytes = vocabulary.piece_bytes
-        self._held = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, tokens: Sequence[int]) -> str:
         """The text that these ids complete; an unfinished character waits for the next call."""
-        self._held += b"".join(self._bytes[t] for t in tokens if t < len(self._bytes))
-        cut = len(self._held)
-        for back in range(1, min(4, cut) + 1):
-            byte = self._held[-back]
-            if byte & 0xC0 != 0x80:  # the lead byte of the last character
-                needed = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-                if byte >= 0xC0 and needed > back:
-                    cut -= back
-                break
-        ready, self._held = self._held[:cut], self._held[cut:]
-        return ready.decode("utf-8", errors="replace")
+        return self._decoder.decode(b"".join(self._bytes[t] for t in tokens if t < len(self._bytes)))
 
     def finish(self) -> str:
         """What is left, its broken end replaced by U+FFFD."""
-        ready, self._held = self._held, b""
-        return ready.decode("utf-8", errors="replace")
+        return self._decoder.decode(b"", final=True)

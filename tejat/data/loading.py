@@ -40,6 +40,7 @@ class Loader:
         self._position = position or Position()
         self._queue: queue.Queue = queue.Queue(ahead)
         self._stop = threading.Event()
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, daemon=True, name="loader")
         self._thread.start()
 
@@ -47,8 +48,12 @@ class Loader:
         return self
 
     def __next__(self) -> tuple[Batch, Position]:
-        found = self._queue.get()
+        """The next batch. An error of the source is raised here, and again however often one asks."""
+        if self._error is None and self._stop.is_set():
+            raise StopIteration
+        found = self._error or self._queue.get()
         if isinstance(found, BaseException):
+            self._error = found
             raise found
         return found
 

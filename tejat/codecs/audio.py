@@ -4,7 +4,7 @@ import functools
 import math
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from tejat.model.audio import AudioConfig
 
@@ -26,7 +26,8 @@ def log_mel(samples: Float[np.ndarray, " n"], mels: int = 128) -> Float[np.ndarr
     samples = np.pad(samples, (WINDOW // 2, 0))
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW + 1)[::HOP, :-1]
     spectrum = np.abs(np.fft.rfft(windows * _hann(), n=FFT, axis=-1))
-    return np.log(spectrum @ _filters(mels) + FLOOR).astype(np.float32)
+    bins, heights, starts = _triangles(mels)
+    return np.log(np.add.reduceat(spectrum[:, bins] * heights, starts, axis=1) + FLOOR).astype(np.float32)
 
 
 def pieces(mel: Float[np.ndarray, "F M"], config: AudioConfig) -> list[Float[np.ndarray, "f M"]]:
@@ -46,6 +47,20 @@ def _hann() -> Float[np.ndarray, " w"]:
 
 
 @functools.cache
+def _triangles(
+    mels: int,
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"], Int[np.ndarray, " M"]]:
+    """The bins under each filter, their heights, and where each filter's begin: filters overlap only pairwise.
+
+    A product with the whole matrix of filters would wake the threads of BLAS, which then fight those that train.
+    """
+    filters = _filters(mels).T
+    found = [np.flatnonzero(row) if row.any() else np.zeros(1, int) for row in filters]  # a narrow one may hold no bin
+    starts = np.cumsum([0, *(len(bins) for bins in found[:-1])])
+    heights = np.concatenate([row[bins] for row, bins in zip(filters, found, strict=True)])
+    return np.concatenate(found), heights, starts
+
+
 def _filters(mels: int) -> Float[np.ndarray, "bins M"]:
     """Triangles evenly spaced in HTK mels from 0 to 8 kHz: mel = 2595 log10(1 + f / 700)."""
     top = 2595.0 * math.log10(1 + RATE / 2 / 700.0)

@@ -44,7 +44,8 @@ class Vocabulary:
         self.text_size = self._pieces.get_piece_size()
         self.size = self.text_size + codes
         self.controls = {name: self._pieces.piece_to_id(name) for name in CONTROLS}
-        missing = [name for name, piece in self.controls.items() if piece == UNK]
+        # An unknown piece has the id of <unk>, whatever that is in a tokenizer that another made.
+        missing = [name for name, token in self.controls.items() if self._pieces.id_to_piece(token) != name]
         if missing:
             raise BadInput(f"the tokenizer lacks the control tokens {', '.join(missing[:3])}; train it anew")
         self.first_written = self.controls["<turn|>"]

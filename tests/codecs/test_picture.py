@@ -1,0 +1,48 @@
+"""Pictures to codes and back, at any aspect, through an image tokenizer of random weights."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tejat.codecs.image import fitted
+from tejat.errors import BadInput
+
+sides = st.integers(1, 400)
+
+
+@settings(max_examples=25, deadline=None)
+@given(height=sides, width=sides, seed=st.integers(0, 99))
+def test_any_aspect_becomes_codes_and_pixels_again(micro, height, width, seed):
+    codec = micro.pictures
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    codes = codec.encode(pixels)
+    assert codes.size <= codec.budget and max(codes.shape) <= codec.config.table
+    assert codes.min() >= 0 and codes.max() < codec.config.codes
+    patch = codec.config.patch
+    drawn = codec.decode(codes)
+    assert drawn.shape == (codes.shape[0] * patch, codes.shape[1] * patch, 3) and drawn.dtype == np.uint8
+    assert drawn.shape[:2] == fitted(height, width, patch, codec.budget, codec.config.table)
+
+
+@pytest.mark.parametrize("shape", [(1, 2_000, 3), (2_000, 1, 3)])
+def test_the_thinnest_picture_stays_inside_the_position_table(micro, shape):
+    codes = micro.pictures.encode(np.zeros(shape, np.uint8))
+    assert max(codes.shape) == micro.pictures.config.table and min(codes.shape) == 1
+    assert micro.pictures.decode(codes).size
+
+
+def test_one_picture_has_the_same_codes_among_others(micro):
+    pictures = [np.random.default_rng(s).integers(0, 256, (40 + 9 * s, 64, 3), np.uint8) for s in range(3)]
+    for alone, among in zip(pictures, micro.pictures.encode_many(pictures), strict=True):
+        np.testing.assert_array_equal(micro.pictures.encode(alone), among)
+
+
+def test_more_codes_than_the_budget_are_drawn_too(micro):
+    codes = np.random.default_rng(0).integers(0, micro.pictures.config.codes, (12, 9))
+    assert micro.pictures.decode(codes).shape == (96, 72, 3)
+
+
+def test_a_picture_longer_than_the_table_is_refused(micro):
+    with pytest.raises(BadInput, match="33 x 1 codes is outside 1..32"):
+        micro.pictures.decode(np.zeros((1, 33), np.int32))

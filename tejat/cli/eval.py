@@ -27,6 +27,8 @@ class Eval:
     """A model that comes with Tejat, or the directory of one."""
     suite: str = "sample"
     """The tasks to measure."""
+    tasks: tuple[str, ...] = ()
+    """Only these tasks of the suite."""
     out: Path | None = None
     """Where report.html, results.json and samples/ go; runs/eval/MODEL if not given."""
     limit: int | None = None
@@ -49,11 +51,13 @@ def main(arguments: list[str]) -> int:
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat import api, bundle
-    from tejat.evals import harness, report, setting, suites
+    from tejat.evals import harness, plots, report, setting, suites
     from tejat.evals.gallery import gallery
     from tejat.parts import write_whole
 
-    tasks, directory = suites.tasks(options.suite), bundle.find(options.model)
+    if options.log is not None:
+        plots.curves(options.log)  # one that cannot be read is told now, not after the work
+    tasks, directory = suites.tasks(options.suite, options.tasks), bundle.find(options.model)
     start = time.monotonic()
     model, mark = api.load(directory), harness.fingerprint(directory)
     out = options.out or Path("runs", "eval", directory.resolve().name)
@@ -71,10 +75,11 @@ def main(arguments: list[str]) -> int:
     write_whole(out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
     page = report.Report(
         title=f"{model.name}, measured on {options.suite}",
-        facts=[*facts.items(), ("time", f"{time.monotonic() - start:.0f} s")],
+        facts=[*facts.items(), ("this run took", f"{time.monotonic() - start:.0f} s")],
         rows=rows,
         log=options.log,
         galleries=[gallery(result) for result in results if any(outcome.parts for outcome in result.outcomes.values())],
+        sections=() if options.tasks else suites.sections(options.suite, model),
     )
     report.write(page, out / "report.html")
     if options.json:

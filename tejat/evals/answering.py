@@ -1,18 +1,20 @@
-"""The ways to ask: answer freely and be matched, choose by likelihood, draw when asked to."""
+"""The ways to ask: answer freely and be matched, choose by likelihood, draw when asked to, draw the thing asked for."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
-from tejat.evals.matching import matches, normalise
+from tejat.evals.matching import ends, matches, normalise
+from tejat.evals.neighbours import Neighbours
 from tejat.evals.tasks import Item, Outcome, Task
 from tejat.parts import Image, Part, Text, Turn
 
 
 class Listed(Task):
-    """A task whose items are made by a function, once."""
+    """A task whose items are made by a function, once. Answers take up to `max_tokens`; None: what the model allows."""
 
-    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], max_tokens: int = 24):
+    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], max_tokens: int | None = 24):
         self.suite, self.name, self.max_tokens, self._make = suite, name, max_tokens, make
         self._items: Sequence[Item] | None = None
 
@@ -43,6 +45,19 @@ class Answering(Listed):
         return all(isinstance(part, Text) for part in parts) and matches(written(parts), item.answers)
 
 
+class Ending(Answering):
+    """The answer is right if it ends in the words of an acceptable one: "The cat moves left" where that is asked."""
+
+    metric = "ends in the right words"
+
+    def judge(self, parts: tuple[Part, ...], item: Item) -> bool:
+        return all(isinstance(part, Text) for part in parts) and ends(written(parts), item.answers) is not None
+
+    def said(self, parts: Sequence[Part]) -> str:
+        known = {answer for item in self.items() for answer in item.answers}
+        return ends(written(parts), known) or super().said(parts)
+
+
 class Drawing(Answering):
     """Right is a picture where one is asked for, and words alone where none is. An item that asks has no answers."""
 
@@ -54,6 +69,33 @@ class Drawing(Answering):
 
     def judge(self, parts: tuple[Part, ...], item: Item) -> bool:
         return any(isinstance(part, Image) for part in parts) == (not item.answers)
+
+
+class Depicting(Answering):
+    """Right is a picture that, among the training pictures, is most like the one of the thing asked for.
+
+    The first answer of an item is the name of that thing among `pictures`.
+    """
+
+    metric = "nearest to the thing asked for"
+
+    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], pictures: Callable[[], Neighbours]):
+        super().__init__(suite, name, make, max_tokens=None)
+        self._pictures = pictures
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        return self._pictures()
+
+    def judge(self, parts: tuple[Part, ...], item: Item) -> bool:
+        return self.said(parts) == item.answers[0]
+
+    def said(self, parts: Sequence[Part]) -> str:
+        drawn = next((part for part in parts if isinstance(part, Image)), None)
+        return self.neighbours.nearest(drawn) if drawn is not None else ""
+
+    def nearest(self, drawn: Image) -> Image | None:
+        return self.neighbours.pictures[self.neighbours.nearest(drawn)]
 
 
 class Choosing(Listed):

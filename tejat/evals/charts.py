@@ -69,7 +69,7 @@ def panel(curve: Curve) -> str:
     ordered = sorted(curve.values)
     inner = ordered[len(ordered) // 100 : len(ordered) - len(ordered) // 100]
     y_ticks = _ticks(min(*inner, *smoothed), max(*inner, *smoothed))
-    low, high = min(y_ticks[0], *inner), max(y_ticks[-1], *inner)
+    low, high = y_ticks[0], y_ticks[-1]
     last = max(curve.steps[-1], 1)
     first = 0 if curve.steps[0] < last / 10 else curve.steps[0] - 1
 
@@ -103,10 +103,11 @@ def _svg(name: str, width: float, height: float, drawn: Sequence[str], said: str
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers that enclose an interval, about six."""
-    span = max(high - low, abs(high) * 1e-3, 1e-9)
-    step = 10.0 ** floor(log10(span / 4))
-    step *= next(m for m in (1, 2, 5, 10) if span / (m * step) <= 6)
-    return [round(n * step, 12) for n in range(floor(low / step), ceil(high / step) + 1)]
+    if high - low <= 1e-6 * abs(high):  # a constant, but for rounding
+        low, high = low - max(abs(low) * 0.1, 1e-9), high + max(abs(high) * 0.1, 1e-9)
+    step = 10.0 ** floor(log10((high - low) / 4))
+    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (m * step) <= 6)
+    return [float(f"{n * step:.9g}") for n in range(floor(low / step), ceil(high / step) + 1)]
 
 
 def _round_up(value: float) -> float:

@@ -52,7 +52,8 @@ def _strip(video: Video) -> str:
         f"<small>{video.times[i]:.1f} s</small></span>"
         for i in chosen
     )
-    return f'<div class="strip">{frames}</div>'
+    columns = len(chosen) if len(chosen) <= 4 else 3
+    return f'<div class="strip" style="--columns: {columns}">{frames}</div>'
 
 
 def _player(audio: Audio) -> str:

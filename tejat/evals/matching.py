@@ -29,3 +29,10 @@ def normalise(text: str) -> str:
 def matches(said: str, answers: Iterable[str]) -> bool:
     """Is this one of the acceptable answers?"""
     return normalise(said) in {normalise(answer) for answer in answers}
+
+
+def ends(said: str, answers: Iterable[str]) -> str | None:
+    """The acceptable answer whose words end this; None where none does."""
+    words = normalise(said).split()
+    found = [a for a in answers if (last := normalise(a).split()) and words[-len(last) :] == last]
+    return max(found, key=len, default=None)

@@ -4,6 +4,7 @@ It needs no network and no file beside it, follows the reader's light or dark, a
 model or from data is escaped.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -230,7 +231,7 @@ def _gallery(gallery: Gallery) -> str:
     shown = len(gallery.samples)
     told = f"the first {shown:,} of {gallery.total:,}" if shown < gallery.total else f"all {gallery.total:,}"
     if gallery.right is not None:
-        told += f"; of all, {gallery.right:,} right"
+        told += f"; of all, {gallery.right:,} right" if shown < gallery.total else f", {gallery.right:,} right"
     confused = "".join(
         f"<li><span>{escape(expected)}</span> taken for <span>{escape(said) or 'nothing'}</span> <b>×{count}</b></li>"
         for expected, said, count in gallery.confusions
@@ -253,10 +254,10 @@ def _card(sample: Sample) -> str:
     drawn = [part for part in sample.answer if isinstance(part, Image)]
     parts = []
     if sample.continues:
-        parts.append(f'<p class="answer" dir="auto"><span class="prompt">{escape(asked)}</span>{escape(said)}</p>')
+        parts.append(f'<p class="answer" dir="auto"><span class="prompt">{escape(asked)}</span>{_lines(said)}</p>')
     else:
         parts.append(f'<p class="prompt" dir="auto">{escape(asked)}</p>' if asked else "")
-        parts.append(f'<p class="answer" dir="auto">{mark}{escape(said)}</p>' if said or not drawn else "")
+        parts.append(f'<p class="answer" dir="auto">{mark}{_lines(said)}</p>' if said or not drawn else "")
     if drawn:
         pictures = [(part, "drawn") for part in drawn] + [(p, "nearest in training") for p in [sample.nearest] if p]
         captions = ["" if said else mark, *[""] * len(pictures)]  # one mark is enough
@@ -273,6 +274,11 @@ def _card(sample: Sample) -> str:
         parts.append(f'<p class="note">{escape(sample.note)}</p>')
     media = f'<div class="media">{media}</div>' if media else ""
     return f'<article class="card{state}">{media}<div>{"".join(parts)}</div></article>'
+
+
+def _lines(text: str) -> str:
+    """Words of a model, escaped; empty lines that an untrained one writes by the dozen are counted, not shown."""
+    return re.sub(r"\n{3,}", lambda run: f"\n<small>⏎ × {len(run[0])}</small>\n", escape(text))
 
 
 def _number(value: float | None) -> str | None:

@@ -1,26 +1,82 @@
-"""The sample's held-out part as tasks: pictures in a style never seen, voices never heard, motions never composed."""
+"""The sample as tasks: a style of pictures never seen, voices never heard, things that never moved so, drawing.
 
+Drawing and facts are about what was trained on: they measure what was learnt, not what carries over.
+"""
+
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from tejat import sample
-from tejat.evals.prose import Continuing
-from tejat.evals.tasks import Task
+from tejat.data import tour
+from tejat.data.tour import Example
+from tejat.evals import prose
+from tejat.evals.answering import Answering, Depicting, Drawing, Ending
+from tejat.evals.neighbours import Neighbours
+from tejat.evals.report import Gallery, Sample, Section
+from tejat.evals.tasks import Item, Task
+from tejat.parts import Text
 
 SUITE = "sample"
+WHETHER = 60  # questions that ask for a picture, and as many that do not
 
 
 def tasks() -> list[Task]:
     """Every task of the sample."""
     return [
-        Continuing(
-            SUITE,
-            f"prose-{language}",
-            partial(_paragraphs, language),
-            partial(sample.prose, language),
-        )
-        for language in sample.languages()
+        Answering(SUITE, "caption", partial(_items, "caption")),
+        Answering(SUITE, "spoken", partial(_items, "spoken")),
+        Ending(SUITE, "motion", partial(_items, "motion")),
+        Depicting(SUITE, "draw", partial(_items, "draw"), _drawings),
+        Drawing(SUITE, "whether", _whether, max_tokens=None),
+        Answering(SUITE, "fact", partial(_items, "fact")),
+        *map(_prose, sample.languages()),
     ]
 
 
-def _paragraphs(language: str) -> list[str]:
+def sections(model: Any) -> list[Section]:
+    """How the model goes on from the first third of the first held-out paragraph of each language."""
+    beginnings = [_paragraphs(language)[0] for language in sample.languages()]
+    beginnings = [text[: len(text) // 3].rstrip() for text in beginnings]
+    samples = [
+        Sample((Text(beginning),), parts, note=language, continues=True)
+        for beginning, parts, language in zip(
+            beginnings, prose.continuations(model, beginnings), sample.languages(), strict=True
+        )
+    ]
+    text = "From the beginning of a paragraph that was held out, always the likeliest token."
+    return [Section("Prose", [Gallery("Going on", samples, len(samples), text=text)])]
+
+
+def _items(task: str) -> list[Item]:
+    return [_item(task, number, example) for number, example in enumerate(tour.heldout(task))]
+
+
+def _item(task: str, number: int, example: Example) -> Item:
+    """Items about one thing are a cluster: the two voices that say a word, the motions of an animal."""
+    said = "".join(part.text for part in example.answer if isinstance(part, Text))
+    thing = said.removesuffix(example.scored) or said
+    return Item(f"{task}-{number:04d}", thing, example.prompt, (example.scored,), chance=example.chance)
+
+
+def _whether() -> list[Item]:
+    """Requests for pictures, which have no answer in words, and questions about facts, in turns."""
+    made = []
+    for number, pair in enumerate(zip(tour.heldout("draw", WHETHER), tour.heldout("fact", WHETHER), strict=True)):
+        for example, answers in zip(pair, ((), (pair[1].scored,)), strict=True):
+            name = f"{'answer' if answers else 'draw'}-{number:03d}"
+            made.append(Item(f"whether-{name}", name, example.prompt, answers, chance=0.5))
+    return made
+
+
+def _drawings() -> Neighbours:
+    """The pictures that training asks for, by the English names of what they show."""
+    return Neighbours({c.names["en"]: tour.picture(tour.STYLE, c.id, None) for c in sample.concepts()})
+
+
+def _prose(language: str) -> Task:
+    return prose.Continuing(SUITE, f"prose-{language}", partial(_paragraphs, language), partial(sample.prose, language))
+
+
+def _paragraphs(language: str) -> Sequence[str]:
     return sample.prose(language, heldout=True).splitlines()

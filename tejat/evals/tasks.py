@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tejat.evals import statistics
+from tejat.evals.matching import normalise
 from tejat.evals.statistics import Estimate
 from tejat.parts import Audio, Image, Part, Text, Turn, Video
 
@@ -79,6 +80,14 @@ class Task(ABC):
 
     def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
         """(value, what it is) of something that looks at no item, to beat; None where the task knows of nothing."""
+        return None
+
+    def said(self, parts: Sequence[Part]) -> str:
+        """An answer boiled down to what it is judged by, so that like mistakes can be counted."""
+        return normalise("".join(part.text for part in parts if isinstance(part, Text)))
+
+    def nearest(self, drawn: Image) -> Image | None:
+        """The training picture most like one that was drawn, where the task knows what was trained on."""
         return None
 
     def estimate(self, outcomes: Sequence[Outcome], clusters: Sequence[str]) -> Estimate:

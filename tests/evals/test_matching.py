@@ -2,7 +2,7 @@
 
 import pytest
 
-from tejat.evals.matching import matches, normalise
+from tejat.evals.matching import ends, matches, normalise
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,12 @@ def test_an_article_alone_is_an_answer() -> None:
 def test_any_of_the_answers() -> None:
     assert matches("automobile", ["car", "the automobile"])
     assert not matches("car", [])
+
+
+def test_ends_are_whole_words() -> None:
+    assert ends("The cat moves left.", ["moves left"]) == "moves left"
+    assert ends("The cat moves left", ["left", "moves left"]) == "moves left"
+    assert ends("moves left", ["moves left"]) == "moves left"
+    assert ends("The cat removes left", ["moves left"]) is None
+    assert ends("The cat moves left and grows", ["moves left"]) is None
+    assert ends("", ["spins"]) is None and ends("spins", [""]) is None

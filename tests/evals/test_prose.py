@@ -6,7 +6,7 @@ import pytest
 
 from tejat import sample
 from tejat.api import Model
-from tejat.evals import prose, suites
+from tejat.evals import prose
 from tejat.parts import Document, Text
 
 
@@ -57,10 +57,3 @@ def test_continuations_are_the_likeliest_words(micro) -> None:
     both = prose.continuations(Model(micro), beginnings, max_tokens=8)
     assert both == [prose.continuations(Model(micro), [text], max_tokens=8)[0] for text in beginnings]
     assert all(isinstance(part, Text) and part.text for parts in both for part in parts)
-
-
-def test_the_samples_prose_is_whole() -> None:
-    tasks = {task.name: task for task in suites.tasks("sample")}
-    for language in sample.languages():
-        items = tasks[f"prose-{language}"].items()
-        assert "".join(f"{item.answers[0]}\n" for item in items) == sample.prose(language, heldout=True)

@@ -1,0 +1,84 @@
+"""`tejat eval` from outside, on a model with random weights."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tejat import bundle
+
+
+@pytest.fixture(scope="module")
+def model(micro, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("models") / "untrained"
+    bundle.save(directory, micro)
+    return directory
+
+
+def tejat(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tejat", "eval", *words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def test_json_then_table_from_what_is_on_disk(model: Path, tmp_path: Path) -> None:
+    words = [str(model), "--limit", "2", "--tasks", "spoken", "draw", "prose-en"]
+    first = tejat(*words, "--json", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    found = json.loads(first.stdout)
+    assert found["model"] == str(model)
+    tasks = {task["name"]: task for task in found["tasks"]}
+    assert list(tasks) == ["spoken", "draw", "prose-en"]
+    assert tasks["spoken"]["blanked"]["n"] == 2 and tasks["draw"]["blanked"] is None
+    assert tasks["prose-en"]["metric"] == "bits per byte"
+    # Random weights know nothing: about as many bits as equal probabilities would take, and worse than counting.
+    assert tasks["prose-en"]["value"] > tasks["prose-en"]["baseline"] > 1
+    for task in found["tasks"]:
+        assert {"suite", "name", "metric", "value", "stderr", "n", "baseline", "low", "high"} <= task.keys()
+        assert task["suite"] == "sample" and task["n"] == 2
+
+    out = tmp_path / "runs" / "eval" / "untrained"
+    assert json.loads((out / "results.json").read_text())["tasks"] == found["tasks"]
+    page = (out / "report.html").read_text()
+    assert page.startswith("<!doctype html>") and "data:audio/wav" in page
+    assert {path.stem for path in (out / "samples").glob("*.jsonl")} == {f"sample.{name}" for name in tasks}
+
+    second = tejat(*words, cwd=tmp_path)
+    assert second.returncode == 0
+    assert second.stderr == ""  # nothing was asked again, so there was no progress to tell
+    lines = second.stdout.splitlines()
+    assert len(lines) == len(tasks) + 1
+    value = tasks["prose-en"]["value"]
+    assert any(line.startswith(f"prose-en: bits per byte, value {value:.3f}, 95% interval ") for line in lines)
+    assert lines[-1] == f"{Path('runs', 'eval', 'untrained', 'report.html')} shows more"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no-such-model"], "there is no model 'no-such-model'"),
+        (["{model}", "--suite", "mmlu"], "there is no suite 'mmlu'; choose from sample"),
+        (["{model}", "--tasks", "caption", "sing"], "the suite 'sample' has no task 'sing'; choose from caption, "),
+        (["{model}", "--limit", "0"], "--limit is 0; give at least 1"),
+        (["{model}", "--log", "none.jsonl", "--limit", "1"], "the training log none.jsonl cannot be read"),
+    ],
+)
+def test_bad_input_is_one_sentence(model: Path, tmp_path: Path, words: list[str], message: str) -> None:
+    done = tejat(*(word.format(model=model) for word in words), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"tejat: error: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_has_an_example(tmp_path: Path) -> None:
+    done = tejat("--help", cwd=tmp_path)
+    assert done.returncode == 0 and "Example: tejat eval micro" in done.stdout

@@ -121,7 +121,7 @@ class Chat:
         return True
 
     def _answer(self, line: str) -> None:
-        """Says the line with the media that wait, and prints the answer; of one that Ctrl-C stops, what there is stays."""
+        """Says the line with the media that wait, and prints the answer; of one that Ctrl-C stops, the rest stays."""
         from tejat.parts import Text, Turn
 
         said = Turn("user", (*self.waiting, Text(line)))

@@ -34,7 +34,7 @@ class Eval:
     limit: int | None = None
     """Ask only the first so many items of each task."""
     log: Path | None = None
-    """A training log, whose losses the report draws."""
+    """A training log, whose losses go into the report and loss.png."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     from tejat.parts import write_whole
 
     if options.log is not None:
-        plots.curves(options.log)  # one that cannot be read is told now, not after the work
+        plots.losses(options.log)  # one that cannot be read is told now, not after the work
     tasks, directory = suites.tasks(options.suite, options.tasks), bundle.find(options.model)
     start = time.monotonic()
     model, mark = api.load(directory), harness.fingerprint(directory)
@@ -82,6 +82,8 @@ def main(arguments: list[str]) -> int:
         sections=() if options.tasks else suites.sections(options.suite, model),
     )
     report.write(page, out / "report.html")
+    if options.log is not None:
+        plots.loss_plot(options.log, out / "loss.png")
     if options.json:
         print(json.dumps(found))
     else:

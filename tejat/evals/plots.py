@@ -46,6 +46,14 @@ def curves(log: Path) -> list[Curve]:
     return sorted(columns.values(), key=lambda curve: not is_loss(curve.name))
 
 
+def losses(log: Path) -> list[Curve]:
+    """The losses of a log. Raises BadInput where it cannot be read or has none."""
+    found = [curve for curve in curves(log) if is_loss(curve.name)]
+    if not found:
+        raise BadInput(f"the training log {log} has no losses; its lines need a step and keys such as text_loss")
+    return found
+
+
 def is_loss(name: str) -> bool:
     """Is this column the loss of a modality, in nats a token?"""
     return name.endswith("_loss")
@@ -66,17 +74,15 @@ def loss_plot(log: Path, out: Path) -> None:
     """Writes a PNG of the losses: one panel for each modality, every step pale and the smoothed curve on it.
 
     Raises:
-      BadInput: where the log has no losses.
+      BadInput: as `losses` does.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    losses = [curve for curve in curves(log) if is_loss(curve.name)]
-    if not losses:
-        raise BadInput(f"the training log {log} has no losses; its lines need a step and keys such as text_loss")
-    figure = Figure(figsize=(4.2 * len(losses), 3.2), dpi=150, layout="constrained")
+    found = losses(log)
+    figure = Figure(figsize=(4.2 * len(found), 3.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, curve in zip(figure.subplots(1, len(losses), squeeze=False)[0], losses, strict=True):
+    for axes, curve in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
         axes.plot(curve.steps, curve.values, color="#0f6f78", alpha=0.25, linewidth=0.8)
         axes.plot(curve.steps, smooth(curve.values), color="#0f6f78", linewidth=1.6)
         axes.set_title(label(curve.name), loc="left", fontsize=11)

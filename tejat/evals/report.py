@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
-from itertools import groupby
 from math import isfinite
 from pathlib import Path
 
@@ -136,8 +135,11 @@ def _head(report: Report) -> str:
 
 
 def _results(rows: Sequence[Row]) -> str:
-    """One table for each measure, because bars are compared along one axis."""
-    tables = [_scores([*group]) for _, group in groupby(rows, key=lambda row: (row.kind, row.better))]
+    """One table for each measure, because bars are compared along one axis; all shares of items are one measure."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault("" if row.kind == "proportion" else row.metric, []).append(row)
+    tables = [_scores(group) for group in groups.values()]
     return f"<section><h2>Results</h2>{''.join(tables)}{_legend(rows)}</section>"
 
 

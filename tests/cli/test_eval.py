@@ -30,7 +30,8 @@ def tejat(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_json_then_table_from_what_is_on_disk(model: Path, tmp_path: Path) -> None:
-    words = [str(model), "--limit", "2", "--tasks", "spoken", "draw", "prose-en"]
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "text_loss": 3.0}\n{"step": 2, "text_loss": 2.0}\n')
+    words = [str(model), "--limit", "2", "--log", "log.jsonl", "--tasks", "spoken", "draw", "prose-en"]
     first = tejat(*words, "--json", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     found = json.loads(first.stdout)
@@ -48,7 +49,8 @@ def test_json_then_table_from_what_is_on_disk(model: Path, tmp_path: Path) -> No
     out = tmp_path / "runs" / "eval" / "untrained"
     assert json.loads((out / "results.json").read_text())["tasks"] == found["tasks"]
     page = (out / "report.html").read_text()
-    assert page.startswith("<!doctype html>") and "data:audio/wav" in page
+    assert page.startswith("<!doctype html>") and "data:audio/wav" in page and "text loss" in page
+    assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert {path.stem for path in (out / "samples").glob("*.jsonl")} == {f"sample.{name}" for name in tasks}
 
     second = tejat(*words, cwd=tmp_path)

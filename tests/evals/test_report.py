@@ -137,6 +137,13 @@ def test_media_on_the_page_are_those_given(tmp_path: Path) -> None:
     np.testing.assert_allclose(sound.samples, SOUND.samples, atol=1e-4)
 
 
+def test_one_table_for_each_measure() -> None:
+    bits = [row(name, kind="ratio", better="lower", metric="bits per byte", value=2.0) for name in ("en", "de")]
+    page = Page(report.render(Report("tables", rows=[bits[0], row("caption"), bits[1], row("fact", metric="match")])))
+    assert [tag for tag, _ in page.tags].count("table") == 2
+    assert "Bits per byte, lower is better." in page.said and "Share of items, higher is better." in page.said
+
+
 def test_an_empty_report_is_a_page() -> None:
     assert Page(report.render(Report("nothing yet"))).said.split() == ["nothing", "yet", "Tejatnothing", "yet"]
 

@@ -41,8 +41,9 @@ class Bundle:
 
 
 def save(directory: Path, bundle: Bundle, dtype: str = "float32") -> None:
-    """Writes every file whole; config.json comes last, so that a directory that has one is complete."""
+    """Writes every file whole; config.json goes first and comes last, so that a directory that has one is complete."""
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").unlink(missing_ok=True)
     write_whole(directory / "tokenizer.model", bundle.vocabulary.model)
     weights.write(directory / "model.safetensors", bundle.params, dtype)
     if bundle.pictures is not None:

@@ -37,11 +37,13 @@ class Vocabulary:
 
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self.text_size = self._pieces.get_piece_size()
+            if not self.text_size:  # what the library makes of an empty file
+                raise RuntimeError("it is empty")
         except RuntimeError as error:
             raise BadInput("the tokenizer is not a SentencePiece model; train one or copy it again") from error
         self.model = model
         self.codes = codes
-        self.text_size = self._pieces.get_piece_size()
         self.size = self.text_size + codes
         self.controls = {name: self._pieces.piece_to_id(name) for name in CONTROLS}
         # An unknown piece has the id of <unk>, whatever that is in a tokenizer that another made.

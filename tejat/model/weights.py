@@ -17,9 +17,12 @@ def write(path: Path, arrays: Tree, dtype: str = "float32") -> None:
     kind = np.dtype(getattr(ml_dtypes, dtype, None) or dtype)
     flat = {name: np.ascontiguousarray(np.asarray(array).astype(kind)) for name, array in walk(arrays)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    save_file(flat, str(part))
-    os.replace(part, path)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(flat, str(part))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read(path: Path, tree: Tree, dtype: str = "float32") -> Tree:

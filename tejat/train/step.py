@@ -49,7 +49,7 @@ def build(
 
         (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(state.params)
         updates, moments = transform.update(gradient, state.moments, state.params)
-        sums |= {"gradient_norm": optax.global_norm(gradient), "rate": rate(state.step)}
+        sums |= {"gradient_norm": optax.tree.norm(gradient), "rate": rate(state.step)}
         return TrainState(optax.apply_updates(state.params, updates), moments, state.step + 1), sums
 
     return step

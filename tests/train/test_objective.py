@@ -1,0 +1,63 @@
+"""The objective equals a direct computation over all scores, and its sums add up."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from tejat.codecs.framing import Modality
+from tejat.model import multimodal
+from tejat.train import objective
+
+
+@pytest.fixture(scope="module")
+def params(initial):
+    return initial.params
+
+
+@pytest.fixture(scope="module")
+def compute(config, params):
+    @functools.partial(jax.jit, static_argnames=("picture_weight", "z_weight", "chunk"))
+    def compute(params, batch, **options):
+        return objective.loss(params, config, batch, **options)
+
+    return functools.partial(compute, params)
+
+
+@pytest.fixture(scope="module")
+def direct(config, params, batch):
+    """(cross-entropy, log-partition) of every target, in float64 from the scores of all positions."""
+    hidden = np.asarray(jax.jit(lambda p, i: multimodal.forward(p, config, i))(params, batch.inputs), np.float64)
+    scores = hidden @ np.asarray(params["decoder"]["embedding"], np.float64).T
+    partition = np.log(np.exp(scores).sum(-1))
+    rows = np.arange(len(scores))[:, None]
+    return partition[rows, batch.target_at] - scores[rows, batch.target_at, batch.targets], partition[
+        rows, batch.target_at
+    ]
+
+
+@pytest.mark.parametrize("chunk", [1024, 5])
+def test_equals_a_direct_computation(compute, batch, direct, chunk):
+    total, sums = compute(batch, picture_weight=0.3, z_weight=0.01, chunk=chunk)
+    losses, partition = direct
+    text, picture = (batch.weights * (batch.modality == kind) for kind in (Modality.TEXT, Modality.PICTURE))
+    assert text.sum() > 2 and picture.sum() > 2 and (batch.weights == 0).sum() > 2
+    expected = {
+        "text_loss": (losses * text).sum(),
+        "text_count": text.sum(),
+        "picture_loss": (losses * picture).sum(),
+        "picture_count": picture.sum(),
+    }
+    assert sums.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(sums[name], value, rtol=1e-5)
+    z = (np.square(partition) * batch.weights).sum() / batch.weights.sum()
+    means = [expected[f"{kind}_loss"] / expected[f"{kind}_count"] for kind in ("text", "picture")]
+    np.testing.assert_allclose(total, means[0] + 0.3 * means[1] + 0.01 * z, rtol=1e-5)
+
+
+def test_targets_without_weight_count_for_nothing(compute, batch):
+    elsewhere = batch._replace(targets=np.where(batch.weights > 0, batch.targets, 7))
+    assert (elsewhere.targets != batch.targets).any()
+    assert compute(batch)[0] == compute(elsewhere)[0]

@@ -1,0 +1,21 @@
+"""The image tokenizer of `micro`: 64 codes of 512 for a picture of 64 x 64, trained on the drawings of the sample.
+
+    tejat tokenizer picture train recipes/pictures_micro.py
+"""
+
+import numpy as np
+
+from tejat import sample
+from tejat.model import family
+from tejat.train.optimizer import Schedule
+from tejat.train.pictures import Run
+
+NAME = "pictures-micro"
+CONFIG = family.preset("micro").picture
+RUN = Run(Schedule(steps=40_000, peak=2e-3, warmup=500, floor=0.01, decay=0.02), batch=256)
+
+
+def drawings() -> np.ndarray:
+    """Every drawing of the styles that are for training: RGBA, 96 x 96."""
+    styles = [style for style in sample.styles() if style not in sample.heldout()["styles"]]
+    return np.stack([np.asarray(sample.picture(style, c.id)) for style in styles for c in sample.concepts()])

@@ -1,0 +1,93 @@
+"""A recipe: everything that one training run needs, as a value. Recipe files define `RECIPE`, and state what came out."""
+
+import runpy
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tejat.codecs.framing import Framing
+from tejat.data.loading import Source
+from tejat.data.packing import Room
+from tejat.errors import BadInput
+from tejat.model.multimodal import ModelConfig
+from tejat.train.optimizer import Schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run: the model, its tokenizers, its documents, and how they are learned."""
+
+    name: str
+    config: ModelConfig
+    tokenizer: Callable[[], bytes]  # a SentencePiece model, trained or read
+    pictures: Path | None  # weights of the image tokenizer
+    documents: Callable[[Framing, int], Source]  # (framing, seed) to document number i
+    room: Room  # sizes of a batch
+    schedule: Schedule
+    picture_weight: float = 1.0  # of the loss of picture codes beside that of text
+    bfloat16: bool = False  # compute in bfloat16; masters, moments and losses stay float32
+    remat: bool = False  # keep only each period's input for the backward pass
+    seed: int = 0
+    log_every: int = 10  # steps between lines of the log
+    save_every: int = 200  # steps between checkpoints
+    keep: int = 2  # checkpoints kept
+
+
+def read(path: Path) -> Recipe:
+    """The recipe of a file. Raises BadInput for a file that is missing, fails, or defines no RECIPE."""
+    return _defined(path, "RECIPE", Recipe)
+
+
+def _defined(path: Path, name: str, kind: type) -> Any:
+    if not path.is_file():
+        raise BadInput(f"there is no recipe {path}; give a Python file that defines {name}")
+    try:
+        value = runpy.run_path(str(path)).get(name)
+    except Exception as error:
+        raise BadInput(f"the recipe {path} fails ({type(error).__name__}: {error}); mend it") from error
+    if not isinstance(value, kind):
+        raise BadInput(f"the recipe {path} defines no {name} of type {kind.__name__}; see recipes/micro.py")
+    return value
+
+
+def changed(recipe: Recipe, settings: list[str]) -> Recipe:
+    """The recipe with fields set from the command line, as in "schedule.peak=0.002".
+
+    Raises BadInput for a setting that names no field of the recipe or gives no value of the field's type.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise BadInput(f"the setting {setting!r} has no value; write it as in schedule.steps=100")
+        recipe = _set(recipe, path.split("."), text, setting)
+    return recipe
+
+
+def _set(value: Any, path: list[str], text: str, setting: str) -> Any:
+    name, *rest = path
+    known = {field.name for field in fields(value)} if is_dataclass(value) else set()
+    if name not in known:
+        offered = f"there are {', '.join(sorted(known))}" if known else "it has no fields"
+        raise BadInput(f"the setting {setting!r} names {name!r}, which is no field here; {offered}")
+    old = getattr(value, name)
+    if rest:
+        return replace(value, **{name: _set(old, rest, text, setting)})
+    return replace(value, **{name: _parsed(typing.get_type_hints(type(value))[name], text, setting)})
+
+
+def _parsed(kind: Any, text: str, setting: str) -> Any:
+    if isinstance(kind, types.UnionType):
+        if text == "None":
+            return None
+        (kind,) = (each for each in typing.get_args(kind) if each is not type(None))
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if kind in (int, float, str, Path):
+            return kind(text)
+    except (KeyError, ValueError) as error:
+        raise BadInput(f"the setting {setting!r} gives {text!r} where a {kind.__name__} belongs") from error
+    raise BadInput(f"the setting {setting!r} names a field that only the recipe's file can set")

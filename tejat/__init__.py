@@ -1,8 +1,9 @@
 """Tejat: an open multimodal Transformer in JAX.
 
     import tejat
+    from tejat import media
     model = tejat.load("mini")
-    answer = model.generate([tejat.Image("plot.png"), tejat.Text("What does the curve do?")])
+    answer = model.generate([media.read_image("plot.png"), tejat.Text("What does the curve do?")])
 
 The names below are imported on first use, so that `import tejat` and `tejat --help` do not pay for JAX.
 """

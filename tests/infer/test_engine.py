@@ -12,7 +12,7 @@ from tejat.codecs.vocabulary import EOS
 from tejat.data.packing import Room, pack_prompts
 from tejat.errors import BadInput
 from tejat.infer import constraints
-from tejat.infer.engine import Engine
+from tejat.infer.engine import Engine, _decode
 from tejat.infer.options import Options
 from tejat.model import decoder, multimodal
 from tejat.parts import Audio, Document, Image, Text, Turn, Video
@@ -121,6 +121,13 @@ def test_a_stream_is_the_answer(engine, prompts, together) -> None:
     assert len(pieces) > 3
     assert np.concatenate([p.tokens for p in pieces]).tolist() == together[0].tokens.tolist()
     assert [p.finish_reason for p in pieces] == [None] * (len(pieces) - 1) + [together[0].finish_reason]
+
+
+def test_engines_of_one_shape_share_what_was_compiled(artist, prompts, together) -> None:
+    before = _decode._cache_size()
+    params = jax.tree.map(lambda a: a * 0.5, artist.params)
+    Engine(dataclasses.replace(artist, params=params)).generate(prompts, dataclasses.replace(GREEDY, temperature=0.5))
+    assert _decode._cache_size() == before
 
 
 def test_the_limit(engine, prompts) -> None:

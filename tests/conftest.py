@@ -1,6 +1,7 @@
 """What many tests need: the smallest whole model, with random weights and a tokenizer of the sample's text."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,25 @@ from tejat.codecs.picture import PictureCodec
 from tejat.model import family, multimodal, picture
 from tejat.model.params import Param, Tree, map_params
 
+CONSTANTS = {"ones": 1.0, "zeros": 0.0, "lowest": -np.inf, "highest": np.inf}
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Callable[[Tree, int], Tree]:
+    """Weights of a tree much as `initialise` draws them, by NumPy: to compile a draw for every shape takes seconds."""
+
+    def drawn(tree: Tree, seed: int) -> Tree:
+        random = np.random.default_rng(seed)
+
+        def draw(param: Param):
+            if param.init in CONSTANTS:
+                return jnp.full(param.shape, CONSTANTS[param.init], jnp.float32)
+            return jnp.asarray(random.standard_normal(param.shape, np.float32) / max(param.fan_in, 1) ** 0.5)
+
+        return map_params(draw, tree)
+
+    return drawn
+
 
 @pytest.fixture(scope="session")
 def micro_vocabulary() -> vocabulary.Vocabulary:
@@ -21,20 +41,8 @@ def micro_vocabulary() -> vocabulary.Vocabulary:
     return vocabulary.Vocabulary(vocabulary.train(lines, config.text_vocabulary, coverage=0.98), config.picture.codes)
 
 
-def drawn(tree: Tree, seed: int) -> Tree:
-    """Weights as `initialise` draws them, but by NumPy: compiling a draw for every shape would take ten seconds."""
-    random = np.random.default_rng(seed)
-
-    def draw(param: Param):
-        if param.init in ("normal", "embedding"):
-            return jnp.asarray(random.standard_normal(param.shape, np.float32) / max(param.fan_in, 1) ** 0.5)
-        return jnp.full(param.shape, {"ones": 1.0, "zeros": 0.0}[param.init], jnp.float32)
-
-    return map_params(draw, tree)
-
-
 @pytest.fixture(scope="session")
-def micro(micro_vocabulary) -> Bundle:
+def micro(micro_vocabulary, drawn) -> Bundle:
     """`micro` as it is before training."""
     config = family.preset("micro")
     codec = PictureCodec(drawn(picture.params(config.picture), seed=1), config.picture)

@@ -12,7 +12,7 @@ user's.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, TypeGuard, Unpack
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -121,7 +121,7 @@ class Model:
         if seeds is None:
             options = [self._options(wishes)] * len(encoded)
         elif len(seeds) == len(encoded):
-            options = [self._options(wishes | {"seed": seed}) for seed in seeds]
+            options = [self._options({**wishes, "seed": seed}) for seed in seeds]
         else:
             raise BadInput(f"there are {len(encoded)} prompts and {len(seeds)} seeds; give one seed for each")
         written = self.engine.generate(encoded, options)
@@ -187,12 +187,17 @@ class Model:
         return self.bundle.framing.encode(Document.of(turns[0].parts, loss=not seen))
 
     def _options(self, wishes: Wishes) -> Options:
-        wishes = dict(wishes)
-        if (size := wishes.get("picture_size")) is not None and self.bundle.config.picture is not None:
+        changed: dict[str, Any] = dict(wishes)
+        size = wishes.get("picture_size")
+        # What is no pair of numbers stays as it is: Options says so.
+        if self.bundle.config.picture is not None and isinstance(size, Sequence) and not isinstance(size, str):
             patch = self.bundle.config.picture.patch
-            wishes["picture_size"] = tuple(max(1, round(side / patch)) for side in size)
-        stop = wishes.get("stop", ())
-        return Options(**wishes | {"stop": stop if isinstance(stop, str) else tuple(stop)})
+            changed["picture_size"] = tuple(
+                max(1, round(side / patch)) if isinstance(side, int) and side > 0 else side for side in size
+            )
+        if not isinstance(stop := wishes.get("stop", ()), str):
+            changed["stop"] = tuple(stop)
+        return Options(**changed)
 
     def _usage(self, prompt: Encoded, tokens: Int[np.ndarray, " n"]) -> dict:
         spent, written = _counted(prompt.modality), _counted(self._modalities(tokens))
@@ -207,17 +212,18 @@ class Model:
 
 def _turns(prompt: Prompt) -> tuple[Turn, ...]:
     """A dialogue as it is; anything else as one turn of the user. Raises BadInput for what is neither."""
+    if _is_dialogue(prompt):
+        return tuple(prompt)
     if isinstance(prompt, str | Part):
         prompt = (prompt,)
     if not isinstance(prompt, Sequence) or not prompt:
         what = "empty" if isinstance(prompt, Sequence) else f"of type {type(prompt).__name__}"
         raise BadInput(f"the prompt is {what}; give text, parts or turns")
-    if _is_dialogue(prompt):
-        return tuple(prompt)
-    return (Turn("user", tuple(Text(part) if isinstance(part, str) else part for part in prompt)),)
+    parts: list[Any] = [Text(part) if isinstance(part, str) else part for part in prompt]
+    return (Turn("user", tuple(parts)),)
 
 
-def _is_dialogue(prompt: Prompt) -> bool:
+def _is_dialogue(prompt: Any) -> TypeGuard[Sequence[Turn]]:
     return isinstance(prompt, Sequence) and len(prompt) > 0 and all(isinstance(turn, Turn) for turn in prompt)
 
 

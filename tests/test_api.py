@@ -126,6 +126,9 @@ def test_the_size_of_a_picture_is_in_pixels(model) -> None:
         p.pixels.shape for p in model.generate("Hello", max_tokens=60, picture_size=(23, 33)) if isinstance(p, Image)
     }
     assert shapes == {(24, 32, 3)}
+    for wrong in ("64x64", (64,), (64, "a"), (0, 64)):
+        with pytest.raises(BadInput):
+            model.generate("Hello", picture_size=wrong)
 
 
 def test_scores(model) -> None:

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
     import tejat.api
 
-    wishes = {"temperature": options.temperature, "seed": options.seed, "max_tokens": options.max_tokens}
+    wishes = tejat.api.Wishes(temperature=options.temperature, seed=options.seed, max_tokens=options.max_tokens)
     chat = Chat(tejat.api.load(directory), gallery, options.system, wishes)
     attended = sys.stdin.isatty()
     if attended:
@@ -87,7 +87,7 @@ def _lines(attended: bool) -> Iterator[str]:
 class Chat:
     """A dialogue with a model, printed as it goes."""
 
-    def __init__(self, model: Any, gallery: Gallery, system: str | None, wishes: dict[str, Any]):
+    def __init__(self, model: Any, gallery: Gallery, system: str | None, wishes: Any):
         self.model, self.gallery, self.system, self.wishes = model, gallery, system, wishes
         self.turns: list = []
         self.waiting: list = []  # media for the next turn

@@ -16,6 +16,9 @@ from tejat.errors import BadInput
 # One file for each time the option is given: else it would swallow the prompt that follows.
 Files = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FILE")]
 
+# A model can write any byte, and a terminal obeys some of them.
+_UNSEEN = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
 
 @dataclass(frozen=True)
 class Generate:
@@ -60,7 +63,7 @@ def main(arguments: list[str]) -> int:
     import tejat.api
 
     model = tejat.api.load(directory)
-    wishes = {"temperature": options.temperature, "seed": options.seed, "max_tokens": options.max_tokens}
+    wishes = tejat.api.Wishes(temperature=options.temperature, seed=options.seed, max_tokens=options.max_tokens)
     if options.json:
         answer = model.answer(prompt, system=options.system, **wishes)
         print(json.dumps(_report(answer, gallery)))
@@ -114,7 +117,7 @@ def show(parts: Iterable, gallery: Gallery) -> None:
         for part in parts:
             match part:
                 case Text(text):
-                    sys.stdout.write(text)
+                    sys.stdout.write(text.translate(_UNSEEN) if sys.stdout.isatty() else text)
                     fresh = text.endswith("\n")
                 case Image(pixels):
                     path = gallery.save(part)

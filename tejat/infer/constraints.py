@@ -13,13 +13,15 @@ every picture begun is finished within the limit, whatever is sampled.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from tejat.codecs.vocabulary import EOS, LARGEST_SIDE, Vocabulary
 from tejat.model.picture import PictureConfig
+
+Sides = TypeVar("Sides", int, Array)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def start(batch: int) -> State:
     return State(*(jnp.zeros(batch, jnp.int32) for _ in range(3)))
 
 
-def picture_tokens(rows: int, columns: int) -> int:
+def picture_tokens(rows: Sides, columns: Sides) -> Sides:
     """Tokens of a whole picture: its two marks, its two sides, and a mark after every row of codes."""
     return 4 + rows * (columns + 1)
 
@@ -102,7 +104,7 @@ def allowed(rule: Rule, state: State, asked: Asked, left: Int[Array, " B"], voca
     side = ids - rule.size_one + 1
     is_side = (side >= 1) & (side <= rule.longest)
     # `left` is 1 less after `<|picture>` and 2 less after the first side; a row of one code takes two tokens.
-    fits_rows = (side <= rule.budget) & (picture_tokens(side, 1) <= left + 1)
+    fits_rows = (side <= rule.budget) & (picture_tokens(side, jnp.ones_like(side)) <= left + 1)
     fits_columns = (rows * side <= rule.budget) & (picture_tokens(rows, side) <= left + 2)
     first = is_side & jnp.where(free, fits_rows, side == asked_rows)
     second = is_side & jnp.where(free, fits_columns, side == asked_columns)

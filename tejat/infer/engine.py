@@ -81,23 +81,21 @@ class Engine:
         """An answer for each prompt; options are one for all or one for each. Raises BadInput as `check` does."""
         chosen = [options] * len(prompts) if isinstance(options, Options) else list(options)
         limits = [self.check(prompt, wish) for prompt, wish in zip(prompts, chosen, strict=True)]
-        answers: list[Generation | None] = [None] * len(prompts)
+        answers: dict[int, Generation] = {}
         for group in self._groups(prompts, limits):
             pieces: list[list[Piece]] = [[] for _ in group]
-            pick = [(prompts[i], chosen[i], limits[i]) for i in group]
-            for written in self._write(pick, CHUNK):
-                for mine, piece in zip(pieces, written, strict=True):
-                    if piece is not None:
-                        mine.append(piece)
+            for written in self._write([(prompts[i], chosen[i], limits[i]) for i in group], CHUNK):
+                for r, piece in written:
+                    pieces[r].append(piece)
             for i, mine in zip(group, pieces, strict=True):
-                tokens, logprobs = (np.concatenate(column) for column in list(zip(*mine, strict=True))[:2])
-                answers[i] = Generation(tokens, logprobs, mine[-1].finish_reason)
-        return answers
+                tokens, logprobs, reasons = zip(*mine, strict=True)
+                answers[i] = Generation(np.concatenate(tokens), np.concatenate(logprobs), reasons[-1])
+        return [answers[i] for i in range(len(prompts))]
 
     def stream(self, prompt: Encoded, options: Options) -> Iterator[Piece]:
         """The answer of `generate`, a few tokens at a time. Raises BadInput as `check` does, before anything runs."""
         limit = self.check(prompt, options)
-        return (written[0] for written in self._write([(prompt, options, limit)], STREAMED))
+        return (piece for written in self._write([(prompt, options, limit)], STREAMED) for _, piece in written)
 
     def score(self, documents: Sequence[Encoded]) -> list[Float[np.ndarray, " n"]]:
         """For each document, the log-probability of every token after the first whose `loss` is true, in order.
@@ -149,16 +147,16 @@ class Engine:
                 "raise max_tokens or ask for a smaller picture"
             )
 
-    def _write(self, pick: Sequence[tuple[Encoded, Options, int]], count: int) -> Iterator[list[Piece | None]]:
-        """Steps of a batch of answers, `count` tokens each: a Piece for every row, None for those done before."""
+    def _write(self, pick: Sequence[tuple[Encoded, Options, int]], count: int) -> Iterator[list[tuple[int, Piece]]]:
+        """Steps of a batch of answers, `count` tokens each: (row, Piece) for every row that was not done before."""
         prompts = [prompt for prompt, _, _ in pick]
         room = self._room(prompts)
         inputs = pack_prompts([_head(prompt) for prompt in prompts], self.config, room)
         # Room that is not used costs little, another compilation some seconds: caches begin at 256 places.
         space = min(_bucket(max(len(prompt) + limit for prompt, _, limit in pick), 256), self.config.context)
 
-        def column(values: Sequence, dtype: type = np.int32) -> np.ndarray:
-            return np.asarray([*values] + [0] * (room.rows - len(values)), dtype)
+        def column(values: Sequence, dtype: type = np.int32) -> Array:
+            return jnp.asarray(np.asarray([*values] + [0] * (room.rows - len(values)), dtype))
 
         wishes = [wish for _, wish, _ in pick]
         settings = sampling.Settings(
@@ -187,10 +185,11 @@ class Engine:
             state = state._replace(left=jnp.where(alive, state.left, 0))
             state, tokens, logprobs = _decode(self.params, self.config, self.rule, state, settings, asked, count)
             tokens, logprobs, left = np.asarray(tokens), np.asarray(logprobs), np.asarray(state.left)
-            pieces: list[Piece | None] = [None] * len(pick)
-            for r in np.flatnonzero(alive):
+            pieces = []
+            for r in np.flatnonzero(alive).tolist():
                 piece = self._piece(tokens[r], logprobs[r], readers[r] if wishes[r].stop else None, left[r] == 0)
-                pieces[r], alive[r] = piece, piece.finish_reason is None
+                pieces.append((r, piece))
+                alive[r] = piece.finish_reason is None
             yield pieces
 
     def _piece(self, tokens, logprobs, reader: TextReader | None, ended: bool) -> Piece:
@@ -249,7 +248,7 @@ class Engine:
             targets=_bucket(targets),
             patches=_bucket(patches // pool) * pool if patches else 0,
             sounds=_bucket(sounds, 1) if sounds else 0,
-            frames=min(_bucket(frames), self.config.audio.frames) if frames else 0,
+            frames=min(_bucket(frames), self.config.audio.frames) if self.config.audio and frames else 0,
         )
 
 
@@ -260,7 +259,8 @@ def _bucket(size: int, least: int = 16) -> int:
 
 def _head(prompt: Encoded) -> Encoded:
     """All but the last token, which starts the decoding. It is never a soft one: a mark closes every medium."""
-    return Encoded(*(column[:-1] for column in prompt[:-1]), prompt.media)
+    tokens, loss, modality, blocks, item, soft = (column[:-1] for column in prompt[:-1])
+    return Encoded(tokens, loss, modality, blocks, item, soft, prompt.media)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "space"))

@@ -37,6 +37,12 @@ class Options:
                 raise BadInput(f"{name} is {value!r}; give a number from 0 (the likeliest token) to 100")
         if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
             raise BadInput(f"top_p is {self.top_p!r}; give a number above 0 and up to 1 (everything)")
+        if self.picture_size is not None and not (
+            isinstance(self.picture_size, tuple)
+            and len(self.picture_size) == 2
+            and all(isinstance(side, int) and not isinstance(side, bool) for side in self.picture_size)
+        ):
+            raise BadInput(f"picture_size is {self.picture_size!r}; give two whole numbers, the height and the width")
         if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
             raise BadInput(f"stop is {self.stop!r}; give a sequence of strings, none of them empty")
 

@@ -1,6 +1,6 @@
 """Tokens as they come, turned into text and pictures: nothing is given out that a later token could take back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tejat.codecs.framing import Framing
 from tejat.codecs.vocabulary import TextStream, Vocabulary
@@ -47,7 +47,7 @@ class PartReader:
         self._framing, self._text = framing, TextReader(framing.vocabulary, stop)
         self._picture: list[int] = []
 
-    def push(self, tokens: Sequence[int]) -> tuple[Part, ...]:
+    def push(self, tokens: Iterable[int]) -> tuple[Part, ...]:
         """What these tokens complete, neighbouring text as one part. Nothing comes after a stop string."""
         begin, end = self._framing.vocabulary["<|picture>"], self._framing.vocabulary["<picture|>"]
         parts: list[Part] = []

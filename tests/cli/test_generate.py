@@ -187,6 +187,17 @@ def test_ctrl_c_stops_the_answer_and_keeps_what_there_is(artist, here, capsys) -
     assert [turn.parts for turn in talk.turns] == [(Text("Count"),), (Text("One two"),)]
 
 
+def test_a_terminal_is_not_told_what_to_do(here, monkeypatch, capsys) -> None:
+    from tejat.cli.generate import Gallery, show
+
+    parts, terminal = [Text("a\x1b[2J\tb\x9bc\n")], Terminal()
+    show(parts, Gallery(here))
+    assert capsys.readouterr().out == parts[0].text  # a file gets what was written
+    monkeypatch.setattr(sys, "stdout", terminal)
+    show(parts, Gallery(here))
+    assert terminal.getvalue() == "a\ufffd[2J\tb\ufffdc\n"
+
+
 def test_a_picture_in_the_terminal() -> None:
     pixels = np.zeros((2, 3, 3), np.uint8)
     pixels[0, 0], pixels[1, 2] = (255, 0, 0), (1, 2, 3)

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
 
 def rms_norm(x: Float[Array, "... D"], weight: Float[Array, " D"] | None = None, eps: float = 1e-6):
@@ -26,7 +26,7 @@ def rope_frequencies(width: int, base: float, rotated: float = 1.0) -> Float[Arr
 
 
 def rope_tables(
-    positions: Int[Array, "*batch"], frequencies: Float[Array, " half"]
+    positions: Num[Array, "*batch"], frequencies: Float[Array, " half"]
 ) -> tuple[Float[Array, "*batch half"], Float[Array, "*batch half"]]:
     """Cosines and sines of every position's angles, in float32."""
     angles = positions[..., None].astype(jnp.float32) * frequencies

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from tejat.model import audio, decoder, picture, vision
@@ -110,6 +111,6 @@ def per_layer(params: Tree, config: ModelConfig, inputs: Inputs, x: Float[Array,
     return decoder.per_layer_inputs(params["decoder"], config.decoder, tokens, x)
 
 
-def cast(params: Tree, dtype: jnp.dtype) -> Tree:
+def cast(params: Tree, dtype: DTypeLike) -> Tree:
     """The same tree with floating arrays in `dtype`: the precision that a forward pass computes in."""
     return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, params)

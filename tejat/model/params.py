@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 Tree = dict[str, Any]
 Init = Literal["normal", "embedding", "ones", "zeros", "lowest", "highest"]
@@ -98,7 +99,7 @@ def count(tree: Tree) -> int:
     return sum(param.size for _, param in walk(tree))
 
 
-def initialise(tree: Tree, key: jax.Array, dtype: jnp.dtype = jnp.float32) -> Tree:
+def initialise(tree: Tree, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Tree:
     """Arrays for a tree of Params. Each leaf's key depends on its name alone, so adding a part moves no other."""
     arrays = {}
     for name, param in walk(tree):
@@ -113,7 +114,7 @@ def initialise(tree: Tree, key: jax.Array, dtype: jnp.dtype = jnp.float32) -> Tr
     return unflatten(arrays)
 
 
-def abstract(tree: Tree, dtype: jnp.dtype = jnp.float32) -> Tree:
+def abstract(tree: Tree, dtype: DTypeLike = jnp.float32) -> Tree:
     """Shapes without memory: jax.ShapeDtypeStruct for every Param."""
     return map_params(lambda p: jax.ShapeDtypeStruct(p.shape, dtype), tree)
 

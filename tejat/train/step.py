@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int
 
 from tejat.data.packing import Batch
@@ -33,7 +34,7 @@ def build(
     config: multimodal.ModelConfig,
     schedule: optimizer.Schedule,
     *,
-    dtype: jnp.dtype = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     picture_weight: float = 1.0,
     remat: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:

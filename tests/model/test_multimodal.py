@@ -20,7 +20,7 @@ CONFIG = ModelConfig(
     picture=None,
     text_vocabulary=30,
 )
-TOKENS = np.arange(12, dtype=np.int32).reshape(2, 6) + 3
+TOKENS = jnp.arange(12, dtype=jnp.int32).reshape(2, 6) + 3
 SOFT = np.asarray([[-1, 2, 0, -1, -1, 1], [-1] * 6], np.int32)
 INPUTS = Inputs(TOKENS, SOFT, np.tile(np.arange(6), (2, 1)), np.ones_like(TOKENS), np.zeros_like(TOKENS), None)
 EMPTY = Media(
@@ -57,7 +57,7 @@ def test_empty_buffers_are_as_good_as_none(params):
 
 def test_soft_tokens_count_as_padding_in_per_layer_inputs(params):
     x = decoder.embed(params["decoder"], CONFIG.decoder, TOKENS)
-    padded = np.where(SOFT >= 0, 0, TOKENS)
+    padded = jnp.where(SOFT >= 0, 0, TOKENS)
     expected = decoder.per_layer_inputs(params["decoder"], CONFIG.decoder, padded, x)
     np.testing.assert_array_equal(multimodal.per_layer(params, CONFIG, INPUTS, x), expected)
     bare = dataclasses.replace(CONFIG, decoder=dataclasses.replace(CONFIG.decoder, per_layer_width=0))

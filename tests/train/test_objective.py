@@ -37,9 +37,12 @@ def direct(config, params, batch):
     ]
 
 
+OPTIONS = {"picture_weight": 0.3, "z_weight": 0.01}
+
+
 @pytest.mark.parametrize("chunk", [1024, 5])
 def test_equals_a_direct_computation(compute, batch, direct, chunk):
-    total, sums = compute(batch, picture_weight=0.3, z_weight=0.01, chunk=chunk)
+    total, sums = compute(batch, **OPTIONS, chunk=chunk)
     losses, partition = direct
     text, picture = (batch.weights * (batch.modality == kind) for kind in (Modality.TEXT, Modality.PICTURE))
     assert text.sum() > 2 and picture.sum() > 2 and (batch.weights == 0).sum() > 2
@@ -60,4 +63,4 @@ def test_equals_a_direct_computation(compute, batch, direct, chunk):
 def test_targets_without_weight_count_for_nothing(compute, batch):
     elsewhere = batch._replace(targets=np.where(batch.weights > 0, batch.targets, 7))
     assert (elsewhere.targets != batch.targets).any()
-    assert compute(batch)[0] == compute(elsewhere)[0]
+    assert compute(batch, **OPTIONS, chunk=5)[0] == compute(elsewhere, **OPTIONS, chunk=5)[0]

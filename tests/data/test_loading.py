@@ -1,5 +1,6 @@
 """The loader: the same batches after any interruption, nothing lost, and no thread left behind."""
 
+import dataclasses
 import threading
 
 import jax
@@ -58,6 +59,24 @@ def test_every_document_comes_once_and_whole_or_waits_or_is_counted():
     large = [i for i in range(end.next) if i % 11 == 10]
     assert sorted([*found, *end.waiting, *large]) == list(range(end.next))
     assert end.dropped == len(large) > 0
+
+
+def test_documents_wait_on_when_a_smaller_batch_takes_over():
+    """A run that goes on with fewer rows finds more documents waiting than it may look at."""
+    small = dataclasses.replace(ROOM, rows=1)
+    old = Position(next=30, waiting=[i for i in range(30) if i % 11 != 10])
+    loader = Loader(source, CONFIG, small, old)
+    found: list[int] = []
+    for _ in range(4):
+        batch, position = next(loader)
+        found += [
+            int(batch.inputs.tokens[0][batch.inputs.segments[0] == n][0])
+            for n in range(1, 9)
+            if (batch.inputs.segments[0] == n).any()
+        ]
+    loader.close()
+    large = [i for i in range(position.next) if i % 11 == 10]
+    assert sorted([*found, *position.waiting, *large]) == list(range(position.next))
 
 
 def test_positions_given_out_do_not_change():

@@ -86,32 +86,44 @@ def attend(
     return _unfold(out, length, heads).astype(v.dtype)
 
 
-def _fold(q: Float[Array, "B T H N"], key_heads: int) -> Float[Array, "B K GT N"]:
-    """Query heads that share a key head become rows of one matrix: one large product instead of H small ones."""
+def _fold(q: Float[Array, "B T H N"], key_heads: int) -> Float[Array, "B K TG N"]:
+    """Query heads that share a key head become rows of one matrix: one large product instead of H small ones.
+
+    Heads vary fastest, so that with one key head nothing is moved.
+    """
     batch, length, heads, width = q.shape
     q = q.reshape(batch, length, key_heads, heads // key_heads, width)
-    return q.transpose(0, 2, 3, 1, 4).reshape(batch, key_heads, -1, width)
+    return q.transpose(0, 2, 1, 3, 4).reshape(batch, key_heads, -1, width)
 
 
-def _unfold(out: Float[Array, "B K GT N"], length: int, heads: int) -> Float[Array, "B T H N"]:
+def _unfold(out: Float[Array, "B K TG N"], length: int, heads: int) -> Float[Array, "B T H N"]:
     batch, key_heads, _, width = out.shape
-    out = out.reshape(batch, key_heads, heads // key_heads, length, width)
-    return out.transpose(0, 3, 1, 2, 4).reshape(batch, length, heads, width)
+    out = out.reshape(batch, key_heads, length, heads // key_heads, width)
+    return out.transpose(0, 2, 1, 3, 4).reshape(batch, length, heads, width)
 
 
 def _scores(q, k, intervals: Intervals, key_positions):
-    """Scores [B, K, GT, S] in float32, hidden keys at a huge negative one; and who is visible, [B, 1, GT, S]."""
+    """Scores [B, K, TG, S] in float32, hidden keys at a huge negative one; and what of [B, 1, T, 1, S] is visible."""
     scores = jnp.einsum("bktn,bskn->bkts", q, k, preferred_element_type=jnp.float32)
     p = key_positions[:, None, :]
     visible = (p >= intervals.start[:, :, None]) & (p < intervals.end[:, :, None])
-    visible = jnp.tile(visible, (1, q.shape[2] // visible.shape[1], 1))[:, None]
-    return jnp.where(visible, scores, _HIDDEN), visible
+    # Added, not selected: the backward pass of a sum costs nothing.
+    hidden = jnp.where(visible, 0.0, _HIDDEN)[:, None, :, None, :]
+    return (_by_query(scores, visible) + hidden).reshape(scores.shape), visible[:, None, :, None, :]
+
+
+def _by_query(x: Float[Array, "B K TG S"], visible) -> Float[Array, "B K T G S"]:
+    return x.reshape(*x.shape[:2], visible.shape[1], -1, x.shape[-1])
 
 
 def _attend_dense(q, k, v, intervals: Intervals, key_positions):
     scores, visible = _scores(q, k, intervals, key_positions)
-    weights = jax.nn.softmax(scores, axis=-1) * visible.any(-1, keepdims=True)
-    return jnp.einsum("bkts,bskn->bktn", weights.astype(v.dtype), v)
+    # Divided after the product with v, which has fewer numbers than the weights have.
+    weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
+    total = _by_query(weights.sum(-1, keepdims=True), visible[:, 0, :, 0])
+    kept = jnp.where(visible.any(-1, keepdims=True), 1 / total, 0).reshape(*scores.shape[:-1], 1)
+    out = jnp.einsum("bkts,bskn->bktn", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
+    return out * kept
 
 
 def _attend_blocks(q, k, v, intervals: Intervals, key_positions, block_q: int, block_k: int):
@@ -127,8 +139,10 @@ def _attend_blocks(q, k, v, intervals: Intervals, key_positions, block_q: int, b
         best, total, out = carry
         k_block, v_block, p_block = key_block
         scores, visible = _scores(q_block, k_block, Intervals(start_block, end_block), p_block)
-        new_best = jnp.maximum(best, scores.max(-1))
-        weights = jnp.exp(scores - new_best[..., None]) * visible
+        new_best = jax.lax.stop_gradient(jnp.maximum(best, scores.max(-1)))  # the result does not depend on it
+        weights = jnp.exp(scores - new_best[..., None])
+        # Where a block hides all keys so far, `scores - new_best` is zero: such weights must not count.
+        weights = (_by_query(weights, visible[:, 0, :, 0]) * visible).reshape(scores.shape)
         shrink = jnp.exp(best - new_best)
         added = jnp.einsum(
             "bkts,bskn->bktn", weights.astype(v_block.dtype), v_block, preferred_element_type=jnp.float32
@@ -145,10 +159,12 @@ def _attend_blocks(q, k, v, intervals: Intervals, key_positions, block_q: int, b
         )
         step = functools.partial(key_step, q_block=q_block, start_block=start_block, end_block=end_block)
         (_, total, out), _ = jax.lax.scan(step, carry, (keys, values, positions))
-        return (out / jnp.maximum(total, 1e-30)[..., None]).reshape(batch, key_heads, -1, block_q, width)
+        seen = total > 0
+        out = out * jnp.where(seen, 1 / jnp.where(seen, total, 1), 0)[..., None]
+        return out.reshape(batch, key_heads, block_q, -1, width)
 
-    out = jax.lax.map(query_step, (q, start, end))  # [blocks, B, K, G, block_q, N]
-    out = jnp.moveaxis(out, 0, 3).reshape(batch, key_heads, heads // key_heads, -1, width)[:, :, :, :length]
+    out = jax.lax.map(query_step, (q, start, end))  # [blocks, B, K, block_q, G, N]
+    out = jnp.moveaxis(out, 0, 2).reshape(batch, key_heads, -1, heads // key_heads, width)[:, :, :length]
     return out.reshape(batch, key_heads, -1, width)
 
 

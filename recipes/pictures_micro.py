@@ -1,6 +1,6 @@
 """The image tokenizer of `micro`: 64 codes of 512 for a picture of 64 x 64, trained on the drawings of the sample.
 
-    tejat tokenizer picture train recipes/pictures_micro.py
+tejat tokenizer picture train recipes/pictures_micro.py
 """
 
 import numpy as np

@@ -14,8 +14,6 @@ from tejat.codecs.picture import PictureCodec
 from tejat.model import family, multimodal, picture
 from tejat.model.params import Param, Tree, map_params
 
-CONSTANTS = {"ones": 1.0, "zeros": 0.0, "lowest": -np.inf, "highest": np.inf}
-
 
 @pytest.fixture(scope="session")
 def drawn() -> Callable[[Tree, int], Tree]:
@@ -25,8 +23,8 @@ def drawn() -> Callable[[Tree, int], Tree]:
         random = np.random.default_rng(seed)
 
         def draw(param: Param):
-            if param.init in CONSTANTS:
-                return jnp.full(param.shape, CONSTANTS[param.init], jnp.float32)
+            if isinstance(param.init, float):
+                return jnp.full(param.shape, param.init, jnp.float32)
             return jnp.asarray(random.standard_normal(param.shape, np.float32) / max(param.fan_in, 1) ** 0.5)
 
         return map_params(draw, tree)

@@ -2,7 +2,7 @@
 
     caption   a drawing, moved about on a coloured ground: "What is this?", in ten languages
     spoken    a word in one of the voices: "What do you hear?"
-    motion    a drawing, or one that moves by itself, which wanders, grows, spins ... through four frames: "What happens?"
+    motion    a drawing, or one that moves by itself, wanders, grows, spins ... through four frames: "What happens?"
     draw      "Draw the cat.": the answer is its name and a picture
     dictate   a spoken word and "Draw it.": the same answer
     name      "What is the cat called in German?"
@@ -67,7 +67,18 @@ DRAW = {
     "ko": "{} 그려 줘.",
 }
 ASKED = ("Draw the {}.", "Show me the {}.", "Can you draw the {}?", "A picture of the {}, please.")
-NAMES = dict(zip(WHAT, "English German French Spanish Italian Portuguese Russian Japanese Chinese Korean".split()))
+NAMES = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "ja": "Japanese",
+    "zh": "Chinese",
+    "ko": "Korean",
+}
 FACTS = {
     "capital": "What is the capital of {}?",
     "currency": "How does one pay in {}?",
@@ -145,7 +156,16 @@ def lines() -> list[str]:
     """Text to train the tokenizer on: the prose, and every prompt and answer of the tour."""
     found = [line for language in sample.languages() for line in sample.prose(language).splitlines()]
     names = [name for concept in sample.concepts() for name in concept.names.values()]
-    marks = [*WHAT.values(), *ASKED, *DRAW.values(), *MOTIONS, "user\n", "model\n", "What happens?", "What do you hear?"]
+    marks = [
+        *WHAT.values(),
+        *ASKED,
+        *DRAW.values(),
+        *MOTIONS,
+        "user\n",
+        "model\n",
+        "What happens?",
+        "What do you hear?",
+    ]
     facts = [FACTS[about].format(fact["country"]) + " " + fact[about] for about in FACTS for fact in sample.facts()]
     return [*found, *names * 4, *facts, *marks * 40]
 
@@ -216,9 +236,7 @@ def _user(*parts: Part) -> tuple[Turn, ...]:
 
 def _caption(concept: sample.Concept, language: str, shown: Image) -> Example:
     name = concept.names[language]
-    return Example(
-        "caption", _user(shown, Text(WHAT[language])), (Text(name),), name, 1 / len(sample.concepts())
-    )
+    return Example("caption", _user(shown, Text(WHAT[language])), (Text(name),), name, 1 / len(sample.concepts()))
 
 
 def _spoken(id: str, heard: Audio) -> Example:

@@ -53,7 +53,7 @@ def params(config: AudioConfig, decoder_width: int) -> Tree:
         "frame_in": linear({"mel": config.mels // 4 * c1}, {"audio": d}),
         "blocks": stack(config.layers, _block_params(config)),
         "frame_out": linear({"audio": d}, {"audio_out": config.output}),
-        "frame_out_bias": Param((config.output,), (None,), "zeros"),
+        "frame_out_bias": Param((config.output,), (None,), 0.0),
         "out": linear({"audio_out": config.output}, {"embed": decoder_width}),
     }
 
@@ -82,7 +82,7 @@ def _block_params(config: AudioConfig) -> Tree:
             "v": weight({"audio": d}, {"heads": d}),
             "o": weight({"heads": d}, {"audio": d}),
             "relative": linear({"audio": d}, {"heads": d}),
-            "dimension_scale": Param((n,), (None,), "zeros"),
+            "dimension_scale": Param((n,), (None,), 0.0),
             "post_norm": scale(d, "audio"),
         },
         "convolution": {

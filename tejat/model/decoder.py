@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from tejat.model.attention import Intervals, attend, windowed
 from tejat.model.layers import rms_norm, rope_frequencies, rope_tables, rotate
-from tejat.model.params import Param, Tree, linear, scale, stack
+from tejat.model.params import Param, Tree, linear, scale, stack, temper
 
 AttentionType = Literal["sliding", "full"]
 
@@ -125,7 +125,7 @@ def _block_params(config: DecoderConfig, kind: Kind) -> Tree:
     block: Tree = {
         "attention_norm": scale(d, "embed"),
         "q": linear({"embed": d}, {"heads": h, "head": n}),
-        "q_norm": scale(n),
+        "q_norm": temper(n),
         "o": linear({"heads": h, "head": n}, {"embed": d}),
         "post_attention_norm": scale(d, "embed"),
         "mlp_norm": scale(d, "embed"),
@@ -133,11 +133,11 @@ def _block_params(config: DecoderConfig, kind: Kind) -> Tree:
         "up": linear({"embed": d}, {"mlp": f}),
         "down": linear({"mlp": f}, {"embed": d}),
         "post_mlp_norm": scale(d, "embed"),
-        "scalar": Param((), (), "ones"),
+        "scalar": Param((), (), 1.0),
     }
     if not kind.shares:
         block["k"] = linear({"embed": d}, {"key_heads": k, "head": n})
-        block["k_norm"] = scale(n)
+        block["k_norm"] = temper(n)
         if not (config.keys_are_values and kind.attention == "full"):
             block["v"] = linear({"embed": d}, {"key_heads": k, "head": n})
     if config.per_layer_width:

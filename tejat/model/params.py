@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
+from scipy.special import ndtr, ndtri
 
 Tree = dict[str, Any]
-Init = Literal["normal", "embedding", "ones", "zeros", "lowest", "highest"]
-
-_CONSTANTS = {"ones": 1.0, "zeros": 0.0, "lowest": -math.inf, "highest": math.inf}
+Init = Literal["normal", "embedding"] | float
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class Param:
     """One array of the model: its shape, the logical name of every axis, and how it starts.
 
     `fan_in` counts the inputs summed into one output; "normal" starts with standard deviation 1/sqrt(fan_in), and
-    "embedding" likewise (it is multiplied by sqrt(D) on the way in and used as it is on the way out). `frozen`
-    marks constants of a checkpoint (clipping bounds, standardisation) which training leaves alone.
+    "embedding" likewise (it is multiplied by sqrt(D) on the way in and used as it is on the way out); a number is what
+    every entry starts as. `frozen` marks constants of a checkpoint (clipping bounds, standardisation) which training
+    leaves alone.
     """
 
     shape: tuple[int, ...]
@@ -52,9 +53,18 @@ def linear(inputs: dict[str, int], outputs: dict[str, int]) -> Param:
     )
 
 
-def scale(width: int, axis: str | None = None) -> Param:
-    """The learned scale of a norm: ones of shape [width]."""
-    return Param((width,), (axis,), "ones")
+def scale(width: int, axis: str | None = None, start: float = 1.0) -> Param:
+    """The learned scale of a norm, of shape [width]."""
+    return Param((width,), (axis,), start)
+
+
+def temper(head_width: int) -> Param:
+    """The scale of the norm of queries or of keys, started so that their products begin with a variance of one.
+
+    Scores are not divided by sqrt(N) here: begun at one, scores of N = 32 would have a deviation of 5.7, and attention
+    would be stuck on single keys from the start (docs/LOG.md has the loss curves).
+    """
+    return scale(head_width, start=head_width**-0.25)
 
 
 def stack(count: int, tree: Tree) -> Tree:
@@ -99,18 +109,22 @@ def count(tree: Tree) -> int:
     return sum(param.size for _, param in walk(tree))
 
 
-def initialise(tree: Tree, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Tree:
-    """Arrays for a tree of Params. Each leaf's key depends on its name alone, so adding a part moves no other."""
+def initialise(tree: Tree, seed: int, dtype: DTypeLike = jnp.float32) -> Tree:
+    """Arrays for a tree of Params. What a leaf draws depends on its name alone, so adding a part moves no other.
+
+    Drawn by NumPy: XLA would compile a program for every shape, which for a small model takes longer than its first
+    hundred steps.
+    """
     arrays = {}
     for name, param in walk(tree):
-        if param.init in _CONSTANTS:
-            arrays[name] = jnp.full(param.shape, _CONSTANTS[param.init], dtype)
+        if isinstance(param.init, float):
+            arrays[name] = jnp.full(param.shape, param.init, dtype)
         else:
-            leaf_key = jax.random.fold_in(key, _stable_hash(name))
+            random = np.random.default_rng([seed, _stable_hash(name)])
             std = 1.0 / math.sqrt(max(param.fan_in, 1))
             # Truncation at two deviations keeps outliers out of the first steps; 0.87962566 is the deviation left.
-            draw = jax.random.truncated_normal(leaf_key, -2.0, 2.0, param.shape, jnp.float32)
-            arrays[name] = (draw * (std / 0.87962566)).astype(dtype)
+            draw = ndtri(random.uniform(ndtr(-2.0), ndtr(2.0), param.shape))
+            arrays[name] = jnp.asarray(draw * (std / 0.87962566), dtype)
     return unflatten(arrays)
 
 

@@ -50,7 +50,7 @@ def params(config: PictureConfig) -> Tree:
             "blocks": stack(layers, encoder_block_params(config)),
             "norm": scale(d, "vision"),
             "out": linear({"vision": d}, {"pixels": outputs}),
-            "out_bias": Param((outputs,), (None,), "zeros"),
+            "out_bias": Param((outputs,), (None,), 0.0),
         }
 
     return {

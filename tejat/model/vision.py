@@ -4,6 +4,7 @@ Learned tables of x and y positions and axial rotary positions; k x k average po
 a norm and a projection carry them into the decoder's width. Follows the vision tower of `transformers.models.gemma4`.
 """
 
+import math
 from dataclasses import dataclass
 
 import jax
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from tejat.model.attention import Intervals, attend, run_intervals
 from tejat.model.layers import axial_tables, project, rms_norm, rotate_axial
-from tejat.model.params import Param, Tree, linear, scale, stack
+from tejat.model.params import Param, Tree, linear, scale, stack, temper
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ def params(config: VisionConfig, decoder_width: int) -> Tree:
         "out": linear({"vision": d}, {"embed": decoder_width}),
     }
     if config.standardize:
-        tree["shift"] = Param((d,), ("vision",), "zeros", frozen=True)
-        tree["spread"] = Param((d,), ("vision",), "ones", frozen=True)
+        tree["shift"] = Param((d,), ("vision",), 0.0, frozen=True)
+        tree["spread"] = Param((d,), ("vision",), 1.0, frozen=True)
     return tree
 
 
@@ -63,8 +64,8 @@ def encoder_block_params(config) -> Tree:
         "k": weight({"vision": d}, {"heads": h * n}),
         "v": weight({"vision": d}, {"heads": h * n}),
         "o": weight({"heads": h * n}, {"vision": d}),
-        "q_norm": scale(n),
-        "k_norm": scale(n),
+        "q_norm": temper(n),
+        "k_norm": temper(n),
         "post_attention_norm": scale(d, "vision"),
         "mlp_norm": scale(d, "vision"),
         "gate": weight({"vision": d}, {"mlp": f}),
@@ -78,7 +79,7 @@ def clippable(weight: Param, clipped: bool):
     """The weight alone, or with the clipping bounds that some checkpoints carry (infinite until one sets them)."""
     if not clipped:
         return weight
-    low, high = Param((), (), "lowest", frozen=True), Param((), (), "highest", frozen=True)
+    low, high = Param((), (), -math.inf, frozen=True), Param((), (), math.inf, frozen=True)
     return {"w": weight, "input_min": low, "input_max": high, "output_min": low, "output_max": high}
 
 

@@ -47,7 +47,7 @@ def train(
 ) -> Tree:
     """Trained parameters. `drawings` are RGBA, transparent around the thing; `told` is called with lines of the log."""
     tree = picture.params(config)
-    params = initialise(tree, jax.random.key(run.seed))
+    params = initialise(tree, run.seed)
     transform = optimizer.build(run.schedule, tree)
     state = (params, transform.init(params))
     store = jnp.asarray(premultiplied(drawings))

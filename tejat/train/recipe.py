@@ -1,4 +1,4 @@
-"""A recipe: everything that one training run needs, as a value. Recipe files define `RECIPE`, and state what came out."""
+"""A recipe: everything that one training run needs, as a value. Recipe files define `RECIPE` and say what came out."""
 
 import runpy
 import types

@@ -25,7 +25,7 @@ class TrainState(NamedTuple):
 
 
 def initial_state(config: multimodal.ModelConfig, schedule: optimizer.Schedule, seed: int) -> TrainState:
-    params = initialise(multimodal.params(config), jax.random.key(seed))
+    params = initialise(multimodal.params(config), seed)
     moments = optimizer.build(schedule, multimodal.params(config)).init(params)
     return TrainState(params, moments, jnp.zeros((), jnp.int32))
 

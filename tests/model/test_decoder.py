@@ -43,7 +43,7 @@ def weights(config):
 
     def draw(param):
         noise = random.standard_normal(param.shape, np.float32)
-        return 1 + 0.3 * noise if param.init == "ones" else noise / np.float32(param.fan_in) ** 0.5
+        return 1 + 0.3 * noise if isinstance(param.init, float) else noise / np.float32(param.fan_in) ** 0.5
 
     params = map_params(draw, decoder.params(config))
     for block in params["blocks"].values():

@@ -1,5 +1,7 @@
 """The Param tree: names, shapes and first values follow from it, and from nothing else."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,14 +25,14 @@ from tejat.model.params import (
 TREE = {
     "b": {"weight": linear({"embed": 64}, {"heads": 4, "head": 16}), "norm": scale(8, "embed")},
     "a": Param((64, 64), ("vocabulary", "embed"), "embedding", 64),
-    "low": Param((), (), "lowest", frozen=True),
-    "bias": Param((3,), (None,), "zeros"),
+    "low": Param((), (), -math.inf, frozen=True),
+    "bias": Param((3,), (None,), 0.0),
 }
 
 
 @pytest.fixture(scope="module")
 def arrays():
-    return dict(walk(initialise(TREE, jax.random.key(7))))
+    return dict(walk(initialise(TREE, 7)))
 
 
 def test_names_are_sorted_paths_and_unflatten_is_the_inverse():
@@ -68,10 +70,10 @@ def test_first_values_follow_the_tree(arrays):
 
 
 def test_first_values_of_a_leaf_depend_on_its_name_alone(arrays):
-    some = dict(walk(initialise({"a": TREE["a"], "other": scale(2)}, jax.random.key(7))))
+    some = dict(walk(initialise({"a": TREE["a"], "other": scale(2)}, 7)))
     np.testing.assert_array_equal(some["a"], arrays["a"])
     # The number is golden: another process, another version of Tejat must draw the same.
-    np.testing.assert_allclose(arrays["a"][0, :2], [-0.2197424, -0.2460853], rtol=1e-6)
+    np.testing.assert_allclose(arrays["a"][0, :2], [-0.09783594, 0.00506534], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", family.FAMILY)

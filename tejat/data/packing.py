@@ -133,6 +133,11 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
     return Batch(Inputs(tokens, soft, positions, segments, blocks, media), target_at, targets, weights, modality)
 
 
+def empty(config: ModelConfig, room: Room) -> Batch:
+    """A batch of nothing but padding: the shapes that a step is compiled for."""
+    return collate([Row(room, 1) for _ in range(room.rows)], config, room)
+
+
 def pack_prompts(documents: Sequence[Encoded], config: ModelConfig, room: Room) -> Inputs:
     """One prompt a row, as the engine takes them; rows past the prompts stay empty."""
     rows = [Row(room, 1) for _ in range(room.rows)]

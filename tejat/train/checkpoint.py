@@ -1,0 +1,94 @@
+"""Checkpoints of a run: the state of training as arrays, and all else that a run needs to go on as a little JSON.
+
+Orbax writes them in the background, each into a directory of another name that it renames at the end: what a kill cuts
+short never bears the name of a checkpoint.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from tejat.errors import BadInput
+from tejat.train.step import TrainState
+
+_ARRAYS, _FACTS = "state", "facts"
+
+
+class Checkpoints:
+    """The newest `keep` checkpoints of a run, in one directory. Close it: only then is the last one surely written."""
+
+    def __init__(self, directory: Path, keep: int):
+        import orbax.checkpoint as orbax  # a third of a second, which `import tejat.train` need not take
+
+        self.directory, self._orbax = directory.absolute(), orbax
+        directory.mkdir(parents=True, exist_ok=True)
+        options = orbax.CheckpointManagerOptions(
+            preservation_policy=orbax.checkpoint_managers.LatestN(n=keep),
+            cleanup_tmp_directories=True,  # what a kill left
+        )
+        self._manager = orbax.CheckpointManager(self.directory, options=options)
+
+    @property
+    def latest(self) -> int | None:
+        """The step of the newest whole checkpoint."""
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState, facts: dict[str, Any]) -> None:
+        """Copies the state off the device, then writes it in the background under its step, once.
+
+        An error of the write before, such as a full disk, is raised here or by `close`.
+        """
+        step = int(state.step)
+        if step != self.latest:
+            saved = self._orbax.args.Composite(
+                **{_ARRAYS: self._orbax.args.StandardSave(_flat(state)), _FACTS: self._orbax.args.JsonSave(facts)}
+            )
+            self._manager.save(step, args=saved)
+
+    def restore(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """(state, facts) of the newest checkpoint. `abstract` holds the shapes and types that are expected.
+
+        Raises:
+          BadInput: for a checkpoint that is damaged, or of other shapes than these.
+        """
+        place = self.directory / str(self.latest)
+        wanted, args = _flat(abstract), self._orbax.args
+        try:
+            kept = self._manager.item_metadata(self.latest)[_ARRAYS].tree
+            _compare(place, wanted, {name: (tuple(a.shape), str(a.dtype)) for name, a in kept.items()})
+            found = self._manager.restore(
+                self.latest, args=args.Composite(**{_ARRAYS: args.StandardRestore(wanted), _FACTS: args.JsonRestore()})
+            )
+        except BadInput:
+            raise
+        except Exception as error:  # Orbax and the libraries under it raise whatever the damage makes them meet
+            why = str(error).partition("\n")[0][:200]
+            mend = "remove it, and the run goes on from the one before, or from its beginning"
+            raise BadInput(f"the checkpoint {place} is damaged ({type(error).__name__}: {why}); {mend}") from error
+        leaves = [found[_ARRAYS][name] for name in wanted]
+        return jax.tree.unflatten(jax.tree.structure(abstract), leaves), found[_FACTS]
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def _flat(state: TrainState) -> dict[str, Any]:
+    """Leaves by the path that leads to them, as in "params.decoder.embedding"."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _compare(place: Path, wanted: dict[str, Any], kept: dict[str, tuple[tuple[int, ...], str]]) -> None:
+    expected = {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in wanted.items()}
+    for name in sorted(expected.keys() | kept.keys()):
+        here, there = expected.get(name), kept.get(name)
+        if here != there:
+            told = f"{_said(there)} {name} where the recipe has {_said(here)}"
+            raise BadInput(f"the checkpoint {place} has {told}; give the recipe that it was made with")
+
+
+def _said(array: tuple[tuple[int, ...], str] | None) -> str:
+    return "no" if array is None else f"{array[1]}{list(array[0])}"

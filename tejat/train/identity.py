@@ -1,0 +1,76 @@
+"""What a run may not change when it goes on: all that its weights depend on, kept as JSON beside it."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tejat.codecs.vocabulary import Vocabulary
+from tejat.data.loading import Source
+from tejat.errors import BadInput
+from tejat.parts import write_whole
+from tejat.train.recipe import Recipe
+
+NAME = "run.json"
+PROBED = 16  # documents that stand for the whole stream
+
+Identity = dict[str, Any]
+
+
+def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity:
+    """Fields by their names in the recipe; files and documents by digests.
+
+    The documents' digest leaves picture codes out: another machine may round one of them to its neighbour.
+    """
+    digest = hashlib.sha256()
+    for index in range(PROBED):
+        document = source(index)
+        digest.update(document.modality.tobytes())
+        digest.update(document.tokens[document.tokens < vocabulary.text_size].tobytes())
+    return {
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "config": asdict(recipe.config),
+        "tokenizer": hashlib.sha256(vocabulary.model).hexdigest(),
+        "pictures": recipe.pictures and hashlib.sha256(recipe.pictures.read_bytes()).hexdigest(),
+        "documents": digest.hexdigest(),
+        "room": asdict(recipe.room),
+        "schedule": asdict(recipe.schedule),
+        "picture_weight": recipe.picture_weight,
+        "bfloat16": recipe.bfloat16,
+        "remat": recipe.remat,
+    }
+
+
+def begin(directory: Path, found: Identity) -> None:
+    """Marks the directory as that of a run."""
+    write_whole(directory / NAME, (json.dumps(found, indent=1) + "\n").encode())
+
+
+def check(directory: Path, found: Identity) -> None:
+    """Is this the run that the directory holds? Raises BadInput, naming the first field that differs."""
+    path = directory / NAME
+    try:
+        kept = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); begin the run anew in another directory") from error
+    here, there = _fields(json.loads(json.dumps(found))), _fields(kept)
+    for name in here | there:
+        if here.get(name) != there.get(name):
+            raise BadInput(
+                f"the run in {directory} was begun with {name} = {_said(there.get(name))} and the recipe has "
+                f"{_said(here.get(name))}; give the same recipe, or begin another run with --out"
+            )
+
+
+def _fields(value: Any, name: str = "") -> dict[str, Any]:
+    """{"schedule": {"peak": 1}} as {"schedule.peak": 1}."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {k: v for key, part in value.items() for k, v in _fields(part, f"{name}.{key}" if name else key).items()}
+
+
+def _said(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"

@@ -1,0 +1,238 @@
+"""The training loop. Whatever stops a run, it goes on from its newest checkpoint to the same weights, to the bit.
+
+DIRECTORY/tokenizer.model   made once
+          run.json          what the run may not change; a directory that has one holds a run
+          checkpoints/      the newest few
+          log.jsonl         a line every `log_every` steps
+          model/            the bundle, at the end
+          loss.png          the log as curves, at the end
+"""
+
+import contextlib
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from tejat import bundle
+from tejat.bundle import Bundle
+from tejat.codecs.framing import Framing
+from tejat.codecs.picture import PictureCodec
+from tejat.codecs.vocabulary import Vocabulary
+from tejat.data import packing
+from tejat.data.loading import Loader, Position
+from tejat.data.packing import Batch
+from tejat.errors import BadInput
+from tejat.evals.plots import loss_plot
+from tejat.model import picture, weights
+from tejat.parts import write_whole
+from tejat.train import identity, step
+from tejat.train.checkpoint import Checkpoints
+from tejat.train.objective import PREDICTED
+from tejat.train.recipe import Recipe
+
+Line = dict[str, Any]
+"""A line of the log."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, after the step was finished, a checkpoint saved and the model so far written."""
+
+    def __init__(self, step: int):
+        super().__init__(f"stopped at step {step}")
+        self.step = step
+
+
+class Diverged(RuntimeError):
+    """The loss or its gradient is not a number; the last good checkpoint is kept."""
+
+
+@dataclass
+class Standing:
+    """Where a run stands, beside its arrays. `pending` are the sums of the steps since the last line of the log."""
+
+    step: int = 0
+    tokens: int = 0  # padding not counted
+    documents: int = 0
+    seconds: float = 0.0
+    position: Position = field(default_factory=Position)
+    pending: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, batch: Batch, sums: dict[str, Any]) -> None:
+        """Counts a step."""
+        self.step += 1
+        self.tokens += int((batch.inputs.segments > 0).sum())
+        self.documents += int(batch.inputs.segments.max(axis=1).sum())
+        self.pending.append(sums)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Standing":
+        return cls(**{**value, "position": Position.from_json(value["position"])})
+
+
+def train(
+    recipe: Recipe, directory: Path, *, resume: bool = False, told: Callable[[Line], None] = lambda line: None
+) -> Bundle:
+    """The trained model, which is in `directory`/model too. `told` is called with every new line of the log.
+
+    Raises:
+      BadInput: for a directory that holds a run where `resume` is False, or none where it is True; for another recipe
+        than the run was begun with; for a checkpoint that cannot be used.
+      Diverged: where the loss is not a number.
+      Stopped: on Ctrl-C.
+    """
+    # ---- What the run is made of ------------------------------------------------------------------------------------
+    vocabulary = _begin(recipe, directory, resume)
+    codec = _codec(recipe)
+    source = recipe.documents(Framing(recipe.config, vocabulary, codec), recipe.seed)
+    (identity.check if resume else identity.begin)(directory, identity.identity(recipe, source, vocabulary))
+    state, now = step.initial_state(recipe.config, recipe.schedule, recipe.seed), Standing()
+    log, steps = directory / "log.jsonl", recipe.schedule.steps
+
+    with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
+        # ---- Where it stood ------------------------------------------------------------------------------------------
+        if checkpoints.latest is not None:
+            state, kept = checkpoints.restore(jax.eval_shape(lambda: state))
+            now = Standing.from_json(kept)
+        _cut(log, now.step)
+
+        # ---- Steps ---------------------------------------------------------------------------------------------------
+        with closing(Loader(source, recipe.config, recipe.room, now.position)) as batches:
+            begun = time.perf_counter() - now.seconds
+            advance = _compiled(recipe, state)
+            line_at, line_tokens = time.perf_counter(), now.tokens
+            stop = False
+            with _ctrl_c() as interrupted:
+                while now.step < steps and not stop:
+                    batch, now.position = next(batches)
+                    state, sums = advance(state, batch)
+                    now.add(batch, sums)
+                    stop = interrupted.is_set()
+                    logs, saves = (
+                        now.step % n == 0 or now.step == steps for n in (recipe.log_every, recipe.save_every)
+                    )
+                    if logs or saves or stop:
+                        # Only here does the loop wait for the device.
+                        now.pending = _numbers(now.pending, now.step)
+                        now.seconds = time.perf_counter() - begun
+                    if logs:
+                        rate = (now.tokens - line_tokens) / (time.perf_counter() - line_at)
+                        line_at, line_tokens = time.perf_counter(), now.tokens
+                        line = _line(now, rate)
+                        now.pending = []
+                        with log.open("a") as file:
+                            file.write(json.dumps(line) + "\n")
+                        told(line)
+                    if saves or stop:
+                        checkpoints.save(state, asdict(now))
+
+        # ---- The model, or the model so far ------------------------------------------------------------------------
+        trained = Bundle(recipe.config, vocabulary, state.params, codec)
+        bundle.save(directory / "model", trained)
+    if now.step < steps:
+        raise Stopped(now.step)
+    loss_plot(log, directory / "loss.png")
+    return trained
+
+
+def _begin(recipe: Recipe, directory: Path, resume: bool) -> Vocabulary:
+    """The vocabulary: made for a new run, read for one that goes on."""
+    codes, path = recipe.config.picture.codes if recipe.config.picture else 0, directory / "tokenizer.model"
+    held = (directory / identity.NAME).is_file()
+    if resume:
+        if not held:
+            raise BadInput(f"{directory} holds no run to resume; leave --resume out to begin one")
+        return Vocabulary.load(path, codes)
+    if held:
+        with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
+            reached = checkpoints.latest or 0
+        told = f"{directory} holds a run that reached step {reached}"
+        raise BadInput(f"{told}; go on with --resume, or choose another directory with --out")
+    directory.mkdir(parents=True, exist_ok=True)
+    vocabulary = Vocabulary(recipe.tokenizer(), codes)
+    write_whole(path, vocabulary.model)
+    return vocabulary
+
+
+def _codec(recipe: Recipe) -> PictureCodec | None:
+    config = recipe.config.picture
+    if config is None:
+        return None
+    if recipe.pictures is None:
+        raise BadInput(f"the model of the recipe {recipe.name} draws; give `pictures`, weights of an image tokenizer")
+    return PictureCodec(weights.read(recipe.pictures, picture.params(config)), config)
+
+
+def _compiled(recipe: Recipe, state: step.TrainState) -> Callable:
+    """The step, compiled before the first batch is there."""
+    build = step.build(
+        recipe.config,
+        recipe.schedule,
+        dtype=jnp.bfloat16 if recipe.bfloat16 else jnp.float32,
+        picture_weight=recipe.picture_weight,
+        remat=recipe.remat,
+    )
+    return build.lower(state, packing.empty(recipe.config, recipe.room)).compile()
+
+
+def _numbers(pending: list[dict[str, Any]], last: int) -> list[dict[str, float]]:
+    """The sums of the steps up to `last`, on the host. Raises Diverged, naming the step, where one is not a number."""
+    found = [{name: float(value) for name, value in sums.items()} for sums in jax.device_get(pending)]
+    for at, sums in enumerate(found, last - len(found) + 1):
+        wrong = [name for name, value in sums.items() if not math.isfinite(value)]
+        if wrong:
+            told = f"the {wrong[0].replace('_', ' ')} of step {at} is {sums[wrong[0]]}"
+            raise Diverged(f"{told}; go on from the last checkpoint with a lower schedule.peak, or mend the data there")
+    return found
+
+
+def _line(now: Standing, rate: float) -> Line:
+    """Means over the tokens of all steps since the last line; null for a modality that had none."""
+    line: Line = {"step": now.step, "tokens": now.tokens}
+    for kind in (modality.name.lower() for modality in PREDICTED):
+        total, count = (sum(sums[f"{kind}_{what}"] for sums in now.pending) for what in ("loss", "count"))
+        line[f"{kind}_loss"] = total / count if count else None
+        line[f"{kind}_count"] = int(count)
+    return line | {
+        "gradient_norm": now.pending[-1]["gradient_norm"],
+        "rate": now.pending[-1]["rate"],
+        "seconds": now.seconds,
+        "tokens_per_s": rate,
+        "documents": now.documents,
+    }
+
+
+def _cut(log: Path, step: int) -> None:
+    """Leaves the lines up to `step`: those after it will be made again."""
+    lines = log.read_text().splitlines(keepends=True) if log.is_file() else []
+    # A kill can cut the last line anywhere; one without its end is later than any checkpoint.
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    write_whole(log, "".join(kept).encode())
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one interrupts as ever. Outside the main thread, never set."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def note(number, frame):
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -79,8 +79,15 @@ class Depicting(Answering):
 
     metric = "nearest to the thing asked for"
 
-    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], pictures: Callable[[], Neighbours]):
-        super().__init__(suite, name, make, max_tokens=None)
+    def __init__(
+        self,
+        suite: str,
+        name: str,
+        make: Callable[[], Sequence[Item]],
+        pictures: Callable[[], Neighbours],
+        max_tokens: int | None = None,
+    ):
+        super().__init__(suite, name, make, max_tokens)
         self._pictures = pictures
 
     @cached_property

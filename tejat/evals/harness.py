@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -143,7 +144,10 @@ def _run_task(model: Any, task: Task, out: Path, fingerprint: str, limit: int | 
 
 
 def _batches(missing: Sequence[tuple[Item, bool]], size: int) -> list[Sequence[tuple[Item, bool]]]:
-    return [missing[start : start + size] for start in range(0, len(missing), size)]
+    """Batches of at most `size`, as even as can be: a short last one would be compiled for itself."""
+    count = -(-len(missing) // size)
+    ends = [len(missing) * part // count for part in range(count + 1)] if count else []
+    return [missing[start:end] for start, end in pairwise(ends)]
 
 
 def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], unseen: dict[str, Outcome]) -> Row:

@@ -24,12 +24,12 @@ WHETHER = 60  # questions that ask for a picture, and as many that do not
 def tasks() -> list[Task]:
     """Every task of the sample."""
     return [
-        Answering(SUITE, "caption", partial(_items, "caption")),
-        Answering(SUITE, "spoken", partial(_items, "spoken")),
-        Ending(SUITE, "motion", partial(_items, "motion")),
-        Depicting(SUITE, "draw", partial(_items, "draw"), _drawings),
-        Drawing(SUITE, "whether", _whether, max_tokens=None),
-        Answering(SUITE, "fact", partial(_items, "fact")),
+        Answering(SUITE, "caption", partial(items, "caption")),
+        Answering(SUITE, "spoken", partial(items, "spoken")),
+        Ending(SUITE, "motion", partial(items, "motion")),
+        Depicting(SUITE, "draw", partial(items, "draw"), drawings),
+        Drawing(SUITE, "whether", whether, max_tokens=None),
+        Answering(SUITE, "fact", partial(items, "fact")),
         *map(_prose, sample.languages()),
     ]
 
@@ -48,8 +48,9 @@ def sections(model: Any) -> list[Section]:
     return [Section("Prose", [Gallery("Going on", samples, len(samples), text=text)])]
 
 
-def _items(task: str) -> list[Item]:
-    return [_item(task, number, example) for number, example in enumerate(tour.heldout(task))]
+def items(task: str, most: int = 1_000) -> list[Item]:
+    """The questions of `tour.heldout` as items."""
+    return [_item(task, number, example) for number, example in enumerate(tour.heldout(task, most))]
 
 
 def _item(task: str, number: int, example: Example) -> Item:
@@ -59,17 +60,17 @@ def _item(task: str, number: int, example: Example) -> Item:
     return Item(f"{task}-{number:04d}", thing, example.prompt, (example.scored,), chance=example.chance)
 
 
-def _whether() -> list[Item]:
+def whether(each: int = WHETHER) -> list[Item]:
     """Requests for pictures, which have no answer in words, and questions about facts, in turns."""
     made = []
-    for number, pair in enumerate(zip(tour.heldout("draw", WHETHER), tour.heldout("fact", WHETHER), strict=True)):
+    for number, pair in enumerate(zip(tour.heldout("draw", each), tour.heldout("fact", each), strict=True)):
         for example, answers in zip(pair, ((), (pair[1].scored,)), strict=True):
             name = f"{'answer' if answers else 'draw'}-{number:03d}"
             made.append(Item(f"whether-{name}", name, example.prompt, answers, chance=0.5))
     return made
 
 
-def _drawings() -> Neighbours:
+def drawings() -> Neighbours:
     """The pictures that training asks for, by the English names of what they show."""
     return Neighbours({c.names["en"]: tour.picture(tour.STYLE, c.id, None) for c in sample.concepts()})
 

@@ -8,7 +8,8 @@ from tejat.errors import BadInput
 from tejat.evals.report import Section
 from tejat.evals.tasks import Task
 
-SUITES = {"sample": "tejat.evals.sample_suite"}  # modules with `tasks()` and `sections(model)`
+# Modules with `tasks()` and `sections(model)`.
+SUITES = {"sample": "tejat.evals.sample_suite", "tour": "tejat.evals.tour_suite"}
 
 
 def tasks(suite: str, only: Sequence[str] = ()) -> Sequence[Task]:

@@ -8,14 +8,27 @@ import numpy as np
 from tejat import sample
 from tejat.model import family
 from tejat.train.optimizer import Schedule
-from tejat.train.pictures import Run
-
-NAME = "pictures-micro"
-CONFIG = family.preset("micro").picture
-RUN = Run(Schedule(steps=40_000, peak=2e-3, warmup=500, floor=0.01, decay=0.02), batch=256)
+from tejat.train.pictures import PictureRecipe, Run
 
 
 def drawings() -> np.ndarray:
     """Every drawing of the styles that are for training: RGBA, 96 x 96."""
-    styles = [style for style in sample.styles() if style not in sample.heldout()["styles"]]
+    return _drawn([style for style in sample.styles() if style not in sample.heldout()["styles"]])
+
+
+def heldout() -> np.ndarray:
+    """Every drawing of the style that is kept from training."""
+    return _drawn(sample.heldout()["styles"])
+
+
+def _drawn(styles: list[str]) -> np.ndarray:
     return np.stack([np.asarray(sample.picture(style, c.id)) for style in styles for c in sample.concepts()])
+
+
+RECIPE = PictureRecipe(
+    name="pictures-micro",
+    config=family.preset("micro").picture,
+    run=Run(Schedule(steps=40_000, peak=2e-3, warmup=500, floor=0.01, decay=0.02), batch=256),
+    drawings=drawings,
+    heldout=heldout,
+)

@@ -31,14 +31,14 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "demo": Verb("the tour: train micro, then mini answers, draws, hears and watches", "tejat.cli.demo"),
+    "demo": Verb("the tour: trains a small model, which then answers, draws, hears and watches", "tejat.cli.demo"),
     "chat": Verb("talk with a model; pictures, sound and video welcome", "tejat.cli.chat"),
     "generate": Verb("answer one prompt", "tejat.cli.generate"),
     "serve": Verb("a server of the Gemini and OpenAI interfaces", arrives_with="the serving engine"),
     "family": Verb("the sizes: parameters, memory, arithmetic", "tejat.cli.family"),
     "doctor": Verb("what this machine has, and whether it computes correctly", "tejat.cli.doctor"),
     "data": Verb("build, inspect and report data sets", arrives_with="the data pipeline"),
-    "tokenizer": Verb("train and measure text and picture tokenizers", arrives_with="tokenizer training"),
+    "tokenizer": Verb("train tokenizers", "tejat.cli.tokenizer"),
     "train": Verb("train a model from a recipe", "tejat.cli.train"),
     "goodput": Verb("where the time of a run went", arrives_with="the training ledger"),
     "tune": Verb("supervised, reward, rlhf and distill", arrives_with="post-training"),
@@ -72,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"tejat: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("tejat: stopped", file=sys.stderr)
+        # On a line of its own: a terminal shows ^C, and perhaps progress, on this one.
+        print("\ntejat: stopped" if sys.stderr.isatty() else "tejat: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader (`| head`) has gone. Python flushes stdout once more at exit; let that go nowhere.

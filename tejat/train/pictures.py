@@ -38,6 +38,17 @@ class Run:
     report: int = 500  # steps between lines of the log
 
 
+@dataclass(frozen=True)
+class PictureRecipe:
+    """An image tokenizer to train: its shape, its RGBA drawings, and those kept from it, to be measured on."""
+
+    name: str
+    config: picture.PictureConfig
+    run: Run
+    drawings: Callable[[], UInt8[np.ndarray, "n S S 4"]]
+    heldout: Callable[[], UInt8[np.ndarray, "n S S 4"]]
+
+
 def train(
     config: picture.PictureConfig,
     drawings: UInt8[np.ndarray, "n S S 4"],
@@ -90,6 +101,12 @@ def premultiplied(drawings: UInt8[np.ndarray, "n S S 4"]) -> Float[np.ndarray, "
     values = drawings.astype(np.float32) / 255
     values[..., :3] *= values[..., 3:]
     return values
+
+
+def on_white(drawing: UInt8[np.ndarray, "S S 4"]) -> UInt8[np.ndarray, "S S 3"]:
+    """A drawing as a picture."""
+    values = premultiplied(drawing[None])[0]
+    return np.round(255 * (values[..., :3] + 1 - values[..., 3:])).astype(np.uint8)
 
 
 def scenes(

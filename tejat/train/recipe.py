@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tejat.codecs.framing import Framing
 from tejat.data.loading import Source
@@ -14,6 +14,8 @@ from tejat.data.packing import Room
 from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
 from tejat.train.optimizer import Schedule
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,20 @@ class Recipe:
     keep: int = 2  # checkpoints kept
 
 
-def read(path: Path) -> Recipe:
-    """The recipe of a file. Raises BadInput for a file that is missing, fails, or defines no RECIPE."""
-    return _defined(path, "RECIPE", Recipe)
-
-
-def _defined(path: Path, name: str, kind: type) -> Any:
+def read(path: Path, kind: type[Kind] = Recipe) -> Kind:
+    """The RECIPE of a file. Raises BadInput for a file that is missing, fails, or defines none of this kind."""
     if not path.is_file():
-        raise BadInput(f"there is no recipe {path}; give a Python file that defines {name}")
+        raise BadInput(f"there is no recipe {path}; give a Python file that defines RECIPE")
     try:
-        value = runpy.run_path(str(path)).get(name)
+        value = runpy.run_path(str(path)).get("RECIPE")
     except Exception as error:
         raise BadInput(f"the recipe {path} fails ({type(error).__name__}: {error}); mend it") from error
     if not isinstance(value, kind):
-        raise BadInput(f"the recipe {path} defines no {name} of type {kind.__name__}; see recipes/micro.py")
+        raise BadInput(f"the recipe {path} defines no RECIPE of type {kind.__name__}; see those in recipes/")
     return value
 
 
-def changed(recipe: Recipe, settings: list[str]) -> Recipe:
+def changed(recipe: Kind, settings: list[str]) -> Kind:
     """The recipe with fields set from the command line, as in "schedule.peak=0.002".
 
     Raises BadInput for a setting that names no field of the recipe or gives no value of the field's type.

@@ -125,7 +125,7 @@ def test_a_truncated_file_is_named(copied, name, share):
         (lambda a: a.update(more=a["decoder.final_norm"]), "model.safetensors has unknown more"),
         (
             lambda a: a.update({"decoder.final_norm": np.ones(3, np.float32)}),
-            r"has decoder.final_norm of shape \(3,\) where \(160,\) belongs",
+            r"has decoder.final_norm of shape \(3,\) where \(128,\) belongs",
         ),
         (
             lambda a: [a.pop(n) for n in list(a) if n.startswith("vision")],

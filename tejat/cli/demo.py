@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -67,14 +67,14 @@ def main(arguments: list[str], limit: int | None = None) -> int:
     _check(options)
     _announce(options)
 
-    start = time.monotonic()
     if not options.no_train:
         _train(options)
-    trained = time.monotonic()
+    start = time.monotonic()
     results, prose = _ask(options, limit)
     _table([result.row for result in results])
-    seconds = {"training": trained - start, "questions": time.monotonic() - trained}
-    _report(options, results, prose, seconds)
+    made = json.loads((options.out / _MARK).read_text())
+    seconds = {"training": made.get("seconds", 0.0), "questions": time.monotonic() - start}
+    _report(options, results, prose, made, seconds)
     _next(options, seconds)
     return 0
 
@@ -85,8 +85,8 @@ def _check(options: Demo) -> None:
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file; give a directory with --out")
     if options.no_train:
-        if not (out / "model" / "config.json").is_file():
-            raise BadInput(f"there is no trained model in {out}; run `tejat demo` without --no-train first")
+        if not ((out / "model" / "config.json").is_file() and (out / _MARK).is_file()):
+            raise BadInput(f"no demo has trained a model in {out}; run `tejat demo` without --no-train first")
     elif out.is_dir() and any(out.iterdir()) and not (out / _MARK).is_file():
         raise BadInput(f"{out} holds files that no demo wrote; give another directory with --out")
 
@@ -95,11 +95,9 @@ def _announce(options: Demo) -> None:
     """What will happen, in three lines."""
     again = " (the demo that is there is replaced)" if not options.no_train and (options.out / _MARK).exists() else ""
     first = "The model of the last demo is taken" if options.no_train else "A model of two million numbers is trained"
-    print(f"1. {first}: one Transformer for text, pictures, sound and clips, on the data that comes with Tejat.")
-    print(
-        "2. It is asked about things that were kept from it, and measured; what is shown is chosen by the seed alone."
-    )
-    print(f"3. All of it goes to {options.out}{again}. Minutes on two cores; Ctrl-C stops it at any time.", flush=True)
+    print(f"1. {first}: one Transformer that reads, sees, hears and watches.")
+    print("2. It is asked about things that were kept from it, and scored. The seed alone chooses what is shown.")
+    print(f"3. All of it goes to {options.out}{again}. It takes minutes; Ctrl-C stops it.", flush=True)
 
 
 def _train(options: Demo) -> None:
@@ -112,13 +110,17 @@ def _train(options: Demo) -> None:
         _remove(options.out / name)
     options.out.mkdir(parents=True, exist_ok=True)
     steps = options.steps or RECIPE.schedule.steps
-    write_whole(options.out / _MARK, (json.dumps({"steps": steps, "seed": options.seed}) + "\n").encode())
+    made = {"steps": steps, "seed": options.seed}
+    write_whole(options.out / _MARK, (json.dumps(made) + "\n").encode())
     recipe = dataclasses.replace(
         RECIPE, schedule=dataclasses.replace(RECIPE.schedule, steps=steps), seed=options.seed, log_every=5
     )
     print()
+    start = time.monotonic()
     with TrainingBar(steps) as bar:
         loop.train(recipe, options.out, told=bar)
+    made["seconds"] = time.monotonic() - start
+    write_whole(options.out / _MARK, (json.dumps(made) + "\n").encode())
 
 
 def _remove(path: Path) -> None:
@@ -205,17 +207,18 @@ def _clears(row: "Row", factor: float, level: float | None) -> str:
     return "yes" if row.low > 0 and row.low >= factor * level else "no"
 
 
-def _report(options: Demo, results: Sequence["Result"], prose: "Gallery", seconds: dict[str, float]) -> None:
+def _report(
+    options: Demo, results: Sequence["Result"], prose: "Gallery", made: dict[str, Any], seconds: dict[str, float]
+) -> None:
     """results.json and report.html."""
     from tejat.evals import report, setting
     from tejat.evals.gallery import gallery
     from tejat.parts import write_whole
 
-    made = json.loads((options.out / _MARK).read_text())
     facts = {
-        "model": f"micro, {made['steps']} steps",
+        "model": f"micro, {made['steps']} steps, seed {made['seed']}",
         "command": setting.command(),
-        "seed": str(options.seed),
+        "seed of what was shown": str(options.seed),
         "hardware": setting.hardware(),
     }
     rows = [result.row for result in results]

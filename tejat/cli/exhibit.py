@@ -11,8 +11,8 @@ from tejat.parts import Audio, Image, Part, Text, Video
 
 INDENT = "  "
 _BARS = " ▁▂▃▄▅▆▇█"
-_COLUMNS = 40  # of a picture or a waveform
-_PAPER = 255  # between frames
+_COLUMNS = 32  # of a picture or a waveform
+_PAPER = 128  # the grey between pictures
 _MARKS = {None: "", True: "  ✓ right", False: "  ✗ wrong"}
 
 
@@ -53,7 +53,7 @@ def waveform(sound: Audio, columns: int = _COLUMNS) -> str:
 
 
 def side_by_side(pictures: Sequence[UInt8[np.ndarray, "H W 3"]], gap: int) -> UInt8[np.ndarray, "H V 3"]:
-    """Pictures of one height in a row, on paper."""
+    """Pictures of one height in a row, on grey."""
     paper = np.full((pictures[0].shape[0], gap, 3), _PAPER, np.uint8)
     row = [piece for picture in pictures for piece in (paper, picture)][1:]
     return np.concatenate(row, axis=1)
@@ -64,7 +64,7 @@ def _medium(part: Part) -> None:
         case Text():
             pass
         case Image(pixels):
-            _pixels(pixels, _COLUMNS // 2, "a picture of {1} x {0} pixels")
+            _pixels(pixels, _COLUMNS, "a picture of {1} x {0} pixels")
         case Video(frames, times):
             row = side_by_side(list(frames), frames.shape[2] // 16)
             _pixels(row, 18 * len(times), f"a clip of {len(times)} frames")
@@ -76,10 +76,10 @@ def _medium(part: Part) -> None:
 def _drawn(drawn: Image, nearest: Image | None) -> None:
     """What it drew, large, and beside it what it learnt from."""
     pictures = [drawn.pixels] if nearest is None else [drawn.pixels, _resized(nearest, drawn.pixels.shape[:2])]
-    columns = _COLUMNS // 2 * len(pictures) + len(pictures) - 1
     if picture_in_terminal.shown():
-        print(f"{INDENT}{'drawn':{_COLUMNS // 2}} {'nearest in training' if nearest is not None else ''}")
-        _pixels(side_by_side(pictures, drawn.pixels.shape[1] // 20), columns, "")
+        print(f"{INDENT}{'drawn':{_COLUMNS}} {'nearest in training' if nearest is not None else ''}")
+        columns = (_COLUMNS + 1) * len(pictures) - 1
+        _pixels(side_by_side(pictures, max(1, drawn.pixels.shape[1] // _COLUMNS)), columns, "")
 
 
 def _resized(image: Image, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:

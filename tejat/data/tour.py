@@ -1,16 +1,20 @@
 """The sample as documents: what `micro` trains on in the tour, and what it is asked afterwards.
 
-    caption   a drawing, moved about on a coloured ground: "What is this?", in ten languages
-    spoken    a word in one of the voices: "What do you hear?"
-    motion    a drawing, or one that moves by itself, wanders, grows, spins ... through four frames: "What happens?"
+Pages, of which a short training reads most, since they waste no tokens on manners:
+
+    album     drawings, moved about on coloured grounds, each with its name below it
+    words     words in many voices, each written down
+    clips     drawings, or ones that move by themselves, wandering, growing, spinning through four frames, each told
+
+Dialogues of one question, from which it learns to answer: "caption", "spoken", "motion" ask what those pages tell, and
+
     draw      "Draw the cat.": the answer is its name and a picture
     dictate   a spoken word and "Draw it.": the same answer
     name      "What is the cat called in German?"
     fact      capitals, currencies, continents
-    prose     running text in ten languages
 
-Held out are a style of drawing, two voices, a sixth of all pairs of a thing and a motion, and a twentieth of the prose
-(`sample.heldout`). Document number i is a function of i and the seed alone.
+And "prose", running text in ten languages. Held out are a style of drawing, two voices, a sixth of all pairs of a thing
+and a motion, and a twentieth of the prose (`sample.heldout`). Document number i is a function of i and the seed alone.
 """
 
 import functools
@@ -27,16 +31,22 @@ from tejat.codecs.framing import Encoded, Framing
 from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn, Video
 
 MIXTURE = {
-    "caption": 0.31,
-    "spoken": 0.19,
-    "motion": 0.19,
-    "draw": 0.17,
-    "dictate": 0.03,
-    "name": 0.04,
-    "fact": 0.03,
-    "prose": 0.04,
+    "album": 0.32,
+    "words": 0.15,
+    "clips": 0.08,
+    "caption": 0.09,
+    "spoken": 0.06,
+    "motion": 0.05,
+    "draw": 0.13,
+    "dictate": 0.02,
+    "name": 0.03,
+    "fact": 0.04,
+    "prose": 0.03,
 }
 """The share of each task in the documents."""
+
+ALBUM, WORDS, CLIPS = 4, 3, 2
+"""Pictures, sounds and clips on a page."""
 
 MOTIONS = ("moves left", "moves right", "moves up", "moves down", "grows", "shrinks", "spins", "fades")
 FRAMES, SIDE, STEP = 4, 64, 0.4  # frames of a clip, its sides in pixels, seconds between frames
@@ -79,6 +89,7 @@ NAMES = {
     "zh": "Chinese",
     "ko": "Korean",
 }
+HEARD, SEEN = "What do you hear?", "What happens?"
 FACTS = {
     "capital": "What is the capital of {}?",
     "currency": "How does one pay in {}?",
@@ -163,8 +174,8 @@ def lines() -> list[str]:
         *MOTIONS,
         "user\n",
         "model\n",
-        "What happens?",
-        "What do you hear?",
+        SEEN,
+        HEARD,
     ]
     facts = [FACTS[about].format(fact["country"]) + " " + fact[about] for about in FACTS for fact in sample.facts()]
     return [*found, *names * 4, *facts, *marks * 40]
@@ -241,15 +252,13 @@ def _caption(concept: sample.Concept, language: str, shown: Image) -> Example:
 
 def _spoken(id: str, heard: Audio) -> Example:
     name = _by_id()[id].names["en"]
-    return Example("spoken", _user(heard, Text("What do you hear?")), (Text(name),), name, 1 / len(sample.spoken()))
+    return Example("spoken", _user(heard, Text(HEARD)), (Text(name),), name, 1 / len(sample.spoken()))
 
 
 def _motion(id: str, motion: str, random: np.random.Generator) -> Example:
     name = _by_id()[id].names["en"]
     shown = clip(id, motion, random)
-    return Example(
-        "motion", _user(shown, Text("What happens?")), (Text(f"The {name} {motion}"),), motion, 1 / len(MOTIONS)
-    )
+    return Example("motion", _user(shown, Text(SEEN)), (Text(f"The {name} {motion}"),), motion, 1 / len(MOTIONS))
 
 
 def _draw(concept: sample.Concept, asked: str, language: str = "en") -> Example:
@@ -265,21 +274,54 @@ def _fact(fact: sample.Fact, about: str) -> Example:
     return Example("fact", prompt, (Text(answer),), answer, same / len(sample.facts()))
 
 
-def _make_caption(random: np.random.Generator) -> Document:
-    concept, language = _one(sample.concepts(), random), _language(random)
-    return _caption(concept, language, picture(_one(_styles(), random), concept.id, random)).document()
+def _some_caption(random: np.random.Generator, language: str) -> Example:
+    concept = _one(sample.concepts(), random)
+    return _caption(concept, language, picture(_one(_styles(), random), concept.id, random))
 
 
-def _make_spoken(random: np.random.Generator) -> Document:
+def _some_spoken(random: np.random.Generator) -> Example:
     id = _one(sample.spoken(), random)
-    return _spoken(id, sound(_one(_voices(), random), id, random)).document()
+    return _spoken(id, sound(_one(_voices(), random), id, random))
 
 
-def _make_motion(random: np.random.Generator) -> Document:
+def _some_motion(random: np.random.Generator) -> Example:
     while True:
         id, motion = _one(sample.concepts(), random).id, _one(MOTIONS, random)
         if not motion_held_out(id, motion):
-            return _motion(id, motion, random).document()
+            return _motion(id, motion, random)
+
+
+def _page(examples: Sequence[Example], task: str) -> Document:
+    """The examples' common question as a heading, then each medium and its answer; only answers are learnt."""
+    question = examples[0].prompt[0].parts[-1]
+    parts = [question, *(part for e in examples for part in (e.prompt[0].parts[0], *e.answer))]
+    loss = [False, *(learnt for _ in examples for learnt in (False, True))]
+    return Document(tuple(parts), tuple(loss), (None,) * len(parts), task)
+
+
+def _make_album(random: np.random.Generator) -> Document:
+    language = _language(random)
+    return _page([_some_caption(random, language) for _ in range(ALBUM)], "album")
+
+
+def _make_words(random: np.random.Generator) -> Document:
+    return _page([_some_spoken(random) for _ in range(WORDS)], "words")
+
+
+def _make_clips(random: np.random.Generator) -> Document:
+    return _page([_some_motion(random) for _ in range(CLIPS)], "clips")
+
+
+def _make_caption(random: np.random.Generator) -> Document:
+    return _some_caption(random, _language(random)).document()
+
+
+def _make_spoken(random: np.random.Generator) -> Document:
+    return _some_spoken(random).document()
+
+
+def _make_motion(random: np.random.Generator) -> Document:
+    return _some_motion(random).document()
 
 
 def _make_draw(random: np.random.Generator) -> Document:
@@ -306,11 +348,14 @@ def _make_fact(random: np.random.Generator) -> Document:
 
 def _make_prose(random: np.random.Generator) -> Document:
     text = _one(_paragraphs(_one(sample.languages(), random)), random)
-    start = text.find(" ", int(random.integers(0, max(len(text) - 200, 1)))) + 1
-    return Document.of([Text(text[start : start + 200])], source="prose")
+    start = text.find(" ", int(random.integers(0, max(len(text) - 160, 1)))) + 1
+    return Document.of([Text(text[start : start + 160])], source="prose")
 
 
 _MAKERS: dict[str, Callable[[np.random.Generator], Document]] = {
+    "album": _make_album,
+    "words": _make_words,
+    "clips": _make_clips,
     "caption": _make_caption,
     "spoken": _make_spoken,
     "motion": _make_motion,
@@ -327,8 +372,8 @@ def _one(things: Sequence, random: np.random.Generator):
 
 
 def _language(random: np.random.Generator) -> str:
-    """English three times in four."""
-    return "en" if random.random() < 0.75 else _one([*WHAT][1:], random)
+    """English four times in five."""
+    return "en" if random.random() < 0.8 else _one([*WHAT][1:], random)
 
 
 def _ground(random: np.random.Generator) -> tuple[int, int, int]:

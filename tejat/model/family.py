@@ -13,27 +13,27 @@ CODES = 4_096  # picture codebook: FSQ levels (8, 8, 8, 8)
 
 
 def micro() -> ModelConfig:
-    """About 2M: tests, the tour, chaos runs. Trains in minutes on a laptop's CPU."""
+    """1.0M, 1.9M with all its parts: tests, the tour, chaos runs. Trains in minutes on a laptop's CPU."""
     return ModelConfig(
         name="micro",
         text_vocabulary=2_048,
         context=2_048,
         decoder=DecoderConfig(
-            vocabulary=2_048 + 512, width=160, layers=4, period=4, heads=5, head_width=32, mlp=640, window=128
+            vocabulary=2_048 + 512, width=128, layers=4, period=4, heads=4, head_width=32, mlp=384, window=128
         ),
         vision=VisionConfig(
-            width=96,
+            width=64,
             layers=3,
-            heads=3,
+            heads=2,
             head_width=32,
-            mlp=256,
+            mlp=192,
             patch=8,
             pool=2,
             table=64,
-            budgets=(4, 16, 64),
+            budgets=(4, 9, 36),
             frame_budget=4,
         ),
-        audio=AudioConfig(width=96, layers=2, heads=3, channels=(32, 16), output=96, frames=128),
+        audio=AudioConfig(width=64, layers=2, heads=2, channels=(16, 16), mels=64, output=64, frames=128),
         picture=PictureConfig(
             width=96,
             encoder_layers=1,

@@ -4,15 +4,17 @@ Orbax writes them in the background, each into a directory of another name that 
 short never bears the name of a checkpoint.
 """
 
+import zlib
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from tejat.errors import BadInput
 from tejat.train.step import TrainState
 
-_ARRAYS, _FACTS = "state", "facts"
+_ARRAYS, _FACTS, _SUMS = "state", "facts", "sums"
 
 
 class Checkpoints:
@@ -27,7 +29,9 @@ class Checkpoints:
             preservation_policy=orbax.checkpoint_managers.LatestN(n=keep),
             cleanup_tmp_directories=True,  # what a kill left
         )
-        self._manager = orbax.CheckpointManager(self.directory, options=options)
+        # Named beforehand, since a manager that has saved nothing yet could not tell what a checkpoint holds.
+        handlers = {_ARRAYS: orbax.StandardCheckpointHandler(), _FACTS: orbax.JsonCheckpointHandler()}
+        self._manager = orbax.CheckpointManager(self.directory, options=options, item_handlers=handlers)
 
     @property
     def latest(self) -> int | None:
@@ -41,9 +45,9 @@ class Checkpoints:
         """
         step = int(state.step)
         if step != self.latest:
-            saved = self._orbax.args.Composite(
-                **{_ARRAYS: self._orbax.args.StandardSave(_flat(state)), _FACTS: self._orbax.args.JsonSave(facts)}
-            )
+            arrays, args = _flat(state), self._orbax.args
+            facts = {_FACTS: facts, _SUMS: _sums(arrays)}
+            saved = args.Composite(**{_ARRAYS: args.StandardSave(arrays), _FACTS: args.JsonSave(facts)})
             self._manager.save(step, args=saved)
 
     def restore(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
@@ -66,8 +70,11 @@ class Checkpoints:
             why = str(error).partition("\n")[0][:200]
             mend = "remove it, and the run goes on from the one before, or from its beginning"
             raise BadInput(f"the checkpoint {place} is damaged ({type(error).__name__}: {why}); {mend}") from error
-        leaves = [found[_ARRAYS][name] for name in wanted]
-        return jax.tree.unflatten(jax.tree.structure(abstract), leaves), found[_FACTS]
+        arrays, facts = {name: found[_ARRAYS][name] for name in wanted}, found[_FACTS]
+        if changed := [name for name, sum in _sums(arrays).items() if sum != facts[_SUMS][name]]:
+            told = f"the checkpoint {place} is damaged: {changed[0]} is not what was written"
+            raise BadInput(f"{told}; remove it, and the run goes on from the one before, or from its beginning")
+        return jax.tree.unflatten(jax.tree.structure(abstract), arrays.values()), facts[_FACTS]
 
     def close(self) -> None:
         """Waits for what is being written."""
@@ -79,6 +86,11 @@ def _flat(state: TrainState) -> dict[str, Any]:
     """Leaves by the path that leads to them, as in "params.decoder.embedding"."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _sums(arrays: dict[str, Any]) -> dict[str, int]:
+    """A checksum of every array: Orbax notices a torn file, but not every changed bit."""
+    return {name: zlib.crc32(np.asarray(array).tobytes()) for name, array in arrays.items()}
 
 
 def _compare(place: Path, wanted: dict[str, Any], kept: dict[str, tuple[tuple[int, ...], str]]) -> None:

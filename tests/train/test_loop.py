@@ -1,0 +1,81 @@
+"""A run that is killed anywhere goes on, in another process, to the same losses and weights, to the bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tejat.errors import BadInput
+from tejat.train import loop, recipe
+
+HERE = Path(__file__).parent
+RECIPE = recipe.read(HERE / "smallest.py")
+PROGRAM = "import sys; from pathlib import Path; from tejat.train import loop, recipe; "
+PROGRAM += "loop.train(recipe.read(Path('smallest.py')), Path(sys.argv[1]), resume=sys.argv[2] == 'resume')"
+
+
+def start(directory: Path, how: str) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, str(directory), how], cwd=HERE)
+
+
+def losses(directory: Path) -> list[tuple]:
+    lines = [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
+    told = ("step", "tokens", "text_loss", "picture_loss", "gradient_norm", "documents")
+    return [tuple(line[name] for name in told) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("whole")
+    loop.train(RECIPE, directory)
+    return directory
+
+
+def test_a_run_leaves_what_it_should(whole):
+    kept = losses(whole)
+    assert [line[0] for line in kept] == [4, 8, 12, 16, 20, 24, 28, 30]
+    assert kept[-1][2] < kept[0][2]
+    assert (whole / "loss.png").read_bytes()[:4] == b"\x89PNG"
+    assert {path.name for path in (whole / "model").iterdir()} == {
+        "config.json",
+        "tokenizer.model",
+        "model.safetensors",
+        "picture.safetensors",
+    }
+
+
+@pytest.mark.parametrize("at", [7, 13])
+def test_killed_and_resumed_it_is_the_same_to_the_bit(whole, tmp_path, at):
+    directory = tmp_path / "run"
+    process = start(directory, "begin")
+    log, deadline = directory / "log.jsonl", time.monotonic() + 120
+    while not (log.is_file() and log.read_text().count("\n") >= at // 4) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert start(directory, "resume").wait() == 0
+    assert losses(directory) == losses(whole)
+    for name in ("model.safetensors", "tokenizer.model", "config.json"):
+        assert (directory / "model" / name).read_bytes() == (whole / "model" / name).read_bytes()
+
+
+def test_a_run_is_not_begun_over_another(whole):
+    with pytest.raises(BadInput, match="reached step 30; go on with --resume"):
+        loop.train(RECIPE, whole)
+
+
+def test_nothing_to_resume_is_told(tmp_path):
+    with pytest.raises(BadInput, match="holds no run to resume"):
+        loop.train(RECIPE, tmp_path, resume=True)
+
+
+def test_a_loss_that_is_no_number_is_told_with_its_step():
+    good = {"text_loss": np.float32(1), "gradient_norm": np.float32(2)}
+    with pytest.raises(loop.Diverged, match="the gradient norm of step 9 is nan"):
+        loop._numbers([good, good | {"gradient_norm": np.float32(np.nan)}, good], last=10)

@@ -67,8 +67,8 @@ def main(arguments: list[str], limit: int | None = None) -> int:
     _check(options)
     _announce(options)
 
-    if not options.no_train:
-        _train(options)
+    if not options.no_train and not _train(options):
+        return 1
     start = time.monotonic()
     results, prose = _ask(options, limit)
     _table([result.row for result in results])
@@ -100,7 +100,8 @@ def _announce(options: Demo) -> None:
     print(f"3. All of it goes to {options.out}{again}. It takes minutes; Ctrl-C stops it.", flush=True)
 
 
-def _train(options: Demo) -> None:
+def _train(options: Demo) -> bool:
+    """Trains the model; False, after telling why, where that fails."""
     from tejat.cli.training_bar import TrainingBar
     from tejat.parts import write_whole
     from tejat.train import loop
@@ -117,10 +118,15 @@ def _train(options: Demo) -> None:
     )
     print()
     start = time.monotonic()
-    with TrainingBar(steps) as bar:
-        loop.train(recipe, options.out, told=bar)
+    try:
+        with TrainingBar(steps) as bar:
+            loop.train(recipe, options.out, told=bar)
+    except loop.Diverged as error:
+        print(f"tejat: error: {error}", file=sys.stderr)
+        return False
     made["seconds"] = time.monotonic() - start
     write_whole(options.out / _MARK, (json.dumps(made) + "\n").encode())
+    return True
 
 
 def _remove(path: Path) -> None:

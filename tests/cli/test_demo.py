@@ -19,6 +19,7 @@ from tejat.cli import demo, exhibit
 from tejat.evals import harness, suites
 from tejat.evals.harness import Row
 from tejat.parts import Audio, Image, Text, Video
+from tejat.train import loop
 
 REPOSITORY = Path(__file__).parents[2]
 SHORT = f"import sys; sys.argv[0] = '{Path(sys.executable).with_name('tejat')}'; from tejat.cli import demo, main; "
@@ -140,6 +141,18 @@ def test_an_earlier_demo_is_removed_and_nothing_else(tmp_path: Path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         demo.main(["--out", str(out), "--steps", "7", "--seed", "3"])
     assert json.loads((out / "demo.json").read_text()) == {"steps": 7, "seed": 3}
+
+
+def test_training_that_fails_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(recipe, directory: Path, told) -> None:
+        raise loop.Diverged("text loss is nan at step 3: lower schedule.peak, or look at the data there")
+
+    monkeypatch.setattr(loop, "train", train)
+    assert demo.main(["--out", str(tmp_path / "demo")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("tejat: error: text loss is nan at step 3")
+    assert not (tmp_path / "demo" / "report.html").exists()
 
 
 @pytest.mark.parametrize(

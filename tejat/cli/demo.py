@@ -94,9 +94,9 @@ def _check(options: Demo) -> None:
 def _announce(options: Demo) -> None:
     """What will happen, in three lines."""
     again = " (the demo that is there is replaced)" if not options.no_train and (options.out / _MARK).exists() else ""
-    first = "The model of the last demo is taken" if options.no_train else "A model of two million numbers is trained"
-    print(f"1. {first}: one Transformer that reads, sees, hears and watches.")
-    print("2. It is asked about things that were kept from it, and scored. The seed alone chooses what is shown.")
+    first = "of the last demo is taken" if options.no_train else "is trained"
+    print(f"1. A small Transformer that reads, sees, hears, watches and draws {first}.")
+    print("2. It is asked about what was kept from it and scored; the seed chooses what is shown.")
     print(f"3. All of it goes to {options.out}{again}. It takes minutes; Ctrl-C stops it.", flush=True)
 
 
@@ -261,7 +261,7 @@ def _next(options: Demo, seconds: dict[str, float]) -> None:
     print("What next:")
     lines = [
         (f"{program} chat --model {model}", "talk with it"),
-        (f'{program} generate "Draw the cat." --model {model}', "one answer; the picture is saved here"),
+        (f'{program} generate "Draw the cat." --model {model}', "its picture is saved here"),
         (f"{program} eval {model} --limit 50", "more questions"),
     ]
     if Path("recipes", "micro.py").is_file():

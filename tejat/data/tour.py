@@ -31,17 +31,17 @@ from tejat.codecs.framing import Encoded, Framing
 from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn, Video
 
 MIXTURE = {
-    "album": 0.32,
-    "words": 0.15,
-    "clips": 0.08,
-    "caption": 0.09,
-    "spoken": 0.06,
+    "album": 0.20,
+    "words": 0.10,
+    "clips": 0.05,
+    "caption": 0.08,
+    "spoken": 0.05,
     "motion": 0.05,
-    "draw": 0.13,
-    "dictate": 0.02,
+    "draw": 0.33,
+    "dictate": 0.03,
     "name": 0.03,
     "fact": 0.04,
-    "prose": 0.03,
+    "prose": 0.04,
 }
 """The share of each task in the documents."""
 

@@ -23,5 +23,5 @@ RECIPE = Recipe(
     pictures=Path(str(resources.files("tejat") / "weights" / "pictures" / "micro.safetensors")),
     documents=tour.Tour,
     room=Room(rows=11, tokens=192, targets=96, patches=216, sounds=3, frames=112),
-    schedule=Schedule(steps=480, peak=4e-3, warmup=40, floor=0.02),
+    schedule=Schedule(steps=400, peak=4e-3, warmup=40, floor=0.02),
 )

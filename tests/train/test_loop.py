@@ -33,7 +33,7 @@ def losses(directory: Path) -> list[tuple]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("whole")
-    loop.train(RECIPE, directory)
+    assert start(directory, "begin").wait() == 0
     return directory
 
 

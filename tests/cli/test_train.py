@@ -1,0 +1,56 @@
+"""`tejat train` from outside: the smallest recipe trained, and every way to give it what it cannot use."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECIPE = str(Path(__file__).parents[1] / "train" / "smallest.py")
+
+
+def tejat(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "tejat", *words], capture_output=True, text=True, timeout=200, cwd=cwd)
+
+
+def test_a_recipe_is_trained_with_settings_and_told_as_json(tmp_path):
+    words = ("train", RECIPE, "--set", "schedule.steps=6", "--set", "schedule.peak=0.02", "--json")
+    done = tejat(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["name"] == "smallest" and told["steps"] == 6 and told["tokens"] > 0 and told["text_loss"] > 0
+    assert (tmp_path / told["directory"] / "model" / "config.json").is_file()
+    again = tejat(*words, cwd=tmp_path)
+    assert again.returncode == 2 and again.stdout == ""
+    assert again.stderr.endswith("go on with --resume, or choose another directory with --out\n")
+    other = tejat("train", RECIPE, "--set", "schedule.steps=9", "--resume", cwd=tmp_path)
+    assert other.returncode == 2 and "schedule.steps = 6" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nowhere.py"], "there is no recipe nowhere.py"),
+        ([RECIPE, "--set", "schedule.pace=1"], "names 'pace', which is no field here"),
+        ([RECIPE, "--set", "schedule.steps"], "has no value"),
+        ([RECIPE, "--set", "schedule.steps=many"], "gives 'many' where a int belongs"),
+        ([RECIPE, "--set", "config.vision.budgets=4"], "only the recipe's file can set"),
+        ([RECIPE, "--resume"], "holds no run to resume"),
+        ([RECIPE, "--mesh", "fsdp=8"], "arrives with training on many devices"),
+        ([RECIPE, "--supervise", "2"], "arrives with fault tolerance"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_a_sentence(words, told, tmp_path):
+    done = tejat("train", *words, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert told in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_recipe_that_fails_is_named(tmp_path):
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    for name, told in (("broken.py", "ZeroDivisionError"), ("empty.py", "defines no RECIPE")):
+        done = tejat("train", name, cwd=tmp_path)
+        assert done.returncode == 2 and name in done.stderr and told in done.stderr

@@ -1,6 +1,7 @@
 """`tejat train` from outside: the smallest recipe trained, and every way to give it what it cannot use."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,16 @@ def test_a_recipe_is_trained_with_settings_and_told_as_json(tmp_path):
     assert again.stderr.endswith("go on with --resume, or choose another directory with --out\n")
     other = tejat("train", RECIPE, "--set", "schedule.steps=9", "--resume", cwd=tmp_path)
     assert other.returncode == 2 and "schedule.steps = 6" in other.stderr
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_the_last_good_checkpoint_stays(tmp_path):
+    words = ("--set", "schedule.peak=1e38", "--set", "save_every=1")
+    done = tejat("train", RECIPE, *words, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    (step,) = re.findall(r"^tejat: error: the .* of step (\d+) is (?:nan|inf)", done.stderr, re.MULTILINE)
+    kept = [int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert kept and max(kept) == int(step) - 1
+    assert not (tmp_path / "run" / "model").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tejat import bundle
 from tejat.errors import BadInput
 from tejat.train import loop, recipe
 
@@ -50,19 +51,43 @@ def test_a_run_leaves_what_it_should(whole):
     }
 
 
-@pytest.mark.parametrize("at", [7, 13])
-def test_killed_and_resumed_it_is_the_same_to_the_bit(whole, tmp_path, at):
-    directory = tmp_path / "run"
-    process = start(directory, "begin")
+def killed(directory: Path, how: str, lines: int) -> None:
+    """Runs until the log has so many lines, then kills."""
+    process = start(directory, how)
     log, deadline = directory / "log.jsonl", time.monotonic() + 120
-    while not (log.is_file() and log.read_text().count("\n") >= at // 4) and time.monotonic() < deadline:
+    while not (log.is_file() and log.read_text().count("\n") >= lines) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+
+
+def test_killed_twice_and_resumed_it_is_the_same_to_the_bit(whole, tmp_path):
+    directory = tmp_path / "run"
+    killed(directory, "begin", lines=1)  # about where the first checkpoint is being written
+    killed(directory, "resume", lines=4)
     assert start(directory, "resume").wait() == 0
     assert losses(directory) == losses(whole)
     for name in ("model.safetensors", "tokenizer.model", "config.json"):
         assert (directory / "model" / name).read_bytes() == (whole / "model" / name).read_bytes()
+
+
+def test_ctrl_c_finishes_the_step_and_saves_and_the_run_goes_on_to_the_same(whole, tmp_path):
+    def told(line):
+        if line["step"] == 8:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(loop.Stopped, match="stopped at step 9"):
+        loop.train(RECIPE, tmp_path, told=told)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "9" in {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    so_far = bundle.load(tmp_path / "model").params["decoder"]["final_norm"]
+    assert not np.array_equal(so_far, bundle.load(whole / "model").params["decoder"]["final_norm"])
+    loop.train(RECIPE, tmp_path, resume=True)
+    assert losses(tmp_path) == losses(whole)
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == (
+        whole / "model" / "model.safetensors"
+    ).read_bytes()
 
 
 def test_a_run_is_not_begun_over_another(whole):

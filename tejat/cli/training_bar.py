@@ -49,8 +49,9 @@ class TrainingBar:
     def __call__(self, line: dict[str, Any]) -> None:
         step = line["step"]
         losses = ", ".join(f"{label(name)} {value:.2f}" for name, value in line.items() if is_loss(name) and value)
+        told = f"{losses}, {line['tokens_per_s']:,.0f} tokens/s"
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, description=losses)
+            self._bar.update(self._task, completed=step, description=told)
             return
         now = time.monotonic()
         if self.start is None:
@@ -59,5 +60,5 @@ class TrainingBar:
             began, first = self.start
             rate = (step - first) / max(now - began, 1e-9)
             left = f", {(self.steps - step) / rate:.0f} s left" if rate and step < self.steps else ""
-            print(f"training: {step}/{self.steps}{left}, {losses}", file=sys.stderr, flush=True)
+            print(f"training: {step}/{self.steps}{left}, {told}", file=sys.stderr, flush=True)
             self.said = now

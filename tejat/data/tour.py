@@ -1,6 +1,6 @@
 """The sample as documents: what `micro` trains on in the tour, and what it is asked afterwards.
 
-Pages, of which a short training reads most, since they waste no tokens on manners:
+Pages, which waste no tokens on manners:
 
     album     drawings, moved about on coloured grounds, each with its name below it
     words     words in many voices, each written down

@@ -169,7 +169,9 @@ def test_a_save_that_fails_leaves_nothing_that_looks_whole(micro, saved, copied,
         bundle.load(copied)
 
 
-def test_find(saved, tmp_path):
+def test_find(saved, tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")  # or a model beside this clone would be found
     assert bundle.find(saved) == saved and bundle.find(str(saved)) == saved
     for name in ("nothing", tmp_path, "../micro", ""):
         with pytest.raises(BadInput, match="there is no model"):

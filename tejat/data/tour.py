@@ -2,9 +2,9 @@
 
 Pages, which waste no tokens on manners:
 
-    album     drawings, moved about on coloured grounds, each with its name below it
+    album     drawings, moved about on coloured grounds, each with its name in English below it
     words     words in many voices, each written down
-    clips     drawings, or ones that move by themselves, wandering, growing, spinning through four frames, each told
+    clips     drawings, or ones that move by themselves, wandering, growing, spinning through three frames, each told
 
 Dialogues of one question, from which it learns to answer: "caption", "spoken", "motion" ask what those pages tell, and
 
@@ -33,23 +33,23 @@ from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn, Video
 MIXTURE = {
     "album": 0.20,
     "words": 0.10,
-    "clips": 0.05,
-    "caption": 0.08,
-    "spoken": 0.05,
-    "motion": 0.05,
-    "draw": 0.33,
-    "dictate": 0.03,
+    "clips": 0.13,
+    "caption": 0.10,
+    "spoken": 0.06,
+    "motion": 0.10,
+    "draw": 0.18,
+    "dictate": 0.02,
     "name": 0.03,
     "fact": 0.04,
     "prose": 0.04,
 }
 """The share of each task in the documents."""
 
-ALBUM, WORDS, CLIPS = 4, 3, 2
+ALBUM, WORDS, CLIPS = 4, 2, 2
 """Pictures, sounds and clips on a page."""
 
 MOTIONS = ("moves left", "moves right", "moves up", "moves down", "grows", "shrinks", "spins", "fades")
-FRAMES, SIDE, STEP = 4, 64, 0.4  # frames of a clip, its sides in pixels, seconds between frames
+FRAMES, SIDE, STEP = 3, 64, 0.5  # frames of a clip, its sides in pixels, seconds between frames
 STYLE = "noto"  # the style that the model learns to draw in: with two, every picture would be a mean of both
 
 WHAT = {
@@ -186,10 +186,10 @@ def picture(style: str, id: str, random: np.random.Generator | None) -> Image:
     drawing = _drawing(style, id)
     if random is None:
         return Image(_laid([(drawing, 0, 0)], (255, 255, 255), 96))
-    side = int(random.integers(66, 104))
+    side = int(random.integers(84, 98))
     if random.random() < 0.5:
         drawing = drawing.transpose(pillow.Transpose.FLIP_LEFT_RIGHT)
-    at = random.integers(-10, 96 - side + 11, 2)
+    at = random.integers(-3, 96 - side + 4, 2)
     return Image(_laid([(drawing.resize((side, side)), *at)], _ground(random), 96))
 
 
@@ -208,36 +208,34 @@ def clip(id: str, motion: str, random: np.random.Generator) -> Video:
     """A drawing that moves over a light ground, in one of the styles for training or as its own animation."""
     sprites = _sprites(id, random)
     ground = _ground(random)
-    far = random.uniform(22, 34)  # pixels that a wanderer covers
-    size = random.uniform(24, 32)
-    x, y = random.uniform(0, SIDE - size, 2)
+    small, large = random.uniform(24, 30), random.uniform(38, 46)  # sides of a wanderer, and of what stays
+    aside = random.uniform(-6, 6)
     turn = random.uniform(50, 80) * random.choice([-1, 1])
     frames = []
     for k in range(FRAMES):
         done = k / (FRAMES - 1)
-        left, top, side, angle, opacity = x, y, size, 0.0, 1.0
+        side, x, y, angle, opacity = large, aside, aside, 0.0, 1.0  # x and y of its middle from the clip's
         match motion.split():
             case ["moves", way]:
-                away = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}[way]
-                middle = (SIDE - size) / 2
-                left = middle + away[0] * far * (done - 0.5) if away[0] else x
-                top = middle + away[1] * far * (done - 0.5) if away[1] else y
+                side = small
+                right, down = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}[way]
+                along = (SIDE - small) * (done - 0.5)  # from edge to edge
+                x, y = (along * right, y) if right else (x, along * down)
             case ["grows"]:
-                side = 14 + 34 * done
+                side = 12 + 46 * done
             case ["shrinks"]:
-                side = 48 - 34 * done
+                side = 58 - 46 * done
             case ["spins"]:
                 angle = turn * k
             case ["fades"]:
-                opacity = 1 - 0.85 * done
-        if motion in ("grows", "shrinks"):
-            left = top = (SIDE - side) / 2
+                opacity = 1 - done
         sprite = sprites[k].resize((round(side), round(side)))
         if angle:
             sprite = sprite.rotate(angle, pillow.Resampling.BILINEAR)
         if opacity < 1:
             sprite.putalpha(sprite.getchannel("A").point(lambda a, o=opacity: int(a * o)))
-        frames.append(_laid([(sprite, round(left), round(top))], ground, SIDE))
+        corner = (SIDE - side) / 2
+        frames.append(_laid([(sprite, round(corner + x), round(corner + y))], ground, SIDE))
     return Video(np.stack(frames), tuple(round(STEP * k, 3) for k in range(FRAMES)))
 
 
@@ -300,8 +298,7 @@ def _page(examples: Sequence[Example], task: str) -> Document:
 
 
 def _make_album(random: np.random.Generator) -> Document:
-    language = _language(random)
-    return _page([_some_caption(random, language) for _ in range(ALBUM)], "album")
+    return _page([_some_caption(random, "en") for _ in range(ALBUM)], "album")
 
 
 def _make_words(random: np.random.Generator) -> Document:
@@ -349,7 +346,9 @@ def _make_fact(random: np.random.Generator) -> Document:
 def _make_prose(random: np.random.Generator) -> Document:
     text = _one(_paragraphs(_one(sample.languages(), random)), random)
     start = text.find(" ", int(random.integers(0, max(len(text) - 160, 1)))) + 1
-    return Document.of([Text(text[start : start + 160])], source="prose")
+    # Cut by bytes: a character of Chinese is worth three letters, in tokens too.
+    short = text[start:].encode()[:180].decode(errors="ignore")
+    return Document.of([Text(short)], source="prose")
 
 
 _MAKERS: dict[str, Callable[[np.random.Generator], Document]] = {
@@ -372,8 +371,8 @@ def _one(things: Sequence, random: np.random.Generator):
 
 
 def _language(random: np.random.Generator) -> str:
-    """English four times in five."""
-    return "en" if random.random() < 0.8 else _one([*WHAT][1:], random)
+    """English nine times in ten."""
+    return "en" if random.random() < 0.9 else _one([*WHAT][1:], random)
 
 
 def _ground(random: np.random.Generator) -> tuple[int, int, int]:

@@ -40,7 +40,7 @@ def params(config: VisionConfig, decoder_width: int) -> Tree:
     d = config.width
     tree: Tree = {
         "patch_in": linear({"pixels": 3 * config.patch**2}, {"vision": d}),
-        "positions": Param((2, config.table, d), (None, None, "vision"), "embedding", 2 * d),
+        "positions": Param((2, config.table, d), (None, None, "vision"), "embedding", fan_in=4),
         "blocks": stack(config.layers, encoder_block_params(config)),
         "out": linear({"vision": d}, {"embed": decoder_width}),
     }

@@ -22,6 +22,6 @@ RECIPE = Recipe(
     tokenizer=_tokenizer,
     pictures=Path(str(resources.files("tejat") / "weights" / "pictures" / "micro.safetensors")),
     documents=tour.Tour,
-    room=Room(rows=11, tokens=192, targets=96, patches=216, sounds=3, frames=112),
-    schedule=Schedule(steps=400, peak=4e-3, warmup=40, floor=0.02),
+    room=Room(rows=11, tokens=192, targets=96, patches=180, sounds=2, frames=112),
+    schedule=Schedule(steps=480, peak=6e-3, warmup=40, floor=0.02, muon=True),
 )

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tejat.codecs.image import fitted
+from tejat.codecs.picture import PictureCodec
 from tejat.errors import BadInput
 
 sides = st.integers(1, 400)
@@ -46,3 +47,16 @@ def test_more_codes_than_the_budget_are_drawn_too(micro):
 def test_a_picture_longer_than_the_table_is_refused(micro):
     with pytest.raises(BadInput, match="33 x 1 codes is outside 1..32"):
         micro.pictures.decode(np.zeros((1, 33), np.int32))
+
+
+def test_a_picture_seen_before_has_the_codes_it_had_and_is_not_encoded_again(micro, monkeypatch):
+    codec = PictureCodec(micro.pictures.params, micro.pictures.config)
+    pixels = np.random.default_rng(5).integers(0, 256, (64, 48, 3), np.uint8)
+    first = codec.encode(pixels)
+    expected = first.copy()
+    first[:] = 0  # what the caller does with them is its own affair
+    monkeypatch.setattr(codec, "encode_many", lambda pictures: pytest.fail("encoded again"))
+    np.testing.assert_array_equal(codec.encode(pixels.copy()), expected)
+    monkeypatch.undo()
+    turned = pixels.reshape(48, 64, 3)  # the same bytes in another shape are another picture
+    assert codec.encode(turned).shape != expected.shape

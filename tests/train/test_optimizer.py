@@ -1,4 +1,6 @@
-"""The schedule by hand; what decays and what never moves; and one update against AdamW written out."""
+"""The schedule by hand; what decays and what never moves; AdamW against itself written out, Muon against the SVD."""
+
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from tejat.model import multimodal
-from tejat.model.params import Param, abstract, map_params, walk
+from tejat.model import family, multimodal
+from tejat.model.params import Param, abstract, linear, map_params, stack, walk
 from tejat.train import optimizer
-from tejat.train.optimizer import Schedule
+from tejat.train.optimizer import Schedule, is_matrix
 
 TREE = {
     "matrix": Param((2, 3), (None, None), fan_in=2),
@@ -96,3 +98,73 @@ def test_every_leaf_of_a_whole_model_has_its_place(config):
     assert jax.tree.structure(updates) == jax.tree.structure(shapes)
     moments = sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.float32)
     assert moments == 2 * sum(p.size for _, p in walk(tree) if not p.frozen)
+
+
+SIDES = {
+    "wide": linear({"embed": 6}, {"heads": 4, "head": 5}),
+    "tall": linear({"heads": 4, "head": 5}, {"embed": 6}),
+    "stack": stack(3, {"square": linear({"vision": 8}, {"mlp": 8})}),
+}
+MUON = replace(FLAT, muon=True, decay=0.0, clip=1e9)
+
+
+def as_matrices(name: str, value) -> np.ndarray:
+    """[count, inputs, outputs]"""
+    shape = {"wide": (1, 6, 20), "tall": (1, 20, 6), "stack.square": (3, 8, 8)}[name]
+    return np.asarray(value, np.float64).reshape(shape)
+
+
+def muon_moves(gradient) -> dict[str, np.ndarray]:
+    """How one step of a rate of 0.01 moves each matrix of SIDES, divided by the rate."""
+    before, after = (dict(walk(t)) for t in updated(SIDES, gradient, schedule=MUON))
+    return {name: as_matrices(name, (before[name] - after[name]) / 0.01) for name in before}
+
+
+def random_like(tree, seed: int):
+    random = np.random.default_rng(seed)
+    return map_params(lambda p: jnp.asarray(random.standard_normal(p.shape), jnp.float32), tree)
+
+
+def test_muon_moves_a_matrix_along_the_orthogonal_factor_of_its_gradient():
+    gradient = random_like(SIDES, 1)
+    moves = muon_moves(gradient)
+    for name, value in walk(gradient):
+        u, _, v = np.linalg.svd(as_matrices(name, value), full_matrices=False)
+        polar, moved = u @ v, moves[name]
+        along = (polar * moved).sum((1, 2)) / np.linalg.norm(polar, axis=(1, 2)) / np.linalg.norm(moved, axis=(1, 2))
+        assert (along > 0.97).all(), name
+        gradient_along = (polar * as_matrices(name, value)).sum((1, 2))
+        gradient_along /= np.linalg.norm(polar, axis=(1, 2)) * np.linalg.norm(as_matrices(name, value), axis=(1, 2))
+        assert (gradient_along < 0.97).all(), f"{name}: the control, the gradient itself, would pass too"
+
+
+def test_muon_moves_as_far_as_adam_whatever_the_shape_and_the_size_of_the_gradient():
+    for size in (1e-3, 1.0, 1e3):
+        for moved in muon_moves(jax.tree.map(lambda g, s=size: g * s, random_like(SIDES, 2))).values():
+            deviation = np.sqrt(np.square(moved).mean((1, 2)))
+            assert (abs(deviation / 0.2 - 1) < 0.25).all()
+
+
+def test_muon_takes_every_layer_of_a_stack_alone():
+    gradient = random_like(SIDES, 3)
+    other = gradient | {"stack": {"square": gradient["stack"]["square"].at[0].multiply(-2.0)}}
+    here, there = muon_moves(gradient)["stack.square"], muon_moves(other)["stack.square"]
+    np.testing.assert_array_equal(here[1:], there[1:])
+    assert not np.allclose(here[0], there[0])
+
+
+def test_what_is_no_matrix_moves_as_with_adamw_alone():
+    tree = SIDES | {k: v for k, v in TREE.items() if k != "matrix"}
+    gradient = random_like(tree, 4)
+    schedule = replace(MUON, decay=0.1)
+    _, muon = updated(tree, gradient, steps=3, schedule=schedule)
+    _, adam = updated(tree, gradient, steps=3, schedule=replace(schedule, muon=False))
+    apart = {name for name, value in walk(muon) if not np.array_equal(value, dict(walk(adam))[name])}
+    assert apart == {"wide", "tall", "stack.square"}
+
+
+def test_the_matrices_of_micro_are_its_projections():
+    tree = dict(walk(multimodal.params(family.preset("micro"))))
+    rest = {name.split(".")[-1] for name, param in tree.items() if len(param.shape) > 2 and not is_matrix(param)}
+    assert rest == {"conv0", "conv1", "depthwise", "positions"}
+    assert is_matrix(tree["vision.patch_in"]) and not is_matrix(tree["decoder.embedding"])

@@ -41,7 +41,7 @@ def params(config: VisionConfig, decoder_width: int) -> Tree:
     tree: Tree = {
         "patch_in": linear({"pixels": 3 * config.patch**2}, {"vision": d}),
         "positions": Param((2, config.table, d), (None, None, "vision"), "embedding", fan_in=4),
-        "blocks": stack(config.layers, encoder_block_params(config)),
+        "blocks": stack(config.layers, encoder_block_params(config, mixed=0.3)),
         "out": linear({"vision": d}, {"embed": decoder_width}),
     }
     if config.standardize:
@@ -50,8 +50,12 @@ def params(config: VisionConfig, decoder_width: int) -> Tree:
     return tree
 
 
-def encoder_block_params(config) -> Tree:
-    """One bidirectional block; `config` needs width, heads, head_width and mlp (the picture tokenizer has them too)."""
+def encoder_block_params(config, mixed: float = 1.0) -> Tree:
+    """One bidirectional block; `config` needs width, heads, head_width and mlp (the picture tokenizer has them too).
+
+    `mixed` starts the scale of what attention adds. Attention begins as a mean over the image: where three blocks add
+    it at full size, a patch hardly says any more what is in it (docs/LOG.md: motions told from clips).
+    """
     d, h, n, f = config.width, config.heads, config.head_width, config.mlp
     clipped = getattr(config, "clipped", False)
 
@@ -66,7 +70,7 @@ def encoder_block_params(config) -> Tree:
         "o": weight({"heads": h * n}, {"vision": d}),
         "q_norm": temper(n),
         "k_norm": temper(n),
-        "post_attention_norm": scale(d, "vision"),
+        "post_attention_norm": scale(d, "vision", start=mixed),
         "mlp_norm": scale(d, "vision"),
         "gate": weight({"vision": d}, {"mlp": f}),
         "up": weight({"vision": d}, {"mlp": f}),

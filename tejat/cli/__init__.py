@@ -45,8 +45,8 @@ VERBS = {
     "eval": Verb("measure a model: table, plots, report", "tejat.cli.eval"),
     "plan": Verb("compile the real step for TPU pods, on a laptop", arrives_with="the pod planner"),
     "chaos": Verb("train under injected faults and prove nothing is lost", arrives_with="fault tolerance"),
-    "export": Verb("to Hugging Face, ONNX or GGUF", arrives_with="export"),
-    "import": Verb("from Hugging Face", arrives_with="export"),
+    "export": Verb("to Hugging Face; ONNX and GGUF later", "tejat.cli.export"),
+    "import": Verb("from Hugging Face", "tejat.cli.import_"),
     "quantize": Verb("a model's 4-bit form", arrives_with="quantization"),
     "bench": Verb("speed of training, data, serving and decoding", arrives_with="the benchmarks"),
 }

@@ -1,0 +1,291 @@
+"""The tokenizer of a checkpoint: SentencePiece, which we read, and `tokenizer.json`, which other engines read.
+
+Both describe the same two algorithms, unigram (Kudo 2018) and byte-pair merges, over text whose spaces are written
+U+2581. They differ in what they write down: SentencePiece scores every piece and merges whatever gives a piece, best
+score first; `tokenizer.json` lists the merges themselves. One becomes the other exactly or is refused.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tejat.codecs.vocabulary import BOS, CONTROLS, EOS, PAD, UNK
+from tejat.errors import BadInput
+
+SPACE = "\u2581"
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_SPARE = re.compile(r"<unused\d+>")
+_NEVER = -1_000.0
+"""Score of a piece that text must not match: in `tokenizer.json` bytes are pieces like others, so "<0x41>" in a text
+would be read as one."""
+
+
+def code_name(code: int) -> str:
+    """What a picture code is called where every row of the embedding needs a name."""
+    return f"<|code{code}|>"
+
+
+def to_json(model: bytes, codes: int) -> dict[str, Any]:
+    """The `tokenizer.json` of a SentencePiece model, picture codes after its pieces.
+
+    Ids are the same for every text, but for what the format cannot say: control tokens spelled out in a text are taken
+    for control tokens, U+2581 for a space, and "<0x41>" for a byte where one of its characters has no piece. Raises
+    BadInput for a model that changes its text first.
+    """
+    proto = _proto(model)
+    spec, kind = proto.normalizer_spec, proto.trainer_spec.model_type
+    if spec.precompiled_charsmap or spec.add_dummy_prefix or spec.remove_extra_whitespaces or kind not in (1, 2):
+        raise BadInput(
+            "the tokenizer normalises text, or is neither unigram nor BPE, which tokenizer.json cannot say alike; "
+            "export a model whose tokenizer was trained by Tejat"
+        )
+    names = [piece.piece for piece in proto.pieces]
+    added = [
+        _added(token, piece.piece, special=piece.type != piece.USER_DEFINED)
+        for token, piece in enumerate(proto.pieces)
+        if piece.type in (piece.CONTROL, piece.UNKNOWN, piece.USER_DEFINED)
+    ]
+    added += [_added(len(names) + code, code_name(code), special=True) for code in range(codes)]
+    if kind == proto.trainer_spec.UNIGRAM:
+        vocabulary = [[p.piece, _NEVER if p.type == p.BYTE else p.score] for p in proto.pieces]
+        inner: dict[str, Any] = {"type": "Unigram", "unk_id": UNK, "vocab": vocabulary, "byte_fallback": True}
+    else:
+        inner = {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": names[UNK],
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": {name: token for token, name in enumerate(names)},
+            "merges": _merges({p.piece: p.score for p in proto.pieces if p.type in (p.NORMAL, p.USER_DEFINED)}),
+        }
+    begin = {"SpecialToken": {"id": names[BOS], "type_id": 0}}
+    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": SPACE},
+        "pre_tokenizer": None,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [begin, first],
+            "pair": [begin, first, second],
+            "special_tokens": {names[BOS]: {"id": names[BOS], "ids": [BOS], "tokens": [names[BOS]]}},
+        },
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+            ],
+        },
+        "model": inner,
+    }
+
+
+def settings(context: int) -> dict[str, Any]:
+    """`tokenizer_config.json`: what the special tokens are for."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": "<pad>",
+        "eos_token": "<eos>",
+        "bos_token": "<bos>",
+        "unk_token": "<unk>",
+        "model_max_length": context,
+        "padding_side": "left",
+        "clean_up_tokenization_spaces": False,
+        "extra_special_tokens": {
+            "image_token": "<|image|>",
+            "boi_token": "<|image>",
+            "eoi_token": "<image|>",
+            "audio_token": "<|audio|>",
+            "boa_token": "<|audio>",
+            "eoa_token": "<audio|>",
+            "sot_token": "<|turn>",
+            "eot_token": "<turn|>",
+        },
+    }
+
+
+CHAT = (
+    "{{ bos_token }}{% for message in messages %}"
+    "<|turn>{{ 'model' if message.role == 'assistant' else message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+    "{% if part.type == 'text' %}{{ part.text }}{% else %}{{ '<|' + part.type + '|>' }}{% endif %}"
+    "{% endfor %}{% endif %}<turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}"
+)
+"""`chat_template.jinja`: a dialogue as `framing` writes it. An image is one mark, which a processor expands."""
+
+
+def find(folder: Path, size: int) -> bytes:
+    """The SentencePiece model of a checkpoint whose text has `size` ids, with control tokens in spare places.
+
+    `tokenizer.model` is taken where there is one, else `tokenizer.json` converted. Raises BadInput where neither works.
+    """
+    if (folder / "tokenizer.model").is_file():
+        return with_controls((folder / "tokenizer.model").read_bytes(), str(folder / "tokenizer.model"))
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise BadInput(f"{folder} has neither tokenizer.model nor tokenizer.json; copy one of them there")
+    try:
+        value = json.loads(path.read_bytes())
+        model = from_json(value, size)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        told = error if isinstance(error, BadInput) else f"it is not as expected ({error})"
+        raise BadInput(
+            f"{path} is not exactly a SentencePiece model: {told}; put the tokenizer.model of this checkpoint beside it"
+        ) from error
+    return with_controls(model, str(path))
+
+
+def from_json(value: dict[str, Any], size: int) -> bytes:
+    """The SentencePiece model that reads text as a `tokenizer.json` does; ids from `size` on are left out.
+
+    Raises BadInput, saying why, where there is none; other errors for a value of another shape.
+    """
+    from sentencepiece import sentencepiece_model_pb2
+
+    inner = value["model"]
+    kind = inner["type"]
+    _check_pipeline(value, kind)
+    names: dict[int, str] = {}
+    if kind == "BPE":
+        names |= {token: name for name, token in inner["vocab"].items()}
+    else:
+        names |= {token: name for token, (name, _) in enumerate(inner["vocab"])}
+    special = {added["content"]: added["special"] for added in value["added_tokens"]}
+    names |= {added["id"]: added["content"] for added in value["added_tokens"]}
+    names = {token: name for token, name in names.items() if token < size}
+    if sorted(names) != [*range(len(names))] or names.get(UNK) != "<unk>":
+        raise BadInput("its ids have gaps or do not begin with <pad>, <eos>, <bos> and <unk>")
+
+    proto = sentencepiece_model_pb2.ModelProto()
+    piece_kind = proto.SentencePiece
+    scores = _scores(inner["merges"], inner["vocab"], special) if kind == "BPE" else dict(inner["vocab"])
+    for token in range(len(names)):
+        piece = proto.pieces.add(piece=names[token], score=scores.get(names[token], 0.0), type=piece_kind.NORMAL)
+        if token == UNK:
+            piece.type = piece_kind.UNKNOWN
+        elif _BYTE.fullmatch(names[token]):
+            piece.type, piece.score = piece_kind.BYTE, 0.0
+        elif special.get(names[token]):
+            piece.type = piece_kind.CONTROL
+        elif names[token] in special and SPACE not in names[token]:
+            piece.type = piece_kind.USER_DEFINED
+    trained, normalised = proto.trainer_spec, proto.normalizer_spec
+    trained.model_type = trained.BPE if kind == "BPE" else trained.UNIGRAM
+    trained.vocab_size, trained.byte_fallback = len(names), True
+    trained.pad_id, trained.eos_id, trained.bos_id, trained.unk_id = PAD, EOS, BOS, UNK
+    trained.pad_piece, trained.eos_piece, trained.bos_piece, trained.unk_piece = (
+        names[i] for i in (PAD, EOS, BOS, UNK)
+    )
+    normalised.name, normalised.escape_whitespaces = "identity", True
+    normalised.add_dummy_prefix = normalised.remove_extra_whitespaces = False
+    return proto.SerializeToString()
+
+
+def with_controls(model: bytes, where: str) -> bytes:
+    """The model with every control token: those that another's tokenizer lacks take `<unused…>` pieces.
+
+    No id moves. Raises BadInput where too few are unused, or where <pad>, <eos>, <bos> and <unk> are not 0 to 3.
+    """
+    proto = _proto(model, where)
+    ids = {piece.piece: token for token, piece in enumerate(proto.pieces)}
+    if [ids.get(name) for name in ("<pad>", "<eos>", "<bos>", "<unk>")] != [PAD, EOS, BOS, UNK]:
+        raise BadInput(f"{where} does not begin with <pad>, <eos>, <bos> and <unk>; it is no tokenizer of this kind")
+    missing = [name for name in CONTROLS if name not in ids]
+    spare = [token for token, piece in enumerate(proto.pieces) if _SPARE.fullmatch(piece.piece)]
+    # One unbroken run: the sizes of pictures are consecutive ids.
+    starts = (
+        at
+        for at, token in enumerate(spare)
+        if spare[at + len(missing) - 1 : at + len(missing)] == [token + len(missing) - 1]
+    )
+    start = next(starts, None) if missing else 0
+    if start is None:
+        told = f"{where} lacks the control tokens {', '.join(missing[:3])} and {len(missing) - 3} more"
+        raise BadInput(f"{told} and has no {len(missing)} unused pieces in a row for them; train a tokenizer with them")
+    for name, token in zip(missing, spare[start:], strict=False):
+        proto.pieces[token].piece, ids[name] = name, token
+    for name in CONTROLS:
+        proto.pieces[ids[name]].type = proto.SentencePiece.CONTROL  # or a user could forge it by spelling it out
+    return proto.SerializeToString()
+
+
+def _proto(model: bytes, where: str = "the tokenizer") -> Any:
+    from google.protobuf.message import DecodeError
+    from sentencepiece import sentencepiece_model_pb2
+
+    try:
+        proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    except DecodeError as error:
+        raise BadInput(f"{where} is not a SentencePiece model ({error}); copy it again") from error
+    if not proto.pieces:
+        raise BadInput(f"{where} is not a SentencePiece model (it has no pieces); copy it again")
+    return proto
+
+
+def _added(token: int, content: str, *, special: bool) -> dict[str, Any]:
+    sides = dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+    return {"id": token, "content": content, **sides, "normalized": not special, "special": special}
+
+
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    return ((name[:at], name[at:]) for at in range(1, len(name)))
+
+
+def _merges(scores: dict[str, float]) -> list[list[str]]:
+    """Every pair of pieces that makes a piece, best piece first."""
+    found = [
+        (-score, left, right)
+        for name, score in scores.items()
+        for left, right in _splits(name)
+        if left in scores and right in scores
+    ]
+    return [[left, right] for _, left, right in sorted(found, key=lambda merge: merge[0])]
+
+
+def _scores(merges: list[Any], vocabulary: dict[str, int], special: dict[str, bool]) -> dict[str, float]:
+    """Scores under which SentencePiece merges in the listed order. Raises BadInput where there are none."""
+    pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
+    scores: dict[str, float] = {}
+    last = ""
+    for left, right in pairs:
+        made = left + right
+        if made != last and made in scores:
+            raise BadInput(f"its merges for {made!r} are not consecutive")
+        if made != last:
+            scores[made] = -float(len(scores))
+        last = made
+    listed = set(pairs)
+    usable = {name for name in vocabulary if not special.get(name) and not _BYTE.fullmatch(name)}
+    for name in usable:
+        for split in _splits(name):
+            if split not in listed and usable.issuperset(split):
+                raise BadInput(f"it has no merge of {split[0]!r} and {split[1]!r}, though {name!r} is a piece")
+    lowest = -float(len(scores))
+    return {name: scores.get(name, lowest) for name in usable}
+
+
+def _check_pipeline(value: dict[str, Any], kind: str) -> None:
+    """Spaces become U+2581, and nothing else happens to the text before the algorithm."""
+    before = value["normalizer"]
+    if before != {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}:
+        raise BadInput(f"its normalizer does more than to write spaces as {SPACE}")
+    # Splitting at spaces, when there are none left, splits nothing.
+    cut = value["pre_tokenizer"]
+    if cut is not None and (cut["type"], cut["pattern"]) != ("Split", {"String": " "}):
+        raise BadInput("its pre_tokenizer cuts the text")
+    inner = value["model"]
+    if kind not in ("BPE", "Unigram") or not inner["byte_fallback"]:
+        raise BadInput("its algorithm is neither BPE nor unigram with bytes for what has no piece")
+    if any(inner.get(key) for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges")):
+        raise BadInput("its BPE has options that SentencePiece lacks")

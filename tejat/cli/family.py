@@ -59,6 +59,7 @@ def describe(name: str) -> dict[str, Any]:
         "codes": shape.vocabulary - config.text_vocabulary,
         "other_parameters": {part: size for part, size in asdict(parts).items() if part != "decoder"},
         "whole_parameters": parts.whole,
+        "active_parameters": sizes.active(shape) - parts.codes,
     }
 
 

@@ -16,7 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from tejat.model import experts
 from tejat.model.attention import Intervals, attend, windowed
+from tejat.model.experts import ExpertsConfig
 from tejat.model.layers import rms_norm, rope_frequencies, rope_tables, rotate
 from tejat.model.params import Param, Tree, linear, scale, stack, temper
 
@@ -50,6 +52,7 @@ class DecoderConfig:
     keys_are_values: bool = False  # full layers without a value projection
     per_layer_width: int = 0  # width of the per-layer input embeddings; 0: none
     per_layer_vocabulary: int = 0
+    experts: ExpertsConfig | None = None  # beside the dense MLP of every layer
     epsilon: float = 1e-6
 
     @property
@@ -140,6 +143,8 @@ def _block_params(config: DecoderConfig, kind: Kind) -> Tree:
         block["k_norm"] = temper(n)
         if not (config.keys_are_values and kind.attention == "full"):
             block["v"] = linear({"embed": d}, {"key_heads": k, "head": n})
+    if config.experts:
+        block["experts"] = experts.params(config.experts, d)
     if config.per_layer_width:
         block["per_layer_gate"] = linear({"embed": d}, {"per_layer": config.per_layer_width})
         block["per_layer_out"] = linear({"per_layer": config.per_layer_width}, {"embed": d})
@@ -340,6 +345,8 @@ def block(weights: Tree, config: DecoderConfig, kind: Kind, x, context: Context,
 
     y = norm(x, weights["mlp_norm"])
     y = (jax.nn.gelu(y @ weights["gate"], approximate=True) * (y @ weights["up"])) @ weights["down"]
+    if config.experts:
+        y = experts.beside(weights["experts"], config.experts, x, y, config.epsilon)
     x = x + norm(y, weights["post_mlp_norm"])
 
     if per_layer is not None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tejat.model import decoder, multimodal, picture
+from tejat.model import decoder, experts, multimodal, picture
 from tejat.model.decoder import DecoderConfig
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Param, count, walk
@@ -38,6 +38,17 @@ def parts(config: ModelConfig) -> Parts:
     )
 
 
+def active(config: DecoderConfig) -> int:
+    """How many numbers of the decoder one token meets: all of them, but of the experts only those that answer."""
+    return sum(_met(config, param) for _, param in walk(decoder.params(config)))
+
+
+def _met(config: DecoderConfig, param: Param) -> int:
+    if config.experts and experts.is_of_an_expert(param):
+        return param.size // config.experts.count * config.experts.used
+    return param.size
+
+
 def cache_bytes(config: DecoderConfig, positions: int = 32_768) -> int:
     """Keys and values of one sequence in bfloat16: a sliding layer's ring holds its window, a sharing one nothing."""
     total = 0
@@ -53,13 +64,14 @@ def training_flops(config: ModelConfig, length: int | None = None) -> float:
     """Floating-point operations to train on one token of text, in documents of `length` (default: the context).
 
     Six for every weight that multiplies: one product and one sum forward, twice that backward. The tied embedding
-    counts once, for the scores, over text and codes alike; looking its rows up is free. Attention adds 12 H N for each
+    counts once, for the scores, over text and codes alike; looking its rows up is free. Of experts, those that answer
+    count. Attention adds 12 H N for each
     key that a query sees: queries by keys and weights by values, forward and backward. The keys are those of the mask,
     averaged over the document: half of it under causality, the window on sliding layers. Recomputation is not counted.
     """
     length = length or config.context
     shape = config.decoder
-    weights = sum(p.size for name, p in walk(decoder.params(shape)) if multiplies(name, p))
+    weights = sum(_met(shape, p) for name, p in walk(decoder.params(shape)) if multiplies(name, p))
     attention = 0.0
     for kind in shape.kinds:
         _, width = decoder.head_shape(shape, kind.attention)

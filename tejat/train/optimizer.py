@@ -1,5 +1,6 @@
 """Muon for matrices and AdamW for the rest, or AdamW alone; warm-up, cosine decay, clipping of the gradient's norm."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -61,7 +62,8 @@ def _muon(tree: Tree) -> optax.GradientTransformation:
     """Momentum made orthogonal, times 0.2 √(the longer side): so large an update deviates by 0.2, as Adam's do."""
 
     def sides(param: Param) -> MuonDimensionNumbers:
-        first = last = int(param.axes[0] == "layers")  # stacked layers are so many matrices
+        # Stacked layers, and the experts of each, are so many matrices.
+        first = last = len(list(itertools.takewhile(lambda axis: axis in ("layers", "experts"), param.axes)))
         while math.prod(param.shape[first:last]) < param.fan_in:
             last += 1
         return MuonDimensionNumbers(tuple(range(first, last)), tuple(range(last, len(param.shape))))

@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from tejat.model import family, multimodal
+from tejat.model import experts, family, multimodal
+from tejat.model.experts import ExpertsConfig
 from tejat.model.params import Param, abstract, linear, map_params, stack, walk
 from tejat.train import optimizer
 from tejat.train.optimizer import Schedule, is_matrix
@@ -104,13 +105,14 @@ SIDES = {
     "wide": linear({"embed": 6}, {"heads": 4, "head": 5}),
     "tall": linear({"heads": 4, "head": 5}, {"embed": 6}),
     "stack": stack(3, {"square": linear({"vision": 8}, {"mlp": 8})}),
+    "moe": stack(2, {"gate_up": experts.params(ExpertsConfig(count=3, used=1, mlp=5), 6)["gate_up"]}),
 }
 MUON = replace(FLAT, muon=True, decay=0.0, clip=1e9)
 
 
 def as_matrices(name: str, value) -> np.ndarray:
     """[count, inputs, outputs]"""
-    shape = {"wide": (1, 6, 20), "tall": (1, 20, 6), "stack.square": (3, 8, 8)}[name]
+    shape = {"wide": (1, 6, 20), "tall": (1, 20, 6), "stack.square": (3, 8, 8), "moe.gate_up": (6, 6, 10)}[name]
     return np.asarray(value, np.float64).reshape(shape)
 
 
@@ -160,7 +162,7 @@ def test_what_is_no_matrix_moves_as_with_adamw_alone():
     _, muon = updated(tree, gradient, steps=3, schedule=schedule)
     _, adam = updated(tree, gradient, steps=3, schedule=replace(schedule, muon=False))
     apart = {name for name, value in walk(muon) if not np.array_equal(value, dict(walk(adam))[name])}
-    assert apart == {"wide", "tall", "stack.square"}
+    assert apart == {"wide", "tall", "stack.square", "moe.gate_up"}
 
 
 def test_the_matrices_of_micro_are_its_projections():

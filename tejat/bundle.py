@@ -83,7 +83,7 @@ def read_config(path: Path) -> ModelConfig:
         value = json.loads(_bytes(path))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BadInput(f"{path} is not JSON ({error}); copy the model again") from error
-    return _build(ModelConfig, value, str(path))
+    return build(ModelConfig, value, str(path))
 
 
 def _bytes(path: Path) -> bytes:
@@ -93,19 +93,19 @@ def _bytes(path: Path) -> bytes:
         raise BadInput(f"{path} cannot be read ({error.strerror}); copy the model again") from error
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:
+def build(kind: Any, value: Any, where: str) -> Any:
     """A value of the type `kind` from JSON: dataclasses from objects, tuples from lists, everything checked."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         if value is None:
             return None
         (kind,) = (a for a in arguments if a is not type(None))
-        return _build(kind, value, where)
+        return build(kind, value, where)
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         hints = typing.get_type_hints(kind)
         if unknown := sorted(value.keys() - hints.keys()):
             raise BadInput(f"{where} has an unknown field {unknown[0]!r}; it is of another version of Tejat")
-        made = {name: _build(hints[name], part, f"{where}: {name}") for name, part in value.items()}
+        made = {name: build(hints[name], part, f"{where}: {name}") for name, part in value.items()}
         try:
             return kind(**made)
         except TypeError as error:
@@ -114,7 +114,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         if arguments[-1] is Ellipsis:
             arguments = (arguments[0],) * len(value)
         if len(arguments) == len(value):
-            return tuple(_build(a, v, where) for a, v in zip(arguments, value, strict=True))
+            return tuple(build(a, v, where) for a, v in zip(arguments, value, strict=True))
     elif origin is typing.Literal and value in arguments:
         return value
     elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):

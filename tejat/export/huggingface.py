@@ -3,7 +3,7 @@
 config.json                 the configuration; what only Tejat knows stands under "tejat"
 model.safetensors           the network, in the type that it is stored in; numbered files and an index when it is large
 tokenizer.json, .model      the tokenizer twice: as other engines read it, and as we do
-tokenizer_config.json, chat_template.jinja, generation_config.json
+tokenizer_config.json, chat_template.jinja, generation_config.json, processor_config.json
 picture.safetensors         the image tokenizer, as in a bundle, where the model draws; other engines leave it alone
 
 Tensors go through one at a time, so a model may be larger than memory. A directory appears when it is whole.
@@ -23,7 +23,7 @@ import numpy as np
 from tejat import bundle
 from tejat.codecs.vocabulary import BOS, EOS, PAD, Vocabulary
 from tejat.errors import BadInput
-from tejat.export import names, settings, tokenizer
+from tejat.export import names, processor, settings, tokenizer
 from tejat.export.names import Pair
 from tejat.export.tensors import WHOLE, Checkpoint, Stored, some, write, write_sharded
 from tejat.model import multimodal, picture
@@ -56,7 +56,9 @@ def export(model: Path, folder: Path, told: Told = lambda done, whole: None, sha
     made = settings.to_huggingface(config)
     pairs = list(names.pairs(config))
     vocabulary = _vocabulary(_bytes(model / "tokenizer.model"), config, model)
-    with Checkpoint(_file(model / WHOLE)) as ours, _appearing(folder) as fresh:
+    if not (model / WHOLE).is_file():
+        raise BadInput(f"{model} lacks {WHOLE}; copy the model again")
+    with Checkpoint(model / WHOLE) as ours, _appearing(folder) as fresh:
         ours.compare({name: param.shape for name, param in walk(multimodal.params(config))})
         layout = _aligned({pair.theirs: Stored(pair.their_shape, ours.tensors[pair.ours].dtype) for pair in pairs})
         by_theirs = {pair.theirs: pair for pair in pairs}
@@ -163,7 +165,10 @@ def _counted(
 
 
 def _copy_picture(source: Path, target: Path, config: picture.PictureConfig) -> None:
-    with Checkpoint(_file(source / PICTURE)) as tensors:
+    if not (source / PICTURE).is_file():
+        told = "the image tokenizer that its picture codes belong to"
+        raise BadInput(f"{source} lacks {PICTURE}, {told}; copy it from where the checkpoint was exported to")
+    with Checkpoint(source / PICTURE) as tensors:
         tensors.compare({name: param.shape for name, param in walk(picture.params(config))})
     shutil.copyfile(source / PICTURE, target / PICTURE)
 
@@ -195,8 +200,10 @@ def _check_token_ids(found: Mapping[str, Any], vocabulary: Vocabulary, where: Pa
 def _write_tokenizer(folder: Path, vocabulary: Vocabulary, config: ModelConfig) -> None:
     (folder / "tokenizer.model").write_bytes(vocabulary.model)
     _write_json(folder / "tokenizer.json", tokenizer.to_json(vocabulary.model, vocabulary.codes), indent=None)
-    _write_json(folder / "tokenizer_config.json", tokenizer.settings(config.context))
-    (folder / "chat_template.jinja").write_text(tokenizer.CHAT)
+    _write_json(folder / "tokenizer_config.json", processor.tokenizer_settings(config.context))
+    (folder / "chat_template.jinja").write_text(processor.CHAT)
+    if (made := processor.processor_settings(config)) is not None:
+        _write_json(folder / "processor_config.json", made)
 
 
 def _write_json(path: Path, value: Any, indent: int | None = 2) -> None:
@@ -211,12 +218,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadInput(f"{path} holds no settings; copy the checkpoint again")
     return value
-
-
-def _file(path: Path) -> Path:
-    if not path.is_file():
-        raise BadInput(f"there is no {path}; copy the model again")
-    return path
 
 
 def _bytes(path: Path) -> bytes:

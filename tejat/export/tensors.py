@@ -187,7 +187,7 @@ def _index(path: Path) -> dict[str, str]:
     """Which file holds which tensor."""
     try:
         placed = json.loads((path / INDEX).read_bytes())["weight_map"]
-        bare = all(isinstance(name, str) and Path(name).name == name for name in placed.values())
+        bare = all(Path(name).name == name and Path(name).suffix == ".safetensors" for name in placed.values())
     except FileNotFoundError as error:
         raise BadInput(f"{path} has neither {WHOLE} nor {INDEX}; give the directory of a checkpoint") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tejat.codecs.vocabulary import BOS, CONTROLS, EOS, PAD, UNK
 from tejat.errors import BadInput
+from tejat.export.tensors import some
 
 SPACE = "\u2581"
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -89,40 +90,6 @@ def to_json(model: bytes, codes: int) -> dict[str, Any]:
         },
         "model": inner,
     }
-
-
-def settings(context: int) -> dict[str, Any]:
-    """`tokenizer_config.json`: what the special tokens are for."""
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "pad_token": "<pad>",
-        "eos_token": "<eos>",
-        "bos_token": "<bos>",
-        "unk_token": "<unk>",
-        "model_max_length": context,
-        "padding_side": "left",
-        "clean_up_tokenization_spaces": False,
-        "extra_special_tokens": {
-            "image_token": "<|image|>",
-            "boi_token": "<|image>",
-            "eoi_token": "<image|>",
-            "audio_token": "<|audio|>",
-            "boa_token": "<|audio>",
-            "eoa_token": "<audio|>",
-            "sot_token": "<|turn>",
-            "eot_token": "<turn|>",
-        },
-    }
-
-
-CHAT = (
-    "{{ bos_token }}{% for message in messages %}"
-    "<|turn>{{ 'model' if message.role == 'assistant' else message.role }}\n"
-    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
-    "{% if part.type == 'text' %}{{ part.text }}{% else %}{{ '<|' + part.type + '|>' }}{% endif %}"
-    "{% endfor %}{% endif %}<turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}"
-)
-"""`chat_template.jinja`: a dialogue as `framing` writes it. An image is one mark, which a processor expands."""
 
 
 def find(folder: Path, size: int) -> bytes:
@@ -203,17 +170,16 @@ def with_controls(model: bytes, where: str) -> bytes:
         raise BadInput(f"{where} does not begin with <pad>, <eos>, <bos> and <unk>; it is no tokenizer of this kind")
     missing = [name for name in CONTROLS if name not in ids]
     spare = [token for token, piece in enumerate(proto.pieces) if _SPARE.fullmatch(piece.piece)]
-    # One unbroken run: the sizes of pictures are consecutive ids.
-    starts = (
-        at
-        for at, token in enumerate(spare)
-        if spare[at + len(missing) - 1 : at + len(missing)] == [token + len(missing) - 1]
-    )
-    start = next(starts, None) if missing else 0
-    if start is None:
-        told = f"{where} lacks the control tokens {', '.join(missing[:3])} and {len(missing) - 3} more"
-        raise BadInput(f"{told} and has no {len(missing)} unused pieces in a row for them; train a tokenizer with them")
-    for name, token in zip(missing, spare[start:], strict=False):
+    # The sizes of pictures are consecutive ids, so they take one unbroken run; the others what is left.
+    sizes = [name for name in missing if name.startswith("<|size")]
+    runs = (spare[at : at + len(sizes)] for at in range(len(spare) - len(sizes) + 1))
+    run = next((run for run in runs if not run or run[-1] - run[0] == len(sizes) - 1), None)
+    if run is None or len(spare) < len(missing):
+        told = f"{where} lacks the control tokens {some(missing, 3)} and has no {len(missing)} unused pieces for them"
+        raise BadInput(f"{told}; give a tokenizer that has")
+    rest = (token for token in spare if token not in run)
+    for name in missing:
+        token = run[sizes.index(name)] if name in sizes else next(rest)
         proto.pieces[token].piece, ids[name] = name, token
     for name in CONTROLS:
         proto.pieces[ids[name]].type = proto.SentencePiece.CONTROL  # or a user could forge it by spelling it out

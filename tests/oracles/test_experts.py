@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tejat.export import names, settings
 from tejat.model import decoder
 from tejat.model.attention import causal_intervals
 from tejat.model.decoder import DecoderConfig
 from tejat.model.experts import ExpertsConfig
+from tejat.model.multimodal import ModelConfig
 from tejat.model.params import unflatten
 
 REFERENCE = Path(__file__).parent / "references" / "experts.safetensors"
@@ -47,30 +49,6 @@ WIDE = dataclasses.replace(
 SHARING = dataclasses.replace(
     SMALL, layers=6, period=3, shared_key_layers=3, shared_mlp_factor=2, experts=ExpertsConfig(count=3, used=3, mlp=7)
 )
-LAYER = {  # ours to theirs; matrices are turned below
-    "attention_norm": "input_layernorm",
-    "q": "self_attn.q_proj",
-    "q_norm": "self_attn.q_norm",
-    "k": "self_attn.k_proj",
-    "k_norm": "self_attn.k_norm",
-    "v": "self_attn.v_proj",
-    "o": "self_attn.o_proj",
-    "post_attention_norm": "post_attention_layernorm",
-    "mlp_norm": "pre_feedforward_layernorm",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-    "post_mlp_norm": "post_feedforward_layernorm",
-    "scalar": "layer_scalar",
-    "experts.router": "router.proj",
-    "experts.router_scale": "router.scale",
-    "experts.answer_scale": "router.per_expert_scale",
-    "experts.norm": "pre_feedforward_layernorm_2",
-    "experts.gate_up": "experts.gate_up_proj",
-    "experts.down": "experts.down_proj",
-    "experts.post_norm": "post_feedforward_layernorm_2",
-    "experts.dense_post_norm": "post_feedforward_layernorm_1",
-}
 
 
 def theirs(config: DecoderConfig, seed: int):
@@ -78,78 +56,43 @@ def theirs(config: DecoderConfig, seed: int):
     import torch
     from transformers import Gemma4ForCausalLM, Gemma4TextConfig
 
+    shape = settings.to_huggingface(whole(config))["text_config"]
+    # Their plain loops: the grouped product of experts wants widths in fours.
     made = Gemma4ForCausalLM(
-        Gemma4TextConfig(
-            vocab_size=config.vocabulary,
-            hidden_size=config.width,
-            intermediate_size=config.mlp,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.key_heads,
-            num_global_key_value_heads=config.full_key_heads,
-            head_dim=config.head_width,
-            global_head_dim=config.full_head_width or config.head_width,
-            sliding_window=config.window,
-            layer_types=[f"{kind}_attention" for kind in config.attention_types],
-            final_logit_softcapping=config.soft_cap,
-            attention_k_eq_v=config.keys_are_values,
-            num_kv_shared_layers=config.shared_key_layers,
-            use_double_wide_mlp=config.shared_mlp_factor == 2,
-            hidden_size_per_layer_input=0,
-            enable_moe_block=True,
-            num_experts=config.experts.count,
-            top_k_experts=config.experts.used,
-            moe_intermediate_size=config.experts.mlp,
-            attn_implementation="eager",
-            experts_implementation="eager",  # their plain loop over experts; the grouped one wants widths in fours
-        )
+        Gemma4TextConfig(**shape, attn_implementation="eager", experts_implementation="eager")
     ).eval()
     torch.manual_seed(seed)
+    ends = ("norm.weight", "norm_1.weight", "norm_2.weight", "router.scale", "expert_scale", "scalar")
     with torch.no_grad():
         for name, tensor in [*made.named_parameters(), *made.named_buffers()]:
             if tensor.ndim > 1:
                 tensor.normal_(0, tensor.shape[-1] ** -0.5)
-            elif name.endswith(
-                ("norm.weight", "norm_1.weight", "norm_2.weight", "router.scale", "expert_scale", "scalar")
-            ):
+            elif name.endswith(ends):
                 tensor.normal_(1, 0.3)
     return made
 
 
+def whole(config: DecoderConfig) -> ModelConfig:
+    return ModelConfig("experts", config, None, None, None, config.vocabulary, context=64)
+
+
 def tensors(made) -> dict[str, np.ndarray]:
+    """Their parameters and the scalars of layers, named as in a checkpoint of the whole model."""
     kept = made.state_dict()
-    return {name.removeprefix("model."): kept[name].numpy() for name in kept if name.startswith("model.")}
+    own = {name for name, _ in made.named_parameters()} | {name for name in kept if name.endswith("layer_scalar")}
+    return {name.replace("model.", "model.language_model."): kept[name].numpy() for name in kept if name in own}
 
 
 def ours(config: DecoderConfig, found: dict[str, np.ndarray]) -> dict:
     """Our parameters from their tensors. Every one of them is used."""
-    left = dict(found)
-
-    def layer(at: int, kind: decoder.Kind) -> dict[str, np.ndarray]:
-        k, n = decoder.head_shape(config, kind.attention)
-        leaves = {}
-        for name, theirs in LAYER.items():
-            x = left.pop(f"layers.{at}.{theirs}", None)
-            x = left.pop(f"layers.{at}.{theirs}.weight", None) if x is None else x
-            if x is None:  # a layer that shares keys, or whose keys are its values
-                continue
-            if name == "experts.gate_up":
-                x = x.reshape(config.experts.count, 2, config.experts.mlp, config.width).transpose(0, 3, 1, 2)
-            elif x.ndim > 1:
-                x = np.swapaxes(x, -1, -2)
-            shapes = {"q": (-1, config.heads, n), "k": (-1, k, n), "v": (-1, k, n), "o": (config.heads, n, -1)}
-            leaves[name] = x.reshape(shapes.get(name, x.shape if name != "scalar" else ()))
-        return leaves
-
     stacks: dict[str, list] = {}
-    for at, kind in enumerate(config.kinds):
-        stacks.setdefault(kind.name, []).append(layer(at, kind))
-    flat = {"embedding": left.pop("embed_tokens.weight"), "final_norm": left.pop("norm.weight")}
-    for name, layers in stacks.items():
-        flat |= {f"blocks.{name}.{leaf}": np.stack([each[leaf] for each in layers]) for leaf in layers[0]}
-    left = {name: x for name, x in left.items() if "rotary" not in name and not name.endswith("embed_scale")}
-    assert not left, f"tensors that nobody took: {sorted(left)}"
-    return jax.tree.map(jnp.asarray, unflatten(flat))
+    used = set()
+    for pair in names.pairs(whole(config)):
+        stacks.setdefault(pair.ours, []).append(pair.to_ours(found[pair.theirs]))
+        used.add(pair.theirs)
+    assert used == found.keys()
+    stacked = {name: np.stack(x) if ".blocks." in name else x[0] for name, x in stacks.items()}
+    return jax.tree.map(jnp.asarray, unflatten(stacked)["decoder"])
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -184,11 +127,11 @@ def test_logits_are_those_of_the_reference():
 
 
 WRONG = {
-    "router.scale": "layers.0.router.scale",
-    "router.per_expert_scale": "layers.1.router.per_expert_scale",
-    "norm before the experts": "layers.0.pre_feedforward_layernorm_2.weight",
-    "norm after the experts": "layers.1.post_feedforward_layernorm_2.weight",
-    "norm after the dense MLP": "layers.0.post_feedforward_layernorm_1.weight",
+    "router.scale": "model.language_model.layers.0.router.scale",
+    "router.per_expert_scale": "model.language_model.layers.1.router.per_expert_scale",
+    "norm before the experts": "model.language_model.layers.0.pre_feedforward_layernorm_2.weight",
+    "norm after the experts": "model.language_model.layers.1.post_feedforward_layernorm_2.weight",
+    "norm after the dense MLP": "model.language_model.layers.0.post_feedforward_layernorm_1.weight",
 }
 
 
@@ -205,7 +148,7 @@ def test_fewer_experts_and_swapped_halves_are_seen():
     found, tokens, expected = split(load_file(REFERENCE))
     fewer = dataclasses.replace(SMALL, experts=dataclasses.replace(SMALL.experts, used=1))
     assert np.abs(logits(ours(SMALL, found), fewer, tokens) - expected).max() > 1e-3
-    name = "layers.0.experts.gate_up_proj"
+    name = "model.language_model.layers.0.experts.gate_up_proj"
     found[name] = np.concatenate(np.split(found[name], 2, axis=1)[::-1], axis=1)
     assert np.abs(logits(ours(SMALL, found), SMALL, tokens) - expected).max() > 1e-3
 

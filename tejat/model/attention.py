@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 # Finite, so that a query with an empty interval (padding) gives zeros and never NaN.
 _HIDDEN = -1e30
@@ -67,23 +67,24 @@ def attend(
     intervals: Intervals,
     key_positions: Int[Array, "B S"] | None = None,
     *,
-    block: int = 512,
+    block: int = 256,
 ) -> Float[Array, "B T H N"]:
     """softmax(q k^T) v over each query's interval; scale 1, since q and k are normalised before (Gemma 4).
 
     H is a multiple of K: a key head serves H / K query heads. `key_positions` are the positions which intervals speak
-    of (default 0..S-1; a cache gives its own, and -1 hides a slot). Memory grows with T + S, never with T x S: blocks
-    of queries scan over blocks of keys with a running maximum and sum (Rabe & Staats 2021; Dao et al. 2022), and the
-    backward pass computes blocks anew.
+    of (default 0..S-1; a cache gives its own, and -1 hides a slot). Memory grows with T + S, never with T x S, and
+    time with what the intervals hold: each block of queries visits the blocks of keys that it sees something of, with
+    a running maximum and sum (Rabe & Staats 2021; Dao et al. 2022), and the backward pass visits them anew. Gradients
+    flow to q, k and v, once: there is no forward mode and no second derivative through the blocks.
     """
     batch, length, heads, _ = q.shape
+    keys = k.shape[1]
     if key_positions is None:
-        key_positions = jnp.broadcast_to(jnp.arange(k.shape[1], dtype=jnp.int32), (batch, k.shape[1]))
-    if length <= block and k.shape[1] <= block:
+        key_positions = jnp.broadcast_to(jnp.arange(keys, dtype=jnp.int32), (batch, keys))
+    if length <= block and keys <= block:
         out = _attend_dense(_fold(q, k.shape[2]), k, v, intervals, key_positions)
-    else:
-        out = _attend_blocks(q, k, v, intervals, key_positions, min(block, length), min(block, k.shape[1]))
-    return _unfold(out, length, heads).astype(v.dtype)
+        return _unfold(out, length, heads).astype(v.dtype)
+    return _attend_blocks(q, k, v, intervals, key_positions, min(block, length), min(block, keys))
 
 
 def _fold(q: Float[Array, "B T H N"], key_heads: int) -> Float[Array, "B K TG N"]:
@@ -102,70 +103,135 @@ def _unfold(out: Float[Array, "B K TG N"], length: int, heads: int) -> Float[Arr
     return out.transpose(0, 2, 1, 3, 4).reshape(batch, length, heads, width)
 
 
-def _scores(q, k, intervals: Intervals, key_positions):
-    """Scores [B, K, TG, S] in float32, hidden keys at a huge negative one; and what of [B, 1, T, 1, S] is visible."""
-    scores = jnp.einsum("bktn,bskn->bkts", q, k, preferred_element_type=jnp.float32)
+def _visible(intervals: Intervals, key_positions: Int[Array, "B S"]) -> Bool[Array, "B T S"]:
     p = key_positions[:, None, :]
-    visible = (p >= intervals.start[:, :, None]) & (p < intervals.end[:, :, None])
+    return (p >= intervals.start[:, :, None]) & (p < intervals.end[:, :, None])
+
+
+def _scores(q: Float[Array, "B K TG N"], k: Float[Array, "B S K N"], visible: Bool[Array, "B T S"]):
+    """Scores [B, K, TG, S] in float32, hidden keys at a huge negative one."""
+    scores = jnp.einsum("bktn,bskn->bkts", q, k, preferred_element_type=jnp.float32)
     # Added, not selected: the backward pass of a sum costs nothing.
     hidden = jnp.where(visible, 0.0, _HIDDEN)[:, None, :, None, :]
-    return (_by_query(scores, visible) + hidden).reshape(scores.shape), visible[:, None, :, None, :]
-
-
-def _by_query(x: Float[Array, "B K TG S"], visible) -> Float[Array, "B K T G S"]:
-    return x.reshape(*x.shape[:2], visible.shape[1], -1, x.shape[-1])
+    return (scores.reshape(*scores.shape[:2], visible.shape[1], -1, scores.shape[-1]) + hidden).reshape(scores.shape)
 
 
 def _attend_dense(q, k, v, intervals: Intervals, key_positions):
-    scores, visible = _scores(q, k, intervals, key_positions)
+    visible = _visible(intervals, key_positions)
+    scores = _scores(q, k, visible)
     # Divided after the product with v, which has fewer numbers than the weights have.
     weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
-    total = _by_query(weights.sum(-1, keepdims=True), visible[:, 0, :, 0])
-    kept = jnp.where(visible.any(-1, keepdims=True), 1 / total, 0).reshape(*scores.shape[:-1], 1)
+    total = weights.sum(-1).reshape(*scores.shape[:2], visible.shape[1], -1)
+    kept = jnp.where(visible.any(-1)[:, None, :, None], 1 / total, 0).reshape(*scores.shape[:-1], 1)
     out = jnp.einsum("bkts,bskn->bktn", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
     return out * kept
 
 
 def _attend_blocks(q, k, v, intervals: Intervals, key_positions, block_q: int, block_k: int):
-    batch, _, heads, width = q.shape
-    key_heads, length = k.shape[2], q.shape[1]
+    length, heads, key_heads = q.shape[1], q.shape[2], k.shape[2]
     q, start, end = (_split(_pad(x, block_q), block_q) for x in (q, *intervals))
-    keys, values = _split(_pad(k, block_k), block_k), _split(_pad(v, block_k), block_k)
-    positions = _split(_pad(key_positions, block_k, fill=-1), block_k)
-    shape = (batch, key_heads, heads // key_heads * block_q)
+    q = jax.vmap(lambda x: _fold(x, key_heads))(q)
+    k, v = _pad(k, block_k), _pad(v, block_k)
+    out = _visit(q, k, v, Intervals(start, end), _pad(key_positions, block_k, fill=-1), block_k)
+    out = jnp.moveaxis(jax.vmap(lambda x: _unfold(x, block_q, heads))(out), 0, 1)  # [B, blocks, block_q, H, N]
+    return out.reshape(out.shape[0], -1, *out.shape[3:])[:, :length]
 
-    @jax.checkpoint
-    def key_step(carry, key_block, q_block, start_block, end_block):
-        best, total, out = carry
-        k_block, v_block, p_block = key_block
-        scores, visible = _scores(q_block, k_block, Intervals(start_block, end_block), p_block)
-        new_best = jax.lax.stop_gradient(jnp.maximum(best, scores.max(-1)))  # the result does not depend on it
-        weights = jnp.exp(scores - new_best[..., None])
-        # Where a block hides all keys so far, `scores - new_best` is zero: such weights must not count.
-        weights = (_by_query(weights, visible[:, 0, :, 0]) * visible).reshape(scores.shape)
-        shrink = jnp.exp(best - new_best)
-        added = jnp.einsum(
-            "bkts,bskn->bktn", weights.astype(v_block.dtype), v_block, preferred_element_type=jnp.float32
-        )
-        return (new_best, total * shrink + weights.sum(-1), out * shrink[..., None] + added), None
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def _visit(
+    q: Float[Array, "n B K TG N"],
+    k: Float[Array, "B S K N"],
+    v: Float[Array, "B S K N"],
+    intervals: Intervals,
+    key_positions: Int[Array, "B S"],
+    block: int,
+) -> Float[Array, "n B K TG N"]:
+    """Attention of n blocks of folded queries, whose intervals are [n, B, T], to the blocks of keys that they see."""
+    return _visit_forward(q, k, v, intervals, key_positions, block)[0]
+
+
+def _visit_forward(q, k, v, intervals, key_positions, block: int):
+    reach = _reach(key_positions, block)
 
     def query_step(query_block):
-        q_block, start_block, end_block = query_block
-        q_block = _fold(q_block, key_heads)
-        carry = (
-            jnp.full(shape, _HIDDEN, jnp.float32),
-            jnp.zeros(shape, jnp.float32),
-            jnp.zeros((*shape, width), jnp.float32),
-        )
-        step = functools.partial(key_step, q_block=q_block, start_block=start_block, end_block=end_block)
-        (_, total, out), _ = jax.lax.scan(step, carry, (keys, values, positions))
-        seen = total > 0
-        out = out * jnp.where(seen, 1 / jnp.where(seen, total, 1), 0)[..., None]
-        return out.reshape(batch, key_heads, block_q, -1, width)
+        q_block, mine = query_block
 
-    out = jax.lax.map(query_step, (q, start, end))  # [blocks, B, K, block_q, G, N]
-    out = jnp.moveaxis(out, 0, 2).reshape(batch, key_heads, -1, heads // key_heads, width)[:, :, :length]
-    return out.reshape(batch, key_heads, -1, width)
+        def key_step(at, carry):
+            best, total, out = carry
+            k_block, v_block, p_block = (_block(x, at, block) for x in (k, v, key_positions))
+            scores = _scores(q_block, k_block, _visible(mine, p_block))
+            new_best = jnp.maximum(best, scores.max(-1))
+            weights, shrink = jnp.exp(scores - new_best[..., None]), jnp.exp(best - new_best)
+            added = jnp.einsum("bkts,bskn->bktn", weights.astype(v.dtype), v_block, preferred_element_type=jnp.float32)
+            return new_best, total * shrink + weights.sum(-1), out * shrink[..., None] + added
+
+        shape = q_block.shape[:-1]
+        # The best begins above hidden scores and below all others: where a row sees nothing yet, its weights are zero.
+        carry = (jnp.full(shape, _HIDDEN / 2), jnp.zeros(shape), jnp.zeros(q_block.shape, jnp.float32))
+        best, total, out = jax.lax.fori_loop(*_hull(mine, reach), key_step, carry)
+        seen = total > 0
+        total = jnp.where(seen, total, 1)
+        return (out / total[..., None]).astype(v.dtype), jnp.where(seen, best + jnp.log(total), 0)
+
+    out, log_total = jax.lax.map(query_step, (q, intervals))
+    return out, (q, k, v, intervals, key_positions, out, log_total)
+
+
+def _visit_backward(block: int, kept, wanted):
+    """Weights again from scores and their logarithmic sums; sums of gradients of keys grow in place."""
+    q, k, v, intervals, key_positions, out, log_total = kept
+    reach = _reach(key_positions, block)
+    product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+
+    def query_step(carry, query_block):
+        q_block, mine, out_block, log_total, wanted = query_block
+        mean = (wanted.astype(jnp.float32) * out_block).sum(-1, keepdims=True)
+
+        def key_step(at, carry):
+            dq, dk, dv = carry
+            k_block, v_block, p_block = (_block(x, at, block) for x in (k, v, key_positions))
+            weights = jnp.exp(_scores(q_block, k_block, _visible(mine, p_block)) - log_total[..., None])
+            d_scores = weights * (product("bktn,bskn->bkts", wanted, v_block) - mean)
+            weights, d_scores = weights.astype(v.dtype), d_scores.astype(k.dtype)
+            dq += product("bkts,bskn->bktn", d_scores, k_block)
+            dk = _add(dk, product("bkts,bktn->bskn", d_scores, q_block), at)
+            return dq, dk, _add(dv, product("bkts,bktn->bskn", weights, wanted), at)
+
+        start = (jnp.zeros(q_block.shape, jnp.float32), *carry)
+        dq, *carry = jax.lax.fori_loop(*_hull(mine, reach), key_step, start)
+        return tuple(carry), dq.astype(q.dtype)
+
+    zeros = jnp.zeros(k.shape, jnp.float32)
+    (dk, dv), dq = jax.lax.scan(query_step, (zeros, zeros), (q, intervals, out, log_total, wanted))
+    return dq, dk.astype(k.dtype), dv.astype(v.dtype), None, None
+
+
+_visit.defvjp(_visit_forward, _visit_backward)
+
+
+def _reach(key_positions: Int[Array, "B S"], block: int) -> tuple[Int[Array, "B m"], Int[Array, "B m"]]:
+    """The lowest and the highest position in each block of keys."""
+    p = key_positions.reshape(key_positions.shape[0], -1, block)
+    return jnp.where(p < 0, jnp.iinfo(jnp.int32).max, p).min(-1), p.max(-1)
+
+
+def _hull(intervals: Intervals, reach: tuple[Int[Array, "B m"], Int[Array, "B m"]]) -> tuple[Array, Array]:
+    """[first, end) of the blocks of keys between which lies all that some query [B, T] sees, in any row."""
+    start, end = intervals
+    empty, (low, high) = start >= end, reach
+    first_seen = jnp.where(empty, jnp.iinfo(jnp.int32).max, start).min(-1, keepdims=True)
+    touched = ((high >= first_seen) & (low < jnp.where(empty, 0, end).max(-1, keepdims=True))).any(0)
+    last = touched.shape[0] - jnp.argmax(touched[::-1])
+    return jnp.argmax(touched), jnp.where(touched.any(), last, 0)
+
+
+def _block(x: Array, at: Array, size: int) -> Array:
+    return jax.lax.dynamic_slice_in_dim(x, at * size, size, axis=1)
+
+
+def _add(x: Array, part: Array, at: Array) -> Array:
+    start = at * part.shape[1]
+    return jax.lax.dynamic_update_slice_in_dim(x, _block(x, at, part.shape[1]) + part, start, axis=1)
 
 
 def _pad(x: Array, multiple: int, fill: int = 0) -> Array:

@@ -48,7 +48,7 @@ class Wishes(TypedDict, total=False):
     stop: Sequence[str]  # the answer ends before the first of these strings
     pictures: bool  # default True: the model may draw, if it can
     picture_size: tuple[int, int] | None  # (height, width) in pixels, made whole codes; None: the model chooses
-    picture_temperature: float  # default 1: of the codes of pictures, for which the likeliest are the dullest
+    picture_temperature: float  # default 0.3: of the codes of pictures; more is more various, and more often wrong
     picture_top_k: int  # default 0: no bound
 
 

@@ -13,8 +13,9 @@ Dialogues of one question, from which it learns to answer: "caption", "spoken", 
     name      "What is the cat called in German?"
     fact      capitals, currencies, continents
 
-And "prose", running text in ten languages. Held out are a style of drawing, two voices, a sixth of all pairs of a thing
-and a motion, and a twentieth of the prose (`sample.heldout`). Document number i is a function of i and the seed alone.
+And "prose", running text in ten languages, half of it English. Held out are a style of drawing, two voices, a sixth of
+all pairs of a thing and a motion, and a twentieth of the prose (`sample.heldout`). Document number i is a function of i
+and the seed alone.
 """
 
 import functools
@@ -41,7 +42,7 @@ MIXTURE = {
     "dictate": 0.02,
     "name": 0.03,
     "fact": 0.04,
-    "prose": 0.04,
+    "prose": 0.06,
 }
 """The share of each task in the documents."""
 
@@ -344,7 +345,8 @@ def _make_fact(random: np.random.Generator) -> Document:
 
 
 def _make_prose(random: np.random.Generator) -> Document:
-    text = _one(_paragraphs(_one(sample.languages(), random)), random)
+    language = "en" if random.random() < 0.5 else _one(sample.languages(), random)
+    text = _one(_paragraphs(language), random)
     start = text.find(" ", int(random.integers(0, max(len(text) - 160, 1)))) + 1
     # Cut by bytes: a character of Chinese is worth three letters, in tokens too.
     short = text[start:].encode()[:180].decode(errors="ignore")

@@ -16,7 +16,7 @@ class Options:
     temperature: float = 0.0  # 0: always the likeliest token
     top_k: int = 0  # 0: no bound
     top_p: float = 1.0
-    picture_temperature: float = 1.0  # of picture codes, of which the likeliest alone make flat pictures
+    picture_temperature: float = 0.3  # of picture codes; more is more various, and more often wrong
     picture_top_k: int = 0
     seed: int = 0
     pictures: bool = True  # may the model draw, if it can?

@@ -1,4 +1,7 @@
-"""Sound as log-mel frames: 16 kHz, 20 ms windows every 10 ms, 128 HTK mel bins (the front end of Gemma 4)."""
+"""Sound as log-mel frames: 16 kHz, 20 ms windows every 10 ms, 128 HTK mel bins (the front end of Gemma 4).
+
+A model without an audio tower takes frames of the waveform as they are.
+"""
 
 import functools
 import math
@@ -13,6 +16,19 @@ WINDOW, HOP, FFT = 320, 160, 512
 FLOOR = 1e-3
 STRIDE = 4
 """Log-mel frames per soft token."""
+
+
+def frames(samples: Float[np.ndarray, " n"], config: AudioConfig) -> Float[np.ndarray, "F M"]:
+    """What the model's front end takes: log-mel frames, or the waveform in frames, the last one padded with silence."""
+    if config.front_end == "conformer":
+        return log_mel(samples, config.mels)
+    samples = np.asarray(samples, np.float32)
+    return np.pad(samples, (0, -len(samples) % config.samples)).reshape(-1, config.samples)
+
+
+def soft_rate(config: AudioConfig) -> float:
+    """Soft tokens a second."""
+    return RATE / (config.samples if config.front_end == "raw" else HOP * STRIDE)
 
 
 def log_mel(samples: Float[np.ndarray, " n"], mels: int = 128) -> Float[np.ndarray, "F M"]:
@@ -32,13 +48,13 @@ def log_mel(samples: Float[np.ndarray, " n"], mels: int = 128) -> Float[np.ndarr
 
 def pieces(mel: Float[np.ndarray, "F M"], config: AudioConfig) -> list[Float[np.ndarray, "f M"]]:
     """Cuts long sound into pieces that the tower takes at once; nothing is dropped."""
-    step = config.frames - config.frames % STRIDE
+    step = config.frames - config.frames % config.stride
     return [mel[start : start + step] for start in range(0, len(mel), step)]
 
 
-def soft_count(frames: int) -> int:
-    """Soft tokens of a piece: one for every four frames begun."""
-    return -(-frames // STRIDE)
+def soft_count(frames: int, stride: int = STRIDE) -> int:
+    """Soft tokens of a piece: one for every `stride` frames begun."""
+    return -(-frames // stride)
 
 
 @functools.cache

@@ -229,15 +229,16 @@ class Framing:
             raise BadInput(f"the model {self.config.name!r} hears no sound")
         if sound.rate != audio_codec.RATE:
             raise BadInput(f"sound must come at {audio_codec.RATE} Hz, not {sound.rate}; read it with tejat.media")
-        for piece in audio_codec.pieces(audio_codec.log_mel(sound.samples, self.config.audio.mels), self.config.audio):
-            yield writer.add(piece), audio_codec.soft_count(len(piece))
+        config = self.config.audio
+        for piece in audio_codec.pieces(audio_codec.frames(sound.samples, config), config):
+            yield writer.add(piece), audio_codec.soft_count(len(piece), config.stride)
 
     def _video(self, writer: _Writer, video: Video) -> None:
         """Frames and sound in the order of time: before each frame, the soft tokens heard since the one before."""
         heard: list[tuple[int, int]] = []
         if video.audio is not None:
             heard = [(item, i) for item, count in self._sound(writer, video.audio) for i in range(count)]
-        per_second = audio_codec.RATE / audio_codec.HOP / audio_codec.STRIDE
+        per_second = audio_codec.soft_rate(self.config.audio) if self.config.audio else 0
         writer.mark("<|video>", Modality.VIDEO)
         told = 0
         for frame, time in zip(video.frames, video.times, strict=True):

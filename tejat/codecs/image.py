@@ -11,7 +11,7 @@ from tejat.model.vision import VisionConfig
 
 
 class Patches(NamedTuple):
-    """One image in the vision tower's terms. `slots` numbers the soft token that each patch is pooled into."""
+    """One image in the vision tower's terms. `slots` numbers the soft token that each patch is pooled into, if any."""
 
     patches: Float[np.ndarray, "P C"]  # pixels in [0, 1], (y, x, channel) within a patch
     positions: Int[np.ndarray, "P 2"]  # (x, y)
@@ -25,11 +25,13 @@ def patchify(pixels: UInt8[np.ndarray, "H W 3"], config: VisionConfig, budget: i
     Sides become multiples of patch x pool, as in Gemma 4; default budget: the configuration's middle one.
     """
     budget = budget or config.budgets[len(config.budgets) // 2]
-    step, longest = config.patch * config.pool, config.table // config.pool
+    step, longest = config.patch * config.pool, config.table // config.merged
     height, width = fitted(pixels.shape[0], pixels.shape[1], step, budget, longest)
-    patches, positions = cut(resize(pixels, height, width), config.patch)
-    x, y = positions[:, 0] // config.pool, positions[:, 1] // config.pool
-    return Patches(patches, positions, (x + width // step * y).astype(np.int32), len(patches) // config.pool**2)
+    patches, positions = cut(resize(pixels, height, width), config.side)
+    if config.front_end == "resampled":
+        return Patches(patches, positions, np.full(len(patches), -1, np.int32), config.latents)
+    x, y = positions[:, 0] // config.merged, positions[:, 1] // config.merged
+    return Patches(patches, positions, (x + width // step * y).astype(np.int32), len(patches) // config.merged**2)
 
 
 def fitted(height: int, width: int, step: int, budget: int, longest: int | None = None) -> tuple[int, int]:

@@ -10,12 +10,16 @@ from jaxtyping import Array, Float, Int
 from tejat.codecs.audio import soft_count
 from tejat.codecs.framing import Encoded
 from tejat.codecs.image import Patches
+from tejat.errors import BadInput
 from tejat.model.multimodal import Inputs, Media, ModelConfig
 
 
 @dataclass(frozen=True)
 class Room:
-    """Fixed sizes of a batch: rows; tokens, predicted tokens, patches and sounds of a row; frames of a sound."""
+    """Fixed sizes of a batch: rows; tokens, predicted tokens, patches and sounds of a row; frames of a sound.
+
+    `images` of a row need a bound only where they are resampled, each to as many soft tokens.
+    """
 
     rows: int
     tokens: int
@@ -23,6 +27,7 @@ class Room:
     patches: int
     sounds: int
     frames: int
+    images: int | None = None
 
 
 class Batch(NamedTuple):
@@ -41,17 +46,18 @@ class Row:
     def __init__(self, room: Room, pool: int):
         self.room, self.pool = room, pool
         self.documents: list[Encoded] = []
-        self.tokens = self.targets = self.patches = self.sounds = 0
+        self.tokens = self.targets = self.patches = self.sounds = self.images = 0
 
     def take(self, document: Encoded) -> bool:
         """Adds the document if all of it fits."""
-        tokens, targets, patches, sounds = sizes(document)
+        tokens, targets, patches, sounds, images = sizes(document)
         room = self.room
         if (
             self.tokens + tokens > room.tokens
             or self.targets + targets > room.targets
             or self.patches + patches > room.patches
             or self.sounds + sounds > room.sounds
+            or (room.images is not None and self.images + images > room.images)
         ):
             return False
         self.documents.append(document)
@@ -59,14 +65,15 @@ class Row:
         self.targets += targets
         self.patches += patches
         self.sounds += sounds
+        self.images += images
         return True
 
 
-def sizes(document: Encoded) -> tuple[int, int, int, int]:
-    """(tokens, targets, patches, sounds) that a document takes."""
-    patches = sum(len(m.patches) for m in document.media if isinstance(m, Patches))
-    sounds = sum(not isinstance(m, Patches) for m in document.media)
-    return len(document), int(document.loss[1:].sum()), patches, sounds
+def sizes(document: Encoded) -> tuple[int, int, int, int, int]:
+    """(tokens, targets, patches, sounds, images) that a document takes."""
+    patches = [len(m.patches) for m in document.media if isinstance(m, Patches)]
+    sounds = len(document.media) - len(patches)
+    return len(document), int(document.loss[1:].sum()), sum(patches), sounds, len(patches)
 
 
 def fits(document: Encoded, room: Room) -> bool:
@@ -76,11 +83,15 @@ def fits(document: Encoded, room: Room) -> bool:
 
 
 def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
-    """Arrays of a batch from filled rows."""
+    """Arrays of a batch from filled rows. Raises BadInput where images are resampled and `room` does not bound them."""
     count = len(rows)
-    pool = config.vision.pool**2 if config.vision else 1
-    pixels = 3 * config.vision.patch**2 if config.vision else 0
-    mels = config.audio.mels if config.audio else 0
+    pool = config.vision.merged**2 if config.vision else 1
+    pixels = 3 * config.vision.side**2 if config.vision else 0
+    mels = config.audio.features if config.audio else 0
+    latents = config.vision.latents if config.vision and config.vision.front_end == "resampled" else 0
+    if latents and room.images is None:
+        raise BadInput(f"the model {config.name!r} resamples its images; give the room of a batch a number of images")
+    image_room = (room.images or 0) if room.patches else 0
 
     def columns(width: int, fill: int = 0, dtype: type = np.int32) -> np.ndarray:
         return np.full((count, width), fill, dtype)
@@ -94,7 +105,9 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
     mel_real = np.zeros((count, room.sounds, room.frames), bool)
     target_at, targets, modality = columns(room.targets), columns(room.targets), columns(room.targets)
     weights = columns(room.targets, 0, np.float32)
-    sound_base, per_sound = room.patches // pool, soft_count(room.frames)
+    image_patches = columns(image_room) if latents else None
+    sound_base = image_room * latents if latents else room.patches // pool
+    per_sound = soft_count(room.frames, config.audio.stride) if config.audio else 0
 
     for r, row in enumerate(rows):
         at = patch_at = sound_at = images = target_count = block_base = 0
@@ -107,11 +120,14 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
             bases = []
             for medium in document.media:
                 if isinstance(medium, Patches):
-                    images += 1
                     where = slice(patch_at, patch_at + len(medium.patches))
-                    base = patch_at // pool
+                    base = images * latents if latents else patch_at // pool
+                    if image_patches is not None:
+                        image_patches[r, images] = len(medium.patches)
+                    images += 1
                     patches[r, where], patch_positions[r, where] = medium.patches, medium.positions
-                    patch_images[r, where], patch_slots[r, where] = images, medium.slots + base
+                    patch_images[r, where] = images
+                    patch_slots[r, where] = np.where(medium.slots < 0, -1, medium.slots + base)
                     patch_at += len(medium.patches)
                 else:
                     base = sound_base + sound_at * per_sound
@@ -129,7 +145,7 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
             target_count += len(due)
             at += length
 
-    media = Media(patches, patch_positions, patch_images, patch_slots, mel, mel_real)
+    media = Media(patches, patch_positions, patch_images, patch_slots, mel, mel_real, image_patches)
     return Batch(Inputs(tokens, soft, positions, segments, blocks, media), target_at, targets, weights, modality)
 
 

@@ -223,7 +223,7 @@ class Engine:
         """Numbers of the documents that go into one batch: alike in media and length, so that little is padding."""
 
         def size(i: int) -> tuple[int, int, int]:
-            tokens, _, patches, sounds = sizes(documents[i])
+            tokens, _, patches, sounds, _ = sizes(documents[i])
             return sounds, patches, tokens + extra[i]
 
         group: list[int] = []
@@ -239,9 +239,10 @@ class Engine:
 
     def _room(self, documents: Sequence[Encoded]) -> Room:
         """The smallest of the usual sizes that holds one document a row."""
-        tokens, targets, patches, sounds = (max(column) for column in zip(*map(sizes, documents), strict=True))
+        columns = zip(*map(sizes, documents), strict=True)
+        tokens, targets, patches, sounds, images = (max(column) for column in columns)
         frames = max((len(m) for d in documents for m in d.media if not isinstance(m, Patches)), default=0)
-        pool = self.config.vision.pool**2 if self.config.vision else 1
+        pool = self.config.vision.merged**2 if self.config.vision else 1
         return Room(
             rows=_bucket(len(documents), 1),
             tokens=min(_bucket(tokens), self.config.context),
@@ -249,6 +250,7 @@ class Engine:
             patches=_bucket(patches // pool) * pool if patches else 0,
             sounds=_bucket(sounds, 1) if sounds else 0,
             frames=min(_bucket(frames), self.config.audio.frames) if self.config.audio and frames else 0,
+            images=_bucket(images, 1) if images else 0,
         )
 
 

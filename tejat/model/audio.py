@@ -7,19 +7,24 @@ with relative positions, a light causal convolution and the other half. Follows 
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from tejat.model.layers import project, rms_norm
+from tejat.model.layers import layer_norm, project, rms_norm
 from tejat.model.params import Param, Tree, linear, scale, stack
 from tejat.model.vision import clippable
 
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """Shape of the conformer. Frames come at 100 a second; every soft token stands for four of them (40 ms)."""
+    """Shape of the conformer. Frames come at 100 a second; every soft token stands for four of them (40 ms).
+
+    With the front end "raw" there is none: waveform frames go straight into the decoder (tejat/model/unified.py), a
+    frame a soft token, and `width`, `layers` and `heads` are 0.
+    """
 
     width: int
     layers: int
@@ -33,10 +38,22 @@ class AudioConfig:
     score_cap: float = 50.0
     residual: float = 0.5
     output: int = 1536
+    front_end: Literal["conformer", "raw"] = "conformer"
+    samples: int = 640  # of a raw frame
     frames: int = 3_000  # frames of the longest piece given to the tower at once; longer sound comes in pieces
     clipped: bool = False
     clip: float = 1e10
     epsilon: float = 1e-6
+
+    @property
+    def stride(self) -> int:
+        """Frames of a soft token."""
+        return 1 if self.front_end == "raw" else 4
+
+    @property
+    def features(self) -> int:
+        """Numbers of a frame."""
+        return self.samples if self.front_end == "raw" else self.mels
 
     @property
     def context(self) -> int:
@@ -119,16 +136,9 @@ def _subsample(params: Tree, config: AudioConfig, mel, real):
         x = jax.lax.conv_general_dilated(
             x, params[f"conv{i}"], (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        x = jax.nn.relu(_layer_norm(x, params[f"conv{i}_norm"], config.epsilon))
+        x = jax.nn.relu(layer_norm(x, params[f"conv{i}_norm"], eps=config.epsilon))
         real = real[:, ::2]
     return x.reshape(*x.shape[:2], -1) @ params["frame_in"], real
-
-
-def _layer_norm(x, weight, eps: float):
-    x32 = x.astype(jnp.float32)
-    mean = x32.mean(-1, keepdims=True)
-    y = (x32 - mean) * jax.lax.rsqrt(jnp.square(x32 - mean).mean(-1, keepdims=True) + eps)
-    return (y * weight.astype(jnp.float32)).astype(x.dtype)
 
 
 def _relative_table(config: AudioConfig, dtype) -> Float[Array, "R W"]:

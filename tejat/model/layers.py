@@ -14,6 +14,16 @@ def rms_norm(x: Float[Array, "... D"], weight: Float[Array, " D"] | None = None,
     return y.astype(x.dtype)
 
 
+def layer_norm(
+    x: Float[Array, "... D"], weight: Float[Array, " D"], bias: Float[Array, " D"] | None = None, eps: float = 1e-5
+):
+    """(x - mean) / deviation, times `weight`, plus `bias` if there is one; in float32 (Ba et al. 2016)."""
+    x32 = x.astype(jnp.float32)
+    centred = x32 - x32.mean(-1, keepdims=True)
+    y = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + eps) * weight.astype(jnp.float32)
+    return (y if bias is None else y + bias.astype(jnp.float32)).astype(x.dtype)
+
+
 def rope_frequencies(width: int, base: float, rotated: float = 1.0) -> Float[Array, " half"]:
     """Angular frequencies [width / 2] of rotary positions (Su et al. 2021), in radians per position.
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from tejat.model import audio, decoder, picture, vision
+from tejat.model import audio, decoder, picture, resampler, unified, vision
 from tejat.model.attention import causal_intervals
 from tejat.model.params import Tree
 
@@ -30,7 +30,9 @@ class Media(NamedTuple):
     """Images and sounds of a batch, packed along each row.
 
     `patch_images` numbers a row's images from 1 (0: padding); `patch_slots` says which soft token of the row a patch
-    is pooled into (-1: none). Soft tokens of a row: first P / pool^2 of images, then ceil(F / 4) for each sound.
+    is pooled into (-1: none). Soft tokens of a row: first P / pool^2 of images, then ceil(F / 4) for each sound. Other
+    front ends: a resampler gives R for each image that `image_patches` has room for (patches of each, 0: no image);
+    raw, P squares of pixels are P soft tokens, and F frames of sound F.
     """
 
     patches: Float[Array, "B P C"]
@@ -39,6 +41,7 @@ class Media(NamedTuple):
     patch_slots: Int[Array, "B P"]
     mel: Float[Array, "B A F M"]
     mel_real: Bool[Array, "B A F"]
+    image_patches: Int[Array, "B I"] | None = None
 
 
 class Inputs(NamedTuple):
@@ -56,33 +59,45 @@ def params(config: ModelConfig) -> Tree:
     """The Param tree of the whole model. The image tokenizer is not in it: it is trained before, and apart."""
     tree = {"decoder": decoder.params(config.decoder)}
     if config.vision is not None:
-        tree["vision"] = vision.params(config.vision, config.decoder.width)
+        front = unified.vision_params if config.vision.front_end == "raw" else vision.params
+        tree["vision"] = front(config.vision, config.decoder.width)
+        if config.vision.front_end == "resampled":
+            tree["vision"]["resampler"] = resampler.params(config.vision)
     if config.audio is not None:
-        tree["audio"] = audio.params(config.audio, config.decoder.width)
+        front = unified.audio_params if config.audio.front_end == "raw" else audio.params
+        tree["audio"] = front(config.audio, config.decoder.width)
     return tree
 
 
 def soft_tokens(params: Tree, config: ModelConfig, media: Media) -> Float[Array, "B S D"]:
     """All soft tokens of each row: images first, then sounds. A buffer of size zero costs nothing."""
-    batch = media.patches.shape[0]
     dtype = params["decoder"]["embedding"].dtype
     found = []
     if media.patches.shape[1]:
-        features = vision.encode(
-            params["vision"], config.vision, media.patches.astype(dtype), media.patch_positions, media.patch_images
-        )
-        count = media.patches.shape[1] // config.vision.pool**2
-        found.append(vision.soft_tokens(params["vision"], config.vision, features, media.patch_slots, count))
+        found.append(_seen(params["vision"], config.vision, media._replace(patches=media.patches.astype(dtype))))
     if media.mel.shape[1]:
-        clips, frames, mels = media.mel.shape[1:]
-        sounds = audio.encode(
-            params["audio"],
-            config.audio,
-            media.mel.reshape(batch * clips, frames, mels).astype(dtype),
-            media.mel_real.reshape(batch * clips, frames),
-        )
-        found.append(sounds.reshape(batch, -1, sounds.shape[-1]))
+        found.append(_heard(params["audio"], config.audio, media._replace(mel=media.mel.astype(dtype))))
     return jnp.concatenate(found, axis=1)
+
+
+def _seen(params: Tree, config: vision.VisionConfig, media: Media) -> Float[Array, "B S D"]:
+    buffer = media.patches, media.patch_positions, media.patch_images
+    if config.front_end == "raw":
+        return unified.see(params, config, *buffer)
+    features = vision.encode(params, config, *buffer)
+    if config.front_end == "resampled":
+        return resampler.soft_tokens(params, config, features, media.image_patches)
+    return vision.soft_tokens(params, config, features, media.patch_slots, features.shape[1] // config.pool**2)
+
+
+def _heard(params: Tree, config: audio.AudioConfig, media: Media) -> Float[Array, "B S D"]:
+    batch, sounds, frames, numbers = media.mel.shape
+    mel = media.mel.reshape(batch * sounds, frames, numbers)
+    if config.front_end == "raw":
+        found = unified.hear(params, config, mel)
+    else:
+        found = audio.encode(params, config, mel, media.mel_real.reshape(batch * sounds, frames))
+    return found.reshape(batch, -1, found.shape[-1])
 
 
 def embed(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:

@@ -6,6 +6,7 @@ a norm and a projection carry them into the decoder's width. Follows the vision 
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,12 @@ from tejat.model.params import Param, Tree, linear, scale, stack, temper
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """Shape of the vision tower. `budgets` are the soft tokens an image may take, most for the finest detail."""
+    """Shape of the vision tower. `budgets` are the soft tokens an image may take, most for the finest detail.
+
+    The front end is "pooled": pool x pool patches become a soft token; or "resampled": latents look at all patches
+    (tejat/model/resampler.py); or "raw": no tower, squares of patch x pool pixels go straight into the decoder
+    (tejat/model/unified.py), and `layers`, `heads`, `head_width` and `mlp` are 0.
+    """
 
     width: int
     layers: int
@@ -31,9 +37,22 @@ class VisionConfig:
     rope_base: float = 100.0
     budgets: tuple[int, ...] = (70, 140, 280, 560, 1120)
     frame_budget: int = 70  # soft tokens of one frame of a video
+    front_end: Literal["pooled", "resampled", "raw"] = "pooled"
+    latents: int = 64  # soft tokens of an image or frame, where it is resampled; budgets set its size as ever
+    resampler_layers: int = 6
     clipped: bool = False
     standardize: bool = False
     epsilon: float = 1e-6
+
+    @property
+    def side(self) -> int:
+        """Pixels along a side of what the patch buffer holds."""
+        return self.patch * self.pool if self.front_end == "raw" else self.patch
+
+    @property
+    def merged(self) -> int:
+        """Patches of the buffer along a side of a soft token, where soft tokens are squares of the image."""
+        return 1 if self.front_end == "raw" else self.pool
 
 
 def params(config: VisionConfig, decoder_width: int) -> Tree:

@@ -1,5 +1,6 @@
 """Patches: the aspect kept, the budget kept, every pixel kept."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -67,6 +68,33 @@ def test_patches_stand_in_the_grid_and_pool_evenly(height, width, budget):
         assert len(mine) == config.pool**2 and (mine.max(0) - mine.min(0) == config.pool - 1).all()
     corners = [tuple(found.positions[found.slots == s].min(0)[::-1]) for s in range(found.count)]
     assert corners == sorted(corners)
+
+
+@quick
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([4, 16, 64]))
+def test_raw_squares_are_the_pixels_of_soft_tokens(height, width, budget):
+    pooled = family.preset("micro").vision
+    config = dataclasses.replace(pooled, front_end="raw", table=pooled.table // pooled.pool)
+    pixels = np.random.default_rng([height, width]).integers(0, 256, (height, width, 3), np.uint8)
+    found, towers = patchify(pixels, config, budget), patchify(pixels, pooled, budget)
+    assert found.slots.tolist() == list(range(found.count)) == list(range(len(found.patches)))
+    assert found.count == towers.count
+    side = config.patch * config.pool
+    shown = resize(pixels, *((found.positions.max(0)[::-1] + 1) * side))
+    for values, (x, y) in zip(found.patches, found.positions, strict=True):
+        square = shown[y * side : (y + 1) * side, x * side : (x + 1) * side]
+        np.testing.assert_array_equal(np.rint(values * 255), square.reshape(-1))
+
+
+@quick
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([4, 16, 64]))
+def test_a_resampled_image_takes_as_many_soft_tokens_as_any(height, width, budget):
+    pooled = family.preset("micro").vision
+    config = dataclasses.replace(pooled, front_end="resampled", latents=5)
+    pixels = np.zeros((height, width, 3), np.uint8)
+    found, towers = patchify(pixels, config, budget), patchify(pixels, pooled, budget)
+    assert found.count == 5 and (found.slots == -1).all()
+    np.testing.assert_array_equal(found.positions, towers.positions)
 
 
 def test_an_image_longer_than_the_table_is_made_to_fit_it():

@@ -7,12 +7,14 @@ with relative positions, a light causal convolution and the other half. Follows 
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from tejat.errors import BadInput
 from tejat.model.layers import layer_norm, project, rms_norm
 from tejat.model.params import Param, Tree, linear, scale, stack
 from tejat.model.vision import clippable
@@ -113,32 +115,87 @@ def _block_params(config: AudioConfig) -> Tree:
     }
 
 
+class State(NamedTuple):
+    """What a stream of sound keeps of the past, so that its next piece goes on where the last one ended."""
+
+    frame: Float[Array, "B 1 M"]  # the last log-mel frame
+    half: Float[Array, "B 1 M/2 C"]  # the last output of the first convolution
+    real: Bool[Array, "B left"]  # of the tokens before: False before the sound began
+    keys: Float[Array, "L B left heads N"]
+    values: Float[Array, "L B left heads N"]
+    gated: Float[Array, "L B kernel W"]  # what the depthwise convolution saw last
+
+
+def start(config: AudioConfig, batch: int, dtype: DTypeLike = jnp.float32) -> State:
+    """The state before a sound: silence, and tokens that nobody looks at."""
+    keys = config.layers, batch, config.left - 1, config.heads, config.width // config.heads
+    return State(
+        jnp.zeros((batch, 1, config.mels), dtype),
+        jnp.zeros((batch, 1, config.mels // 2, config.channels[0]), dtype),
+        jnp.zeros((batch, config.left - 1), bool),
+        jnp.zeros(keys, jnp.float32),
+        jnp.zeros(keys, jnp.float32),
+        jnp.zeros((config.layers, batch, config.kernel - 1, config.width), dtype),
+    )
+
+
 def encode(
     params: Tree, config: AudioConfig, mel: Float[Array, "B F M"], real: Bool[Array, "B F"]
 ) -> Float[Array, "B S D"]:
     """Soft tokens [B, ceil(F / 4), D] of log-mel frames; `real` is False on padding at a clip's end."""
-    x, real = _subsample(params, config, mel, real)
-    tables = _relative_table(config, x.dtype)
+    return _pass(params, config, start(config, mel.shape[0], params["conv0"].dtype), mel, real)[0]
 
-    def body(x, weights):
-        return _block(weights, config, x, tables, real), None
 
-    x = jax.lax.scan(body, x, params["blocks"])[0]
+def stream(
+    params: Tree, config: AudioConfig, state: State, mel: Float[Array, "B F M"], real: Bool[Array, "B F"]
+) -> tuple[Float[Array, "B S D"], State]:
+    """(the soft tokens of the next piece of each sound, the state after it): a whole sound, whatever its length.
+
+    Every piece but a sound's last is of a multiple of four frames, none of them padding; pieces together give what
+    `encode` gives of the whole. No token waits for the next piece. Raises BadInput for a tower that looks ahead.
+    """
+    if config.right > 1:
+        raise BadInput(f"an audio tower that sees {config.right - 1} tokens ahead cannot be streamed; encode at once")
+    return _pass(params, config, state, mel, real)
+
+
+def _pass(params: Tree, config: AudioConfig, state: State, mel, real) -> tuple[Float[Array, "B S D"], State]:
+    short = -mel.shape[1] % config.stride
+    mel, real = jnp.pad(mel, ((0, 0), (0, short), (0, 0))), jnp.pad(real, ((0, 0), (0, short)))
+    x, real, frame, half = _subsample(params, config, state, mel, real)
+    table = _relative_table(config, x.dtype)
+    real = jnp.concatenate([state.real, real], axis=1)
+
+    def body(x, layer):
+        weights, *tails = layer
+        return _block(weights, config, x, table, real, *tails)
+
+    x, tails = jax.lax.scan(body, x, (params["blocks"], state.keys, state.values, state.gated))
     x = x @ params["frame_out"] + params["frame_out_bias"].astype(x.dtype)
-    return rms_norm(x, eps=config.epsilon) @ params["out"]
+    after = State(frame, half, _last(real, config.left - 1), *tails)
+    return rms_norm(x, eps=config.epsilon) @ params["out"], after
 
 
-def _subsample(params: Tree, config: AudioConfig, mel, real):
-    """Two 3 x 3 convolutions of stride 2 in time and frequency; padding frames are silenced before each."""
-    x = mel[..., None].astype(params["conv0"].dtype)
+def _last(x: Array, count: int) -> Array:
+    """The last `count` along axis 1."""
+    return x[:, x.shape[1] - count :]
+
+
+def _subsample(params: Tree, config: AudioConfig, state: State, mel, real):
+    """Two 3 x 3 convolutions of stride 2 in time and frequency; padding frames are silenced before each.
+
+    Returns (features, which of them are real, and the last input of either convolution).
+    """
+    x, tails = mel[..., None].astype(params["conv0"].dtype), [state.frame[..., None], state.half]
     for i in range(2):
-        x = x * real[:, :, None, None].astype(x.dtype)
+        x = jnp.concatenate([tails[i].astype(x.dtype), x * real[:, :, None, None].astype(x.dtype)], axis=1)
+        tails[i] = _last(x, 1)
         x = jax.lax.conv_general_dilated(
-            x, params[f"conv{i}"], (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+            x, params[f"conv{i}"], (2, 2), ((0, 0), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
         x = jax.nn.relu(layer_norm(x, params[f"conv{i}_norm"], eps=config.epsilon))
         real = real[:, ::2]
-    return x.reshape(*x.shape[:2], -1) @ params["frame_in"], real
+    return x.reshape(*x.shape[:2], -1) @ params["frame_in"], real, tails[0][..., 0], tails[1]
 
 
 def _relative_table(config: AudioConfig, dtype) -> Float[Array, "R W"]:
@@ -150,16 +207,17 @@ def _relative_table(config: AudioConfig, dtype) -> Float[Array, "R W"]:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1).astype(dtype)
 
 
-def _block(weights: Tree, config: AudioConfig, x, table, real):
+def _block(weights: Tree, config: AudioConfig, x, table, real, keys, values, gated):
+    """One block, and the ends of what it looks back on: keys, values, inputs of its convolution."""
     clip = min(config.clip, float(jnp.finfo(x.dtype).max))
     x = _feed_forward(weights["first"], config, x, clip)
     attention = weights["attention"]
     y = rms_norm(jnp.clip(x, -clip, clip), attention["norm"])
-    y = _attention(attention, config, y, table, real)
+    y, keys, values = _attention(attention, config, y, table, real, keys, values)
     x = x + rms_norm(jnp.clip(y, -clip, clip), attention["post_norm"])
-    x = _convolution(weights["convolution"], config, x, clip)
+    x, gated = _convolution(weights["convolution"], config, x, clip, gated)
     x = _feed_forward(weights["second"], config, x, clip)
-    return rms_norm(jnp.clip(x, -clip, clip), weights["norm"])
+    return rms_norm(jnp.clip(x, -clip, clip), weights["norm"]), (keys, values, gated)
 
 
 def _feed_forward(weights: Tree, config: AudioConfig, x, clip: float):
@@ -168,22 +226,24 @@ def _feed_forward(weights: Tree, config: AudioConfig, x, clip: float):
     return x + config.residual * rms_norm(jnp.clip(y, -clip, clip), weights["post_norm"])
 
 
-def _convolution(weights: Tree, config: AudioConfig, x, clip: float):
-    """Gated, then a causal depthwise convolution over time."""
+def _convolution(weights: Tree, config: AudioConfig, x, clip: float, before):
+    """Gated, then a causal depthwise convolution over time; `before` are its last inputs."""
     y = project(rms_norm(x, weights["norm"], config.epsilon), weights["in"])
     left, right = jnp.split(y, 2, axis=-1)
-    y = left * jax.nn.sigmoid(right)
-    padded = jnp.pad(y, ((0, 0), (config.kernel - 1, 0), (0, 0)))
+    y = jnp.concatenate([before.astype(x.dtype), left * jax.nn.sigmoid(right)], axis=1)
+    before = _last(y, config.kernel - 1)
     # A sum of shifted copies: for kernels this short it beats a grouped convolution on every backend we have.
-    y = sum(padded[:, i : i + y.shape[1]] * weights["depthwise"][i] for i in range(config.kernel))
+    y = sum(y[:, i : i + x.shape[1]] * weights["depthwise"][i] for i in range(config.kernel))
     y = jax.nn.silu(rms_norm(jnp.clip(y, -clip, clip), weights["inner_norm"], config.epsilon))
-    return x + project(y, weights["out"])
+    return x + project(y, weights["out"]), before
 
 
-def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], table, real: Bool[Array, "B S"]):
+def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], table, real, keys, values):
     """Local attention in chunks: queries of a chunk look at it and `left - 1` tokens before (Dai et al. 2019, app. B).
 
-    Scores are capped by tanh; scales of q and k follow USM: softplus(learned) / log 2 and log(1 + e) / log 2.
+    `keys` and `values` are those of the `left - 1` tokens before x, and `real` has these before those of x; returned
+    are the answer, and the keys and values of the last `left - 1`. Scores are capped by tanh; scales of q and k follow
+    USM: softplus(learned) / log 2 and log(1 + e) / log 2.
     """
     batch, length, _ = x.shape
     heads, n = config.heads, config.width // config.heads
@@ -198,10 +258,12 @@ def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], tab
     k, v = split("k") * (math.log(1 + math.e) / math.log(2)), split("v")
     q = jnp.pad(q, ((0, 0), (0, chunks * chunk - length), (0, 0), (0, 0))).reshape(batch, chunks, chunk, heads, n)
 
-    # Row c of `reach` lists the positions that chunk c may look at; those outside the clip are hidden.
-    reach = jnp.arange(chunks)[:, None] * chunk + jnp.arange(span)[None, :] - (config.left - 1)
-    inside = (reach >= 0) & (reach < length)
-    at = jnp.clip(reach, 0, length - 1)
+    k, v = jnp.concatenate([keys, k], axis=1), jnp.concatenate([values, v], axis=1)
+    keys, values = _last(k, config.left - 1), _last(v, config.left - 1)
+    # Row c of `reach` lists the tokens, from the first of `keys` on, that chunk c may look at.
+    reach = jnp.arange(chunks)[:, None] * chunk + jnp.arange(span)[None, :]
+    inside = reach < k.shape[1]
+    at = jnp.minimum(reach, k.shape[1] - 1)
     k, v = k[:, at], v[:, at]
     query_index, key_offset = jnp.arange(chunk)[:, None], jnp.arange(span)[None, :] - (config.left - 1)
     distance = query_index - key_offset
@@ -219,4 +281,4 @@ def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], tab
     scores = jnp.where(visible[:, None], scores, -1e9)
     y = jnp.einsum("bhcqk,bckhn->bcqhn", jax.nn.softmax(scores, axis=-1), v)
     y = y.reshape(batch, chunks * chunk, config.width)[:, :length]
-    return project(y.astype(x.dtype), weights["o"])
+    return project(y.astype(x.dtype), weights["o"]), keys, values

@@ -1,13 +1,17 @@
 """The conformer: attention in chunks equals attention by a mask; a sound means the same alone and beside others."""
 
+import dataclasses
 import functools
 import math
 
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tejat.codecs.audio import soft_count
+from tejat.errors import BadInput
 from tejat.model import audio
 from tejat.model.audio import AudioConfig
 
@@ -84,7 +88,62 @@ def test_attention_in_chunks_equals_attention_by_a_mask(params, length):
     weights["dimension_scale"] = np.linspace(-1, 1, CONFIG.width // CONFIG.heads, dtype=np.float32)
     x = np.random.default_rng(0).standard_normal((1, length, CONFIG.width)).astype(np.float32)
     real = np.arange(length)[None] < length - 1
-    found = audio._attention(weights, CONFIG, x, audio._relative_table(CONFIG, np.float32), jax.numpy.asarray(real))
+    before = audio.start(CONFIG, 1)
+    known = jax.numpy.asarray(np.concatenate([before.real, real], axis=1))
+    table = audio._relative_table(CONFIG, np.float32)
+    found, _, _ = audio._attention(weights, CONFIG, x, table, known, before.keys[0], before.values[0])
     # The last token is padding: nobody looks at it, and what it says itself does not matter.
     expected = by_mask(weights, x[0].astype(np.float64), real[0] | (np.arange(length) == length - 1))
     np.testing.assert_allclose(found[0, :-1], expected[:-1], rtol=0, atol=1e-5)
+
+
+stream = functools.partial(jax.jit, static_argnums=1)(audio.stream)
+
+
+@st.composite
+def cuts(draw):
+    """A sound of 1 to 64 frames in pieces of 4, 8 or 20, the last of any length."""
+    length, pieces = draw(st.integers(1, FRAMES)), []
+    while length > 0:
+        pieces.append(min(length, draw(st.sampled_from([4, 8, 20]))))
+        length -= pieces[-1]
+    return pieces
+
+
+def streamed(params, mel, pieces, *, forget: str | None = None) -> np.ndarray:
+    """The soft tokens of a sound in pieces, each padded to 20 frames where it is the last."""
+    state, found, at = audio.start(CONFIG, 1), [], 0
+    for piece in pieces:
+        room = 20 if at + piece == mel.shape[1] else piece
+        padded = np.random.default_rng(7).standard_normal((1, room, CONFIG.mels)).astype(np.float32)
+        padded[:, :piece] = mel[:, at : (at := at + piece)]
+        tokens, state = stream(params, CONFIG, state, padded, np.arange(room)[None] < piece)
+        found.append(tokens[:, : soft_count(piece)])
+        if forget:
+            state = state._replace(**{forget: getattr(audio.start(CONFIG, 1), forget)})
+    return np.concatenate(found, axis=1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts(), st.integers(0, 9))
+def test_a_sound_in_pieces_is_the_sound_at_once(params, pieces, seed):
+    mel = np.random.default_rng(seed).standard_normal((1, sum(pieces), CONFIG.mels)).astype(np.float32)
+    whole = np.zeros((1, FRAMES, CONFIG.mels), np.float32)
+    whole[:, : mel.shape[1]] = mel
+    at_once = encode(params, CONFIG, whole, np.arange(FRAMES)[None] < mel.shape[1])
+    np.testing.assert_allclose(streamed(params, mel, pieces), at_once[:, : soft_count(sum(pieces))], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("forget", audio.State._fields)
+def test_a_state_that_forgets_is_noticed(params, forget):
+    """The control of the test above, for each thing carried: thirty times its tolerance, at the least."""
+    mel = np.random.default_rng(0).standard_normal((1, 40, CONFIG.mels)).astype(np.float32)
+    pieces = [8, 8, 8, 8, 8]
+    right, wrong = streamed(params, mel, pieces), streamed(params, mel, pieces, forget=forget)
+    assert np.abs(right - wrong)[:, :2].max() == 0 and np.abs(right - wrong)[:, 2:].max() > 3e-4
+
+
+def test_a_tower_that_looks_ahead_is_not_streamed(params):
+    ahead = dataclasses.replace(CONFIG, right=2)
+    with pytest.raises(BadInput, match="sees 1 tokens ahead cannot be streamed"):
+        audio.stream(params, ahead, audio.start(ahead, 1), *batch(8))

@@ -308,6 +308,38 @@ def test_long_videos_are_sought_through(tmp_path):
     assert lefts(video) == pytest.approx([0, 100 % 56, 200 % 56, 300 % 56], abs=1)
 
 
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    """Four seconds of ten frames each, and a sound."""
+    return movie(tmp_path_factory.mktemp("video") / "counted.mp4").read_bytes()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    many=st.one_of(
+        st.integers(1, 50).map(lambda n: {"frames": n}), st.sampled_from([0.5, 1, 3, 7, 24]).map(lambda r: {"fps": r})
+    ),
+    start=st.integers(0, 350),
+    length=st.none() | st.integers(5, 500),
+)
+def test_frames_are_those_on_show_at_evenly_spaced_moments(counted, many, start, length):
+    """By the definition, in whole numbers: 100 to a second, and so ten to a frame."""
+    end = 400 if length is None else min(400, start + length)
+    video = read_video(counted, start=start / 100, end=None if length is None else (start + length) / 100, **many)
+    rate = many.get("fps")
+    count = many.get("frames") or -(-(end - start) * rate // 100)
+    steps = [100 / rate] * int(count) if rate else [(end - start) / count] * count
+    # A millisecond late, since a file's clock is not exact: a frame that begins at the moment itself is on show.
+    shown = sorted({int(start + k * step + 0.1) // 10 for k, step in enumerate(steps)})
+    assert video.times == pytest.approx([max(0, n / 10 - start / 100) for n in shown], abs=0.002)
+    assert lefts(video) == pytest.approx(shown, abs=1)
+    assert video.audio.seconds == pytest.approx((end - start) / 100, abs=0.1 if end == 400 else 1e-4)
+
+
+def test_sixteen_frames_are_what_is_asked_for_where_nothing_is(counted):
+    assert read_video(counted).times == pytest.approx([int(0.25 * k * 10 + 0.01) / 10 for k in range(16)], abs=0.002)
+
+
 def test_few_frames_come_once(tmp_path):
     video = read_video(movie(tmp_path / "slow.mp4", fps=1, sound=None), fps=10)
     assert video.times == pytest.approx([0, 1, 2, 3])

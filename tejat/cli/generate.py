@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -37,6 +37,14 @@ class Generate:
     """A sound to hear."""
     video: Files = ()
     """A video to watch."""
+    frames: int = 16
+    """Of each video, evenly spaced."""
+    fps: float | None = None
+    """Frames a second of each video, instead of --frames."""
+    start: float = 0.0
+    """Second of each video from which on it is watched."""
+    end: float | None = None
+    """Second of each video up to which it is watched; default: its end."""
     system: str | None = None
     """How the model should behave."""
     out: Path = field(default_factory=Path)
@@ -58,7 +66,8 @@ def main(arguments: list[str]) -> int:
 
     gallery = Gallery(options.out)
     directory = default_model.directory(options.model)
-    prompt = [*media(options.image, options.audio, options.video), Text(options.prompt)]
+    span = {"frames": options.frames, "fps": options.fps, "start": options.start, "end": options.end}
+    prompt = [*media(options.image, options.audio, options.video, **span), Text(options.prompt)]
 
     import tejat.api
 
@@ -72,14 +81,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def media(images: Iterable[Path], sounds: Iterable[Path], videos: Iterable[Path]) -> list:
-    """Parts of files, images first. Raises BadInput, naming the file, for one that cannot be read."""
+def media(images: Iterable[Path], sounds: Iterable[Path], videos: Iterable[Path], **of_videos: Any) -> list:
+    """Parts of files, images first; `of_videos` are options of `media.read_video`.
+
+    Raises BadInput, naming the file, for one that cannot be read.
+    """
     from tejat import media
 
     return [
         *(media.read_image(path) for path in images),
         *(media.read_audio(path) for path in sounds),
-        *(media.read_video(path) for path in videos),
+        *(media.read_video(path, **of_videos) for path in videos),
     ]
 
 

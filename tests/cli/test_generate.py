@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as pillow
 
-from tejat import bundle, media
+from tejat import api, bundle, media
 from tejat.cli import main, picture_in_terminal
 from tejat.parts import Audio, Document, Image, Text, from_json
 
@@ -65,6 +66,23 @@ def test_help_has_an_example(verb: str, capsys) -> None:
         main([verb, "--help"])
     assert ended.value.code == 0
     assert f"Example: tejat {verb} " in capsys.readouterr().out
+
+
+def test_the_frames_of_a_video_are_chosen(saved, here, capsys, monkeypatch) -> None:
+    film = [pillow.new("RGB", (16, 16), (n, n, n)) for n in range(0, 200, 10)]  # two seconds
+    film[0].save(here / "a.gif", save_all=True, append_images=film[1:], duration=100)
+    asked: list = []
+    monkeypatch.setattr(api.Model, "stream", lambda model, prompt, **_: asked.append(prompt) or iter(()))
+
+    def times(*options: str) -> tuple[float, ...]:
+        assert main(["generate", "?", "--model", saved, "--video", "a.gif", *options]) == 0
+        return asked.pop()[0].times
+
+    assert times("--frames", "4") == times("--fps", "2") == (0.0, 0.5, 1.0, 1.5)
+    assert times("--fps", "4", "--start", "0.5", "--end", "1.5") == pytest.approx((0.0, 0.2, 0.5, 0.7))
+    assert len(times()) == 16
+    assert main(["generate", "?", "--model", saved, "--video", "a.gif", "--frames", "0"]) == 2
+    assert "a.gif is asked for fps None, 0 frames" in capsys.readouterr().err
 
 
 def test_media_in_the_prompt(saved, here, capsys) -> None:

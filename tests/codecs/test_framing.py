@@ -198,6 +198,45 @@ def test_a_video_is_told_in_the_order_of_time(framing):
     ]
 
 
+@st.composite
+def films(draw):
+    """Frames at any hundredths of a second, and a sound that may end before the last of them or after, or be none."""
+    times = sorted(draw(st.sets(st.integers(0, 900), min_size=1, max_size=6)))
+    sound = draw(st.none() | st.integers(1, 900).map(lambda n: Audio(np.zeros(160 * n, np.float32))))
+    return Video(np.zeros((len(times), 8, 8, 3), np.uint8), tuple(t / 100 for t in times), sound)
+
+
+@quick
+@given(film=films(), raw=st.booleans())
+def test_frames_and_sound_are_told_as_they_happen(framing, film, raw):
+    """Before each frame stands its time, and before that all the sound of its past that was not told yet, in order."""
+    if raw:
+        audio = dataclasses.replace(framing.config.audio, front_end="raw")
+        config = dataclasses.replace(framing.config, audio=audio)
+        framing = Framing(config, framing.vocabulary, Transparent)
+    encoded, vocabulary = framing.encode(Document.of([film], loss=False)), framing.vocabulary
+    samples = 0 if film.audio is None else len(film.audio.samples)
+    # Of 640 samples each; log-mel frames of 160 are none of them partial, so that the last sample may fall away.
+    whole = -(-samples // 640) if raw or not samples else -(-max(1, (samples - 1) // 160) // 4)
+    tokens, heard, frames, words = encoded.tokens.tolist(), [], 0, []
+    marks = {vocabulary[name] for name in MARKS} | {vocabulary[name] for name in MARKS.values()} | {BOS, EOS}
+    for at, token in enumerate(tokens):
+        if token == vocabulary["<|audio|>"]:
+            heard.append((encoded.item[at], encoded.soft[at]))
+        elif token == vocabulary["<|image>"]:
+            time = film.times[frames]
+            assert vocabulary.decode(words) == clock(time)
+            assert len(heard) == min(whole, int(time * 25 + 1e-6))
+            frames, words = frames + 1, []
+        elif token not in marks and token != vocabulary["<|image|>"]:
+            words.append(token)
+    assert frames == len(film.times) and words == []
+    sounds = [n for n, medium in enumerate(encoded.media) if not isinstance(medium, Patches)]
+    stride = framing.config.audio.stride
+    assert heard == [(n, i) for n in sounds for i in range(soft_count(len(encoded.media[n]), stride))]
+    assert len(heard) == whole
+
+
 @pytest.mark.parametrize("hundredths", range(0, 400, 4))
 def test_a_frame_comes_after_all_that_was_heard_before_it(framing, hundredths):
     """Every 0.04 s is the end of a soft token, whatever floats make of it."""

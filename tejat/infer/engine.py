@@ -2,8 +2,8 @@
 
 Shapes are fixed and few: rows, tokens, media and caches come in powers of two, so that a handful of compiled functions
 serves everything. They are cached by the shape of the model, and two engines of one shape share them. An answer is
-written in two stages: `_prefill` reads all of a prompt but its last token into the cache, and `_decode` runs a loop
-whose step takes one token in and gives the next one out.
+written in two stages: `_prefill` reads all of a prompt but its last token into the cache, a chunk at a time, and
+`_decode` runs a loop whose step takes one token in and gives the next one out.
 
 Rows do not know of each other: an answer depends on its prompt and options alone, down to the rounding of sums, which
 may differ between shapes.
@@ -25,17 +25,21 @@ from tejat.codecs.vocabulary import EOS
 from tejat.data.packing import Batch, Room, Row, collate, pack_prompts, sizes
 from tejat.errors import BadInput
 from tejat.infer import constraints, sampling
+from tejat.infer.cache import Cache, chunks, empty_cache, run_cached
 from tejat.infer.constraints import Rule
 from tejat.infer.options import USUAL_TOKENS, Options
 from tejat.infer.reading import TextReader
 from tejat.model import decoder, multimodal
-from tejat.model.attention import Intervals, causal_intervals
+from tejat.model.attention import Intervals, causal_intervals, windowed
 from tejat.model.multimodal import Inputs, ModelConfig
 from tejat.model.params import Tree
 from tejat.train.objective import token_losses
 
 CHUNK = 32
 """Tokens written between two looks of the host."""
+
+READ = 1024
+"""Tokens of a prompt that are read at a time: what bounds the memory of a long one."""
 
 STREAMED = 4
 """The same for a stream, whose reader waits for every token."""
@@ -62,7 +66,7 @@ class Piece(NamedTuple):
 class State(NamedTuple):
     """A batch of answers being written."""
 
-    cache: tuple[decoder.LayerCache, ...]
+    cache: Cache
     token: Int[Array, " B"]  # the last token, not in the cache yet
     position: Int[Array, " B"]  # where it stands
     left: Int[Array, " B"]  # tokens that may still be written; 0: the row is done
@@ -265,16 +269,49 @@ def _head(prompt: Encoded) -> Encoded:
     return Encoded(tokens, loss, modality, blocks, item, soft, prompt.media)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "space"))
-def _prefill(params: Tree, config: ModelConfig, inputs: Inputs, space: int) -> tuple[decoder.LayerCache, ...]:
-    """The cache, with room for `space` tokens, of prompts that stand at the left of their rows."""
-    x = multimodal.embed(params, config, inputs)
+def _prefill(params: Tree, config: ModelConfig, inputs: Inputs, space: int) -> Cache:
+    """The cache, with room for `space` tokens, of prompts that stand at the left of their rows, read in chunks."""
+    ordinary = inputs._replace(media=None)
+    x = _embed_prompt(params, config, inputs)
+    cache = empty_cache(config.decoder, x.shape[0], space, x.dtype)
+    whole = inputs.blocks if config.decoder.bidirectional_images else None
+    for places in chunks(np.asarray(inputs.segments) > 0, None if whole is None else np.asarray(whole), READ):
+        cache = _read(params, config, *_pick(config, x, ordinary, places), places, cache)
+    return cache
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _embed_prompt(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
+    return multimodal.embed(params, config, inputs)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _pick(config: ModelConfig, x: Float[Array, "B T D"], inputs: Inputs, places: Int[Array, "B C"]):
+    """The embeddings, inputs and intervals (full, sliding) of the tokens at `places`; nothing is seen from -1."""
+    full = causal_intervals(inputs.segments)
+    sliding = windowed(full, config.decoder.window, inputs.blocks if config.decoder.bidirectional_images else None)
+    at = jnp.maximum(places, 0)
+
+    def pick(row: Int[Array, "B T"]) -> Int[Array, "B C"]:
+        return jnp.where(places >= 0, jnp.take_along_axis(row, at, axis=1), 0)
+
+    return jnp.take_along_axis(x, at[..., None], axis=1), *jax.tree.map(pick, (inputs, full, sliding))
+
+
+@functools.partial(jax.jit, static_argnames="config", donate_argnames="cache")
+def _read(
+    params: Tree,
+    config: ModelConfig,
+    x: Float[Array, "B C D"],
+    inputs: Inputs,
+    full: Intervals,
+    sliding: Intervals,
+    places: Int[Array, "B C"],
+    cache: Cache,
+) -> Cache:
     extra = multimodal.per_layer(params, config, inputs, x)
-    positions = jnp.where(inputs.segments > 0, inputs.positions, -1)
-    # At the left of a row, a token's place is its position, so the intervals of training serve for the cache as well.
-    shared = decoder.context(config.decoder, causal_intervals(inputs.segments), positions, inputs.blocks)
-    cache = decoder.empty_cache(config.decoder, x.shape[0], space, x.dtype)
-    return decoder.run_cached(params["decoder"], config.decoder, x, shared, positions, cache, extra)[1]
+    shared = decoder.context(config.decoder, full, inputs.positions, sliding=sliding)
+    return run_cached(params["decoder"], config.decoder, x, shared, places, cache, extra)[1]
 
 
 @functools.partial(jax.jit, static_argnames=("config", "rule"), donate_argnames="state")
@@ -319,8 +356,8 @@ def _decode(
 
 
 def _next_logits(
-    params: Tree, config: ModelConfig, cache: tuple[decoder.LayerCache, ...], token: Array, position: Array
-) -> tuple[tuple[decoder.LayerCache, ...], Float[Array, "B V"]]:
+    params: Tree, config: ModelConfig, cache: Cache, token: Array, position: Array
+) -> tuple[Cache, Float[Array, "B V"]]:
     """One step of the decoder at `position` (-1: a row that is done, which sees and leaves nothing)."""
     tokens, positions = token[:, None], position[:, None]
     ordinary = Inputs(tokens, jnp.full_like(tokens, -1), positions, positions + 1, jnp.zeros_like(tokens), None)
@@ -329,7 +366,7 @@ def _next_logits(
     full = Intervals(jnp.zeros_like(positions), positions + 1)
     sliding = Intervals(jnp.maximum(positions - config.decoder.window + 1, 0), positions + 1)
     shared = decoder.context(config.decoder, full, positions, sliding=sliding)
-    x, cache = decoder.run_cached(params["decoder"], config.decoder, x, shared, positions, cache, extra)
+    x, cache = run_cached(params["decoder"], config.decoder, x, shared, positions, cache, extra)
     return cache, decoder.logits(params["decoder"], config.decoder, x[:, 0])
 
 

@@ -10,7 +10,7 @@ not with the depth.
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,14 +77,6 @@ class Kind(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.attention}_shared" if self.shares else self.attention
-
-
-class LayerCache(NamedTuple):
-    """Keys and values kept of one layer, with the position that each slot holds (-1: empty)."""
-
-    k: Float[Array, "B S K N"]
-    v: Float[Array, "B S K N"]
-    positions: Int[Array, "B S"]
 
 
 class Context(NamedTuple):
@@ -245,41 +237,6 @@ def _empty_shared(config: DecoderConfig, x: Float[Array, "B T D"]) -> dict[str, 
     return empty
 
 
-def run_cached(
-    params: Tree,
-    config: DecoderConfig,
-    x: Float[Array, "B T D"],
-    context: Context,
-    positions: Int[Array, "B T"],
-    cache: tuple[LayerCache, ...],
-    per_layer: Float[Array, "B T L E"] | None = None,
-) -> tuple[Float[Array, "B T D"], tuple[LayerCache, ...]]:
-    """The same over new tokens at `positions` (-1: padding), reading and extending a cache.
-
-    `cache` holds one entry per layer that has keys of its own. Intervals speak of positions, not of slots. `params`
-    may have its layers apart.
-    """
-    counters = dict.fromkeys(params["blocks"], 0)
-    shared: dict[str, tuple[Array, Array, Array]] = {}
-    updated = []
-    for index, kind in enumerate(config.kinds):
-        layers, at = params["blocks"][kind.name], counters[kind.name]
-        weights = layers[at] if isinstance(layers, tuple) else jax.tree.map(lambda a, at=at: a[at], layers)
-        counters[kind.name] += 1
-        extra = None if per_layer is None else per_layer[:, :, index]
-        if kind.shares:
-            x, _ = block(weights, config, kind, x, context, extra, shared[kind.attention])
-            continue
-
-        def remember(k, v):
-            visible, kept = extend(cache[len(updated)], k, v, positions)
-            updated.append(kept)
-            return visible
-
-        x, shared[kind.attention] = block(weights, config, kind, x, context, extra, None, remember)
-    return rms_norm(x, params["final_norm"], config.epsilon), tuple(updated)
-
-
 def apart(params: Tree) -> Tree:
     """The same parameters, each stack as a tuple of its layers: decoding would copy every slice of a stack each step.
 
@@ -299,36 +256,11 @@ def together(params: Tree) -> Tree:
     return {**params, "blocks": blocks}
 
 
-def extend(entry: LayerCache, k: Array, v: Array, positions: Int[Array, "B T"]) -> tuple[LayerCache, LayerCache]:
-    """(what the new tokens may look at, what is kept). Slot = position modulo capacity, so a window is a ring.
-
-    A single new token is written first and then looks at the ring. Several look at the old ring and at themselves,
-    since writing them first would overwrite keys that the earlier of them still see.
-    """
-    batch, slots = entry.positions.shape
-    length = positions.shape[1]
-    rows = jnp.arange(batch)[:, None]
-    # Padding and all but the last `slots` tokens of a long chunk go to slot `slots`: out of bounds, dropped.
-    last = positions.max(axis=1, keepdims=True)
-    keep = (positions >= 0) & (positions > last - slots)
-    slot = jnp.where(keep, positions % slots, slots)
-    kept = LayerCache(
-        entry.k.at[rows, slot].set(k.astype(entry.k.dtype), mode="drop"),
-        entry.v.at[rows, slot].set(v.astype(entry.v.dtype), mode="drop"),
-        entry.positions.at[rows, slot].set(positions, mode="drop"),
-    )
-    if length == 1:
-        return kept, kept
-    visible = LayerCache(
-        jnp.concatenate([entry.k, k.astype(entry.k.dtype)], axis=1),
-        jnp.concatenate([entry.v, v.astype(entry.v.dtype)], axis=1),
-        jnp.concatenate([entry.positions, positions], axis=1),
-    )
-    return visible, kept
-
-
 def block(weights: Tree, config: DecoderConfig, kind: Kind, x, context: Context, per_layer, keys, remember=None):
-    """One layer. Returns (x, keys): what later sharing layers look at, as (k, v) or (k, v, positions)."""
+    """One layer. Returns (x, keys): what later sharing layers look at, as (k, v) or (k, v, places).
+
+    `remember` turns the keys and values of these tokens into those that they look at, out of a cache.
+    """
     norm = functools.partial(rms_norm, eps=config.epsilon)
     cos, sin = context.rope[kind.attention]
     y = norm(x, weights["attention_norm"])
@@ -390,17 +322,3 @@ def segments(kinds: tuple[Kind, ...]) -> tuple[tuple[tuple[Kind, ...], int], ...
         found.append((kinds[at : at + best_period], best_repeats))
         at += best_period * best_repeats
     return tuple(found)
-
-
-def empty_cache(config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.float32) -> tuple[LayerCache, ...]:
-    """Room for `length` positions: sliding layers keep their window only, sharing layers nothing."""
-    entries = []
-    for kind in config.kinds:
-        if kind.shares:
-            continue
-        slots = min(length, config.window) if kind.attention == "sliding" else length
-        shape = (batch, slots, *head_shape(config, kind.attention))
-        entries.append(
-            LayerCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.full((batch, slots), -1, jnp.int32))
-        )
-    return tuple(entries)

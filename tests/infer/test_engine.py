@@ -12,6 +12,7 @@ from tejat.codecs.vocabulary import EOS
 from tejat.data.packing import Room, pack_prompts
 from tejat.errors import BadInput
 from tejat.infer import constraints
+from tejat.infer.cache import chunks
 from tejat.infer.engine import Engine, _decode
 from tejat.infer.options import Options
 from tejat.model import decoder, multimodal
@@ -99,6 +100,21 @@ def test_alone_is_in_company(engine, prompts, together) -> None:
         assert alone.tokens.tolist() == there.tokens.tolist()
         assert alone.finish_reason == there.finish_reason
         np.testing.assert_allclose(alone.logprobs, there.logprobs, atol=1e-3)
+
+
+def test_a_prompt_read_in_chunks_is_the_prompt(artist, prompts, monkeypatch) -> None:
+    """Images that see themselves stay whole: the control cuts them."""
+    config = dataclasses.replace(artist.config.decoder, bidirectional_images=True)
+    seeing = Engine(dataclasses.replace(artist, config=dataclasses.replace(artist.config, decoder=config)))
+    some, wish = [prompts[1], prompts[2], prompts[4]], dataclasses.replace(GREEDY, pictures=False, max_tokens=8)
+    whole = seeing.generate(some, wish)
+    monkeypatch.setattr("tejat.infer.engine.READ", 5)
+    for a, b in zip(whole, seeing.generate(some, wish), strict=True):
+        assert a.tokens.tolist() == b.tokens.tolist()
+        np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-3)
+    monkeypatch.setattr("tejat.infer.engine.chunks", lambda real, blocks, size: chunks(real, None, size))
+    cut = seeing.generate(some, wish)
+    assert all(np.abs(a.logprobs - b.logprobs).max() > 1e-2 for a, b in zip(whole[::2], cut[::2], strict=True))
 
 
 def test_chance_too_is_the_same_in_company(engine, prompts) -> None:

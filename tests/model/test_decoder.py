@@ -1,4 +1,4 @@
-"""The decoder: packing changes nothing, a cache changes nothing, recomputation changes nothing."""
+"""The decoder: packing changes nothing, recomputation changes nothing (tests/infer/test_cache.py has the cache)."""
 
 import dataclasses
 import functools
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tejat.model import decoder
-from tejat.model.attention import Intervals, causal_intervals
+from tejat.model.attention import causal_intervals
 from tejat.model.decoder import DecoderConfig, Kind
 from tejat.model.params import map_params
 
@@ -59,17 +59,6 @@ def forward(config, params, tokens, positions, segments, remat=False):
     return decoder.run(params, config, x, shared, extra, remat=remat)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def forward_cached(config, params, tokens, positions, cache):
-    """New tokens at absolute positions, the intervals written out here once more."""
-    x = decoder.embed(params, config, tokens)
-    extra = decoder.per_layer_inputs(params, config, tokens, x) if config.per_layer_width else None
-    full = Intervals(jnp.zeros_like(positions), positions + 1)
-    sliding = Intervals(jnp.maximum(positions + 1 - config.window, 0), positions + 1)
-    shared = decoder.context(config, full, positions, sliding=sliding)
-    return decoder.run_cached(params, config, x, shared, positions, cache, extra)
-
-
 def whole(config, tokens):
     """Hidden states of one document in every row."""
     positions = np.broadcast_to(np.arange(LENGTH, dtype=np.int32), tokens.shape)
@@ -91,43 +80,6 @@ def test_packed_documents_equal_the_same_documents_alone(config):
     packed, expected = np.asarray(forward(config, weights(config), tokens, positions, segments)), whole(config, alone)
     for number, (span, length) in enumerate(zip(spans, lengths, strict=True)):
         np.testing.assert_allclose(packed[0, span], expected[number, :length], rtol=0, atol=1e-5)
-
-
-@each
-def test_a_cache_changes_nothing(config):
-    """A chunk longer than the window, one that is mostly padding, and single steps; the second row starts late."""
-    tokens = tokens_of(1)
-    expected = whole(config, tokens)
-    cache = decoder.empty_cache(config, 2, LENGTH)
-    told = [0, 0]
-    for length, counts in [(13, (13, 10)), (13, (5, 2)), *[(1, (1, 1))] * 22]:
-        chunk, positions = np.zeros((2, length), np.int32), np.full((2, length), -1, np.int32)
-        for row, count in enumerate(counts):
-            positions[row, :count] = np.arange(told[row], told[row] + count)
-            chunk[row, :count] = tokens[row, positions[row, :count]]
-            told[row] += count
-        hidden, cache = forward_cached(config, weights(config), chunk, positions, cache)
-        for row, count in enumerate(counts):
-            wanted = expected[row, positions[row, :count]]
-            np.testing.assert_allclose(hidden[row, :count], wanted, rtol=0, atol=1e-5)
-    assert told == [LENGTH, LENGTH - 6]
-
-
-@each
-def test_a_cache_keeps_a_window_on_sliding_layers_and_nothing_on_sharing_ones(config):
-    slots = [entry.positions.shape[1] for entry in decoder.empty_cache(config, 1, LENGTH)]
-    assert slots == [LENGTH if k.attention == "full" else config.window for k in config.kinds if not k.shares]
-
-
-def test_a_row_that_waits_is_left_alone():
-    """Position -1 in a single step (a finished row of a batch) writes nothing."""
-    cache = decoder.empty_cache(GROUPED, 2, LENGTH)
-    both, waiting = np.asarray([[0], [0]], np.int32), np.asarray([[1], [-1]], np.int32)
-    _, before = forward_cached(GROUPED, weights(GROUPED), both, both, cache)
-    _, after = forward_cached(GROUPED, weights(GROUPED), both, waiting, before)
-    for a, b in zip(before, after, strict=True):
-        np.testing.assert_array_equal(a.k[1], b.k[1])
-        assert b.positions[1].max() == 0 and b.positions[0].max() == 1
 
 
 def test_another_window_is_noticed():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tejat.infer.cache import empty_cache, run_cached
 from tejat.model import decoder, experts, sizes
 from tejat.model.attention import Intervals, causal_intervals
 from tejat.model.decoder import DecoderConfig
@@ -110,8 +111,8 @@ def test_the_cached_pass_is_the_plain_one(drawn):
     plain = jax.jit(decoder.run, static_argnums=1)(
         params, CONFIG, x, decoder.context(CONFIG, causal_intervals(jnp.ones_like(tokens)), positions)
     )
-    cache, steps = decoder.empty_cache(CONFIG, 2, 9), []
-    step = jax.jit(decoder.run_cached, static_argnums=1)
+    cache, steps = empty_cache(CONFIG, 2, 9), []
+    step = jax.jit(run_cached, static_argnums=1)
     for t in range(9):
         at = jnp.full((2, 1), t)
         sliding = Intervals(jnp.maximum(at - CONFIG.window + 1, 0), at + 1)

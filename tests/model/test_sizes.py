@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from tejat.errors import BadInput
+from tejat.infer.cache import empty_cache
 from tejat.model import decoder, family, multimodal, picture, sizes
 from tejat.model.decoder import DecoderConfig
 from tejat.model.params import abstract, count
@@ -46,8 +47,9 @@ SHARING = DecoderConfig(
 @pytest.mark.parametrize("positions", [10, 1_000, 32_768])
 @pytest.mark.parametrize("config", [SHARING, *(make().decoder for make in family.FAMILY.values())])
 def test_the_cache_weighs_what_its_arrays_weigh(config, positions):
-    cache = jax.eval_shape(lambda: decoder.empty_cache(config, 1, positions, jnp.bfloat16))
-    assert sizes.cache_bytes(config, positions) == sum(2 * (math.prod(e.k.shape) + math.prod(e.v.shape)) for e in cache)
+    """All of its arrays, down to the byte: keys, values, and the four bytes that say how many tokens there are."""
+    cache = jax.eval_shape(lambda: empty_cache(config, 1, positions, jnp.bfloat16))
+    assert sizes.cache_bytes(config, positions) + 4 == sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(cache))
 
 
 @each

@@ -5,11 +5,15 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from tejat.errors import BadInput
+
+if TYPE_CHECKING:
+    from tejat.cli.import_ import Import
+    from tejat.export.huggingface import Done
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,9 @@ class Export:
 
     format: Annotated[Literal["huggingface", "onnx", "gguf"], tyro.conf.Positional]
     """Whose format."""
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME|DIR")]
     """The directory of a model, or the name of one that comes with Tejat."""
-    directory: Annotated[Path, tyro.conf.Positional]
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """A new directory."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
@@ -45,12 +49,18 @@ def main(arguments: list[str]) -> int:
     from tejat import bundle
     from tejat.export import huggingface
 
-    done = huggingface.export(bundle.find(options.model), options.directory, Progress("exporting"))
-    if options.json:
-        print(json.dumps({"directory": str(options.directory), "tensors": done.tensors, "bytes": done.bytes}))
-    else:
-        print(f"{options.directory} holds {done.tensors} tensors, {done.bytes:,} bytes of weights")
+    report(huggingface.export(bundle.find(options.model), options.directory, Progress("exporting")), options)
     return 0
+
+
+def report(done: "Done", options: "Export | Import") -> None:
+    """What was written, as one line or as one JSON object."""
+    if options.json:
+        print(json.dumps({"directory": str(options.directory), **done._asdict()}))
+        return
+    print(f"{options.directory} holds {done.tensors} tensors, {done.bytes:,} bytes of weights")
+    if done.unread:
+        print(f"left out {len(done.unread)} tensors that no layer reads, {done.unread[0]} the first")
 
 
 class Progress:

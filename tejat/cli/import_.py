@@ -1,13 +1,12 @@
 """`tejat import`: a checkpoint of another engine as a model of ours."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from tejat.cli.export import Progress
+from tejat.cli.export import Progress, report
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,9 @@ class Import:
 
     format: Annotated[Literal["huggingface"], tyro.conf.Positional]
     """Whose format."""
-    checkpoint: Annotated[Path, tyro.conf.Positional]
+    checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """The directory of the checkpoint."""
-    directory: Annotated[Path, tyro.conf.Positional]
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """A new directory, for the model."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
@@ -40,12 +39,5 @@ def main(arguments: list[str]) -> int:
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.export import huggingface
 
-    done = huggingface.import_(options.checkpoint, options.directory, Progress("importing"))
-    if options.json:
-        told = {"directory": str(options.directory), "tensors": done.tensors, "bytes": done.bytes}
-        print(json.dumps(told | {"unread": done.unread}))
-        return 0
-    print(f"{options.directory} holds {done.tensors} tensors, {done.bytes:,} bytes of weights")
-    if done.unread:
-        print(f"left out {len(done.unread)} tensors that no layer reads, {done.unread[0]} the first")
+    report(huggingface.import_(options.checkpoint, options.directory, Progress("importing")), options)
     return 0

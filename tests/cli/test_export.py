@@ -1,0 +1,103 @@
+"""`tejat export` and `tejat import` from outside."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tejat import bundle
+from tejat.cli.export import Progress
+from tejat.model import multimodal
+
+
+def tejat(*words) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tejat", *map(str, words)], capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def model(micro, drawn, tmp_path_factory):
+    """A model that a Gemma 4 checkpoint can hold: `micro` without its ear."""
+    config = dataclasses.replace(micro.config, audio=None)
+    folder = tmp_path_factory.mktemp("models") / "model"
+    bundle.save(
+        folder, dataclasses.replace(micro, config=config, params=drawn(multimodal.params(config), 0)), "bfloat16"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(model):
+    folder = model.parent / "exported"
+    done = tejat("export", "huggingface", model, folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{folder} holds ") and done.stdout.endswith(" bytes of weights\n")
+    return folder
+
+
+def test_there_and_back(model, exported, tmp_path):
+    done = tejat("import", "huggingface", exported, tmp_path / "back", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert told["directory"] == str(tmp_path / "back") and told["unread"] == [] and told["tensors"] > 50
+    again = tejat("export", "huggingface", tmp_path / "back", tmp_path / "again", "--json")
+    assert json.loads(again.stdout) == {**told, "directory": str(tmp_path / "again"), "unread": []}
+    for path in exported.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+    assert bundle.load(tmp_path / "back").vocabulary.model == bundle.load(model).vocabulary.model
+
+
+def refused(done, *words):
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("tejat: error: ") and done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["onnx", "gguf"])
+def test_other_formats_come_later(model, tmp_path, kind):
+    refused(tejat("export", kind, model, tmp_path / "out"), f"`tejat export {kind}` arrives with ")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_cannot_be_used_is_told_in_one_line(micro, model, exported, tmp_path):
+    refused(tejat("export", "huggingface", "nothing", tmp_path / "out"), "there is no model 'nothing'")
+    refused(tejat("export", "huggingface", model, exported), f"{exported} is there already")
+    refused(tejat("import", "huggingface", tmp_path, tmp_path / "out"), f"{tmp_path / 'config.json'}")
+    bundle.save(tmp_path / "micro", micro)
+    refused(tejat("export", "huggingface", tmp_path / "micro", tmp_path / "out"), "no place for audio.mels")
+    damaged = shutil.copytree(exported, tmp_path / "damaged")
+    with (damaged / "model.safetensors").open("r+b") as file:
+        file.truncate(100_000)
+    refused(tejat("import", "huggingface", damaged, tmp_path / "out"), "model.safetensors is not a whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged", "micro"]
+
+
+@pytest.mark.parametrize("verb", ["export", "import"])
+def test_help_has_an_example(verb):
+    done = tejat(verb, "--help")
+    assert done.returncode == 0 and f"tejat {verb} huggingface " in done.stdout
+
+
+def test_long_work_tells_how_far_it_is(monkeypatch, capsys):
+    now = iter([0.0, 1.0, 2.5, 3.0, 5.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    progress = Progress("exporting")
+    for done in (100, 250, 300, 500):
+        progress(done * 10**6, 500 * 10**6)
+    first, last = capsys.readouterr().err.splitlines()  # nothing after one second, nor half a second after a line
+    assert first == "exporting: 250 of 500 MB, 100 MB/s, 2 s left"
+    assert last == "exporting: 500 of 500 MB, 100 MB/s, 0 s left"
+
+
+def test_short_work_is_silent(monkeypatch, capsys):
+    now = iter([0.0, 1.0, 1.9])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    progress = Progress("exporting")
+    progress(1, 2)
+    progress(2, 2)
+    assert capsys.readouterr().err == ""

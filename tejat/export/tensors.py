@@ -169,7 +169,7 @@ def write_sharded(
     if len(parts) == 1:
         write(folder / WHOLE, layout, pieces(layout))
         return
-    placed = {}
+    placed: dict[str, str] = {}
     for number, part in enumerate(parts, 1):
         name = f"model-{number:05d}-of-{len(parts):05d}.safetensors"
         placed |= dict.fromkeys(part, name)

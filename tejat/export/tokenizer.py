@@ -7,7 +7,7 @@ score first; `tokenizer.json` lists the merges themselves. One becomes the other
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def to_json(model: bytes, codes: int) -> dict[str, Any]:
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": {name: token for token, name in enumerate(names)},
-            "merges": _merges({p.piece: p.score for p in proto.pieces if p.type in (p.NORMAL, p.USER_DEFINED)}),
+            "merges": _merges({p.piece: p.score for p in proto.pieces if p.type == p.NORMAL}),
         }
     begin = {"SpecialToken": {"id": names[BOS], "type_id": 0}}
     first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
@@ -95,15 +95,23 @@ def to_json(model: bytes, codes: int) -> dict[str, Any]:
 def find(folder: Path, size: int) -> bytes:
     """The SentencePiece model of a checkpoint whose text has `size` ids, with control tokens in spare places.
 
-    `tokenizer.model` is taken where there is one, else `tokenizer.json` converted. Raises BadInput where neither works.
+    `tokenizer.model` is taken where there is one, with the names that `tokenizer.json` gives to special tokens, for
+    models tuned later get new names for old places; else `tokenizer.json` is converted. Raises BadInput where neither
+    works.
     """
-    if (folder / "tokenizer.model").is_file():
-        return with_controls((folder / "tokenizer.model").read_bytes(), str(folder / "tokenizer.model"))
-    path = folder / "tokenizer.json"
+    path, ours = folder / "tokenizer.json", folder / "tokenizer.model"
     if not path.is_file():
-        raise BadInput(f"{folder} has neither tokenizer.model nor tokenizer.json; copy one of them there")
+        if not ours.is_file():
+            raise BadInput(f"{folder} has neither tokenizer.model nor tokenizer.json; copy one of them there")
+        return with_controls(ours.read_bytes(), str(ours))
     try:
         value = json.loads(path.read_bytes())
+        special = {added["id"]: added["content"] for added in value["added_tokens"] if added["special"]}
+    except (ValueError, LookupError, TypeError) as error:
+        raise BadInput(f"{path} is no tokenizer ({error}); copy the checkpoint again") from error
+    if ours.is_file():
+        return with_controls(_renamed(ours.read_bytes(), special, str(ours)), str(ours))
+    try:
         model = from_json(value, size)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         told = error if isinstance(error, BadInput) else f"it is not as expected ({error})"
@@ -128,24 +136,25 @@ def from_json(value: dict[str, Any], size: int) -> bytes:
         names |= {token: name for name, token in inner["vocab"].items()}
     else:
         names |= {token: name for token, (name, _) in enumerate(inner["vocab"])}
-    special = {added["content"]: added["special"] for added in value["added_tokens"]}
+    special = {added["content"] for added in value["added_tokens"] if added["special"]}
+    whole = _taken_whole(value, special)
     names |= {added["id"]: added["content"] for added in value["added_tokens"]}
     names = {token: name for token, name in names.items() if token < size}
     if sorted(names) != [*range(len(names))] or names.get(UNK) != "<unk>":
         raise BadInput("its ids have gaps or do not begin with <pad>, <eos>, <bos> and <unk>")
 
-    proto = sentencepiece_model_pb2.ModelProto()
+    proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     piece_kind = proto.SentencePiece
-    scores = _scores(inner["merges"], inner["vocab"], special) if kind == "BPE" else dict(inner["vocab"])
+    scores = _scores(inner, special | whole) if kind == "BPE" else dict(inner["vocab"])
     for token in range(len(names)):
         piece = proto.pieces.add(piece=names[token], score=scores.get(names[token], 0.0), type=piece_kind.NORMAL)
         if token == UNK:
             piece.type = piece_kind.UNKNOWN
         elif _BYTE.fullmatch(names[token]):
             piece.type, piece.score = piece_kind.BYTE, 0.0
-        elif special.get(names[token]):
+        elif names[token] in special:
             piece.type = piece_kind.CONTROL
-        elif names[token] in special and SPACE not in names[token]:
+        elif names[token] in whole:
             piece.type = piece_kind.USER_DEFINED
     trained, normalised = proto.trainer_spec, proto.normalizer_spec
     trained.model_type = trained.BPE if kind == "BPE" else trained.UNIGRAM
@@ -186,12 +195,21 @@ def with_controls(model: bytes, where: str) -> bytes:
     return proto.SerializeToString()
 
 
+def _renamed(model: bytes, special: Mapping[int, str], where: str) -> bytes:
+    """The model with special tokens, by id, under other names."""
+    proto = _proto(model, where)
+    for token, name in special.items():
+        if token < len(proto.pieces) and proto.pieces[token].piece != name:
+            proto.pieces[token].piece, proto.pieces[token].type = name, proto.SentencePiece.CONTROL
+    return proto.SerializeToString()
+
+
 def _proto(model: bytes, where: str = "the tokenizer") -> Any:
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
 
     try:
-        proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+        proto = sentencepiece_model_pb2.ModelProto.FromString(model)  # type: ignore[attr-defined]
     except DecodeError as error:
         raise BadInput(f"{where} is not a SentencePiece model ({error}); copy it again") from error
     if not proto.pieces:
@@ -219,9 +237,40 @@ def _merges(scores: dict[str, float]) -> list[list[str]]:
     return [[left, right] for _, left, right in sorted(found, key=lambda merge: merge[0])]
 
 
-def _scores(merges: list[Any], vocabulary: dict[str, int], special: dict[str, bool]) -> dict[str, float]:
-    """Scores under which SentencePiece merges in the listed order. Raises BadInput where there are none."""
-    pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
+def _pairs(inner: dict[str, Any]) -> list[tuple[str, str]]:
+    """The merges, best first, of either spelling: "a b" or ["a", "b"]."""
+    found = (merge.split(" ") if isinstance(merge, str) else merge for merge in inner["merges"])
+    return [(left, right) for left, right in found]
+
+
+def _taken_whole(value: dict[str, Any], special: Set[str]) -> set[str]:
+    """Pieces found in the text before any algorithm runs, the longest first: user-defined ones, as SentencePiece says.
+
+    Runs of spaces are among them where the merges come to the same: when those that make runs are the best of all,
+    grow a run from its left, and no piece has a run in it.
+    """
+    added = [token for token in value["added_tokens"] if token["content"] not in special]
+    whole = {token["content"] for token in added if token["normalized"] or SPACE not in token["content"]}
+    runs = {
+        token["content"] for token in added if len(token["content"]) > 1 and set(token["content"]) == {SPACE}
+    } - whole
+    if not runs or value["model"]["type"] != "BPE":
+        return whole
+    pairs = _pairs(value["model"])
+    making = [pair for pair in pairs if runs.intersection((*pair, "".join(pair)))]
+    growing = [(SPACE * n, SPACE) for n in range(1, len(runs) + 1)]
+    ranks = {pair: rank for rank, pair in enumerate(making)}
+    first = pairs[: len(making)] == making and runs.issuperset(map("".join, making))
+    grows = ranks.keys() >= set(growing) and max(growing, key=lambda pair: ranks[pair]) == growing[0]
+    return whole | runs if first and grows else whole
+
+
+def _scores(inner: dict[str, Any], apart: Set[str]) -> dict[str, float]:
+    """Scores under which SentencePiece merges in the listed order; pieces `apart` are not made by merging.
+
+    Raises BadInput where there are none.
+    """
+    pairs = [pair for pair in _pairs(inner) if "".join(pair) not in apart]
     scores: dict[str, float] = {}
     last = ""
     for left, right in pairs:
@@ -232,7 +281,7 @@ def _scores(merges: list[Any], vocabulary: dict[str, int], special: dict[str, bo
             scores[made] = -float(len(scores))
         last = made
     listed = set(pairs)
-    usable = {name for name in vocabulary if not special.get(name) and not _BYTE.fullmatch(name)}
+    usable = {name for name in inner["vocab"] if name not in apart and not _BYTE.fullmatch(name)}
     for name in usable:
         for split in _splits(name):
             if split not in listed and usable.issuperset(split):

@@ -146,6 +146,76 @@ def test_other_first_ids_are_refused():
         tokenizer.with_controls(changed.SerializeToString(), "it")
 
 
+RUN = 6
+
+
+def with_runs() -> bytes:
+    """A BPE model with runs of two to six spaces as user-defined pieces, as Gemma's tokenizers have them."""
+    changed = proto(model("bpe"))
+    for length, piece in enumerate(changed.pieces[-(RUN - 1) :], 2):  # in place of the rarest letters
+        piece.piece, piece.type, piece.score = tokenizer.SPACE * length, piece.USER_DEFINED, 0.0
+    return changed.SerializeToString()
+
+
+def runs_by_merging() -> dict:
+    """Its `tokenizer.json` as `transformers` makes it: runs merged, the longest right side first."""
+    value = tokenizer.to_json(with_runs(), 0)
+    runs = [
+        [tokenizer.SPACE * left, tokenizer.SPACE * right]
+        for right in range(RUN - 1, 0, -1)
+        for left in range(RUN - right, 0, -1)
+    ]
+    value["model"]["merges"] = runs + value["model"]["merges"]
+    for added in value["added_tokens"]:
+        added["normalized"] = False
+    return value
+
+
+SPACED = ["a" + " " * n + "b" + " " * (n // 2) for n in range(30)] + [" " * n for n in range(30)]
+
+
+def test_runs_of_spaces_may_be_merged_or_taken_whole():
+    before = Vocabulary(with_runs(), 0)
+    for value in (runs_by_merging(), tokenizer.to_json(with_runs(), 0)):
+        after = Vocabulary(tokenizer.from_json(value, 1_500), 0)
+        for line in LINES + ODD + SPACED:
+            assert after.encode(line) == before.encode(line), line
+
+
+@pytest.mark.oracle
+def test_the_library_agrees_about_runs_of_spaces():
+    from tokenizers import Tokenizer
+
+    ours = Vocabulary(with_runs(), 0)
+    for value in (runs_by_merging(), tokenizer.to_json(with_runs(), 0)):
+        theirs = Tokenizer.from_str(json.dumps(value))
+        for line in LINES + ODD + SPACED:
+            assert theirs.encode(line, add_special_tokens=False).ids == ours.encode(line), line
+
+
+def test_runs_that_grow_otherwise_are_refused():
+    value = runs_by_merging()
+    merges = value["model"]["merges"]
+    merges.insert(0, merges.pop(merges.index([tokenizer.SPACE, tokenizer.SPACE])))  # pairs come first: 2 + 2 + 2 + ...
+    with pytest.raises(BadInput, match="are not consecutive"):
+        tokenizer.from_json(value, 1_500)
+
+
+def test_special_tokens_get_the_names_of_tokenizer_json(tmp_path):
+    """A tuned model's `tokenizer.json` beside the `tokenizer.model` of its base."""
+    (tmp_path / "tokenizer.model").write_bytes(foreign("bpe"))
+    spare = [token for token, piece in enumerate(proto(foreign("bpe")).pieces) if piece.piece.startswith("<unused")]
+    added = [{"id": spare[5], "content": "<|audio>", "special": True}, {"id": 9_999, "content": "far", "special": True}]
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": added}))
+    found = Vocabulary(tokenizer.find(tmp_path, 1_500), 0)
+    assert found["<|audio>"] == spare[5]
+    (tmp_path / "tokenizer.json").unlink()
+    assert Vocabulary(tokenizer.find(tmp_path, 1_500), 0)["<|audio>"] != spare[5]
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(BadInput, match="tokenizer.json is no tokenizer"):
+        tokenizer.find(tmp_path, 1_500)
+
+
 def merged_otherwise(value):
     merges = value["model"]["merges"]
     merges.append(

@@ -17,6 +17,7 @@ from tejat.errors import BadInput
 from tejat.export import huggingface, names
 from tejat.export.tensors import INDEX, WHOLE
 from tejat.model import multimodal, weights
+from tejat.model.experts import ExpertsConfig
 from tejat.model.params import walk
 
 
@@ -34,8 +35,10 @@ def bits(arrays):
     return {name: (array.dtype.name, array.shape, array.tobytes()) for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("shard", [huggingface.SHARD, 1_000_000, 1])
+@pytest.mark.parametrize(
+    ("dtype", "shard"),
+    [("float32", 2_000_000), ("bfloat16", huggingface.SHARD), ("bfloat16", 1_000_000), ("float16", 1)],
+)
 def test_there_and_back_to_the_bit(small, saved, tmp_path, dtype, shard):
     done = huggingface.export(saved[dtype], tmp_path / "out", shard=shard)
     theirs = tensors(tmp_path / "out")
@@ -44,7 +47,7 @@ def test_there_and_back_to_the_bit(small, saved, tmp_path, dtype, shard):
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["dtype"] == dtype
     files = len([*(tmp_path / "out").glob("model*.safetensors")])
-    assert files == {huggingface.SHARD: 1, 1: len(theirs)}.get(shard, files) and (files > 1) == (shard < 2e6)
+    assert files == {huggingface.SHARD: 1, 1: len(theirs)}.get(shard, files) and (files > 1) == (shard <= 2e6)
 
     assert huggingface.import_(tmp_path / "out", tmp_path / "back") == done
     assert bits(tensors(tmp_path / "back")) == bits(tensors(saved[dtype]))
@@ -69,6 +72,7 @@ VARIANTS = {
     "layers that share": {"decoder": SHARING},
     "per-layer inputs": {"decoder": {"per_layer_width": 8, "per_layer_vocabulary": 2_560}},
     "keys for values": {"decoder": {"keys_are_values": True, "full_head_width": 16, "full_key_heads": 2}},
+    "experts": {"decoder": {"experts": ExpertsConfig(count=4, used=2, mlp=16)}},
     "clipped": {"vision": {"clipped": True, "standardize": True}, "audio": {"clipped": True}},
 }
 
@@ -296,6 +300,12 @@ def test_a_part_that_the_format_lacks_is_refused(micro, tmp_path):
     """Its first convolution has 16 channels for 64 mel bins; the format takes the one number for the other."""
     bundle.save(tmp_path / "micro", micro)
     refused(huggingface.export, tmp_path / "micro", tmp_path / "out", "no place for audio.mels")
+
+
+@pytest.mark.parametrize("front_end", ["resampled", "raw"])
+def test_front_ends_that_the_class_lacks_are_refused(small, drawn, tmp_path, front_end):
+    save_variant(small, tmp_path / "model", {"vision": {"front_end": front_end}, "audio": None}, drawn)
+    refused(huggingface.export, tmp_path / "model", tmp_path / "out", "a Gemma 4 checkpoint has no place for vision")
 
 
 def test_damaged_models_are_not_exported(saved, tmp_path):

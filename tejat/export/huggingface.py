@@ -58,7 +58,8 @@ def export(model: Path, folder: Path, told: Told = lambda done, whole: None, sha
     vocabulary = _vocabulary(_bytes(model / "tokenizer.model"), config, model)
     if not (model / WHOLE).is_file():
         raise BadInput(f"{model} lacks {WHOLE}; copy the model again")
-    with Checkpoint(model / WHOLE) as ours, _appearing(folder) as fresh:
+    _check_picture(model, config)
+    with Checkpoint(model / WHOLE) as ours:
         ours.compare({name: param.shape for name, param in walk(multimodal.params(config))})
         layout = _aligned({pair.theirs: Stored(pair.their_shape, ours.tensors[pair.ours].dtype) for pair in pairs})
         by_theirs = {pair.theirs: pair for pair in pairs}
@@ -69,16 +70,17 @@ def export(model: Path, folder: Path, told: Told = lambda done, whole: None, sha
                 array = ours.read(pair.ours) if pair.layer is None else ours.read_layer(pair.ours, pair.layer)
                 yield name, pair.to_theirs(array)
 
-        write_sharded(fresh, layout, _counted(pieces, layout, told), shard)
-        if config.picture is not None:
-            _copy_picture(model, fresh, config.picture)
         made |= settings.token_ids(vocabulary.controls)
-        # The widest of the types, should there be several: what is read in it loses nothing.
-        made["dtype"] = max((tensor.dtype for tensor in layout.values()), key=lambda dtype: dtype.itemsize).name
-        _write_tokenizer(fresh, vocabulary, config)
-        stops = {"bos_token_id": BOS, "eos_token_id": [EOS, vocabulary["<turn|>"]], "pad_token_id": PAD}
-        _write_json(fresh / "generation_config.json", stops)
-        _write_json(fresh / "config.json", made)
+        kinds = {tensor.dtype.name for tensor in layout.values()}
+        made["dtype"] = kinds.pop() if len(kinds) == 1 else "float32"  # in which nothing of the others is lost
+        with _appearing(folder) as fresh:
+            write_sharded(fresh, layout, _counted(pieces, layout, told), shard)
+            if config.picture is not None:
+                shutil.copyfile(model / PICTURE, fresh / PICTURE)
+            _write_tokenizer(fresh, vocabulary, config)
+            stops = {"bos_token_id": BOS, "eos_token_id": [EOS, vocabulary["<turn|>"]], "pad_token_id": PAD}
+            _write_json(fresh / "generation_config.json", stops)
+            _write_json(fresh / "config.json", made)
     return Done(len(layout), sum(tensor.bytes for tensor in layout.values()), [])
 
 
@@ -96,7 +98,8 @@ def import_(checkpoint: Path, folder: Path, told: Told = lambda done, whole: Non
     _check_token_ids(found, _vocabulary(model, config, checkpoint), checkpoint)
     tree = dict(walk(multimodal.params(config)))
     unread = names.unread(config)
-    with Checkpoint(checkpoint) as theirs, _appearing(folder) as fresh:
+    _check_picture(checkpoint, config)
+    with Checkpoint(checkpoint) as theirs:
         theirs.compare({pair.theirs: pair.their_shape for pair in pairs}, unread)
         of: dict[str, list[Pair]] = {}
         for pair in pairs:
@@ -106,20 +109,25 @@ def import_(checkpoint: Path, folder: Path, told: Told = lambda done, whole: Non
         def pieces(wanted: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
             return ((name, pair.to_ours(theirs.read(pair.theirs))) for name in wanted for pair in of[name])
 
-        write(fresh / WHOLE, layout, _counted(pieces, layout, told)(layout))
-        if config.picture is not None:
-            _copy_picture(checkpoint, fresh, config.picture)
-        (fresh / "tokenizer.model").write_bytes(model)
-        _write_json(fresh / "config.json", dataclasses.asdict(config))
+        with _appearing(folder) as fresh:
+            write(fresh / WHOLE, layout, _counted(pieces, layout, told)(layout))
+            if config.picture is not None:
+                shutil.copyfile(checkpoint / PICTURE, fresh / PICTURE)
+            (fresh / "tokenizer.model").write_bytes(model)
+            _write_json(fresh / "config.json", dataclasses.asdict(config))
         left = sorted(unread & theirs.tensors.keys())
     return Done(len(pairs), sum(tensor.bytes for tensor in layout.values()), left)
 
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """A directory under another name, which becomes `folder` when all went well and vanishes otherwise."""
+    """A directory under another name, which becomes `folder` when all went well and vanishes otherwise.
+
+    An empty `folder` is filled instead, `config.json` last: somebody may stand in it.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} is there already; give a new directory")
+    folder = folder.absolute()  # "." has no name
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         fresh.mkdir(parents=True)
@@ -127,7 +135,11 @@ def _appearing(folder: Path) -> Iterator[Path]:
         raise BadInput(f"{folder} cannot be made ({error.strerror}); give another directory") from error
     try:
         yield fresh
-        os.replace(fresh, folder)
+        if not folder.exists():
+            os.replace(fresh, folder)
+            return
+        for path in sorted(fresh.iterdir(), key=lambda path: path.name == "config.json"):
+            os.replace(path, folder / path.name)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -164,13 +176,15 @@ def _counted(
     return counted
 
 
-def _copy_picture(source: Path, target: Path, config: picture.PictureConfig) -> None:
-    if not (source / PICTURE).is_file():
+def _check_picture(folder: Path, config: ModelConfig) -> None:
+    """The image tokenizer is there and whole, where the model draws."""
+    if config.picture is None:
+        return
+    if not (folder / PICTURE).is_file():
         told = "the image tokenizer that its picture codes belong to"
-        raise BadInput(f"{source} lacks {PICTURE}, {told}; copy it from where the checkpoint was exported to")
-    with Checkpoint(source / PICTURE) as tensors:
-        tensors.compare({name: param.shape for name, param in walk(picture.params(config))})
-    shutil.copyfile(source / PICTURE, target / PICTURE)
+        raise BadInput(f"{folder} lacks {PICTURE}, {told}; copy it from where the checkpoint was exported to")
+    with Checkpoint(folder / PICTURE) as tensors:
+        tensors.compare({name: param.shape for name, param in walk(picture.params(config.picture))})
 
 
 def _vocabulary(model: bytes, config: ModelConfig, where: Path) -> Vocabulary:

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -306,6 +307,27 @@ def test_a_part_that_the_format_lacks_is_refused(micro, tmp_path):
 def test_front_ends_that_the_class_lacks_are_refused(small, drawn, tmp_path, front_end):
     save_variant(small, tmp_path / "model", {"vision": {"front_end": front_end}, "audio": None}, drawn)
     refused(huggingface.export, tmp_path / "model", tmp_path / "out", "a Gemma 4 checkpoint has no place for vision")
+
+
+def test_types_may_differ_between_arrays(saved, tmp_path):
+    folder = shutil.copytree(saved["bfloat16"], tmp_path / "model")
+
+    def edit(arrays):
+        arrays["decoder.final_norm"] = arrays["decoder.final_norm"].astype(np.float32)
+
+    edit_tensors(folder / WHOLE, edit)
+    huggingface.export(folder, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "float32"
+    huggingface.import_(tmp_path / "out", tmp_path / "back")
+    assert bits(tensors(tmp_path / "back")) == bits(tensors(folder))
+
+
+def test_into_the_directory_one_stands_in(saved, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    huggingface.export(saved["bfloat16"], Path("."))
+    assert (tmp_path / "here" / "config.json").is_file()
+    refused(huggingface.export, saved["bfloat16"], Path("."), "is there already")
 
 
 def test_damaged_models_are_not_exported(saved, tmp_path):

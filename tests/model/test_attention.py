@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tejat.model.attention import Intervals, attend, block_ends, causal_intervals, run_intervals, windowed
+from tejat.model.attention import (
+    Intervals,
+    _hull,
+    _reach,
+    attend,
+    block_ends,
+    causal_intervals,
+    run_intervals,
+    windowed,
+)
 
 BLOCK = 16  # small, so that short arrays take the path of long ones
 SHAPES = {
@@ -79,6 +88,61 @@ def test_gradients_equal_those_of_a_masked_softmax(name):
     exact = exactly(functools.partial(gradient, plain), *floats, intervals, positions, wanted)
     for a, b in zip(found, exact, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+def by_hand(q, k, v, intervals, positions, wanted):
+    """Attention and its gradients for (q, k, v), in NumPy and float64, one row and one head at a time."""
+    q, k, v, wanted = (np.asarray(a, np.float64) for a in (q, k, v, wanted))
+    out, dq, dk, dv = np.zeros_like(q), np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
+    for b, h in np.ndindex(q.shape[0], q.shape[2]):
+        g = h * k.shape[2] // q.shape[2]
+        p = positions[b]
+        visible = (p >= intervals.start[b][:, None]) & (p < intervals.end[b][:, None])
+        scores = q[b, :, h] @ k[b, :, g].T
+        top = scores.max(-1, keepdims=True, where=visible, initial=-1e9)
+        weights = np.exp(scores - top, where=visible, out=np.zeros_like(scores))
+        weights /= np.maximum(weights.sum(-1, keepdims=True), 1e-300)
+        out[b, :, h] = weights @ v[b, :, g]
+        dv[b, :, g] += weights.T @ wanted[b, :, h]
+        d_weights = wanted[b, :, h] @ v[b, :, g].T
+        d_scores = weights * (d_weights - (weights * d_weights).sum(-1, keepdims=True))
+        dq[b, :, h] = d_scores @ k[b, :, g]
+        dk[b, :, g] += d_scores.T @ q[b, :, h]
+    return out, dq, dk, dv
+
+
+@pytest.mark.parametrize("length", [12, 37])
+def test_heads_of_512(length):
+    """As wide as the full layers of Gemma 4, dense and by blocks, forward and backward."""
+    q, k, v, intervals, positions = case((2, length, length, 4, 2, 512), 0, hidden=True)
+    q *= 512**-0.5
+    wanted = np.random.default_rng(1).standard_normal(q.shape).astype(np.float32)
+    found, back = jax.vjp(lambda *x: run(*x, intervals, positions), q, k, v)
+    exact = by_hand(q, k, v, intervals, positions, wanted)
+    for a, b in zip((found, *back(jnp.asarray(wanted))), exact, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * max(1, np.abs(b).max()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_blocks_of_keys_that_nobody_sees_are_skipped(seed, hidden):
+    """The hull of the blocks that are seen, exactly where keys are in order; nothing is lost where they are not."""
+    _, _, _, intervals, positions = case((2, 3, 64, 1, 1, 1), seed, hidden)
+    first, end = map(int, _hull(Intervals(*map(jnp.asarray, intervals)), _reach(jnp.asarray(positions), 8)))
+    visible = (positions[:, None] >= intervals.start[..., None]) & (positions[:, None] < intervals.end[..., None])
+    seen = np.flatnonzero(visible.reshape(2, 3, 8, 8).any((0, 1, 3)))
+    assert set(seen.tolist()) <= set(range(first, end))
+    if not hidden:
+        assert end - first == (seen.max() - seen.min() + 1 if len(seen) else 0)
+
+
+def test_a_window_is_few_blocks():
+    causal = causal_intervals(np.ones((1, 1024), np.int32))
+    reach = _reach(jnp.arange(1024)[None], 32)
+    for window, blocks in ((32, 2), (128, 5), (2048, 32)):
+        rows = Intervals(*(x[:, 992:] for x in windowed(causal, window)))
+        first, end = map(int, _hull(rows, reach))
+        assert end == 32 and end - first == blocks
 
 
 @pytest.mark.parametrize("length", [9, 40])

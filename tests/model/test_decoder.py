@@ -116,6 +116,20 @@ def test_remat_changes_nothing():
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * largest)
 
 
+def test_positions_are_scaled_on_full_layers_only():
+    """Scaled by eight, 32,768 positions turn full heads as 4,096 do; sliding ones turn as ever."""
+    causal = causal_intervals(jnp.ones((1, 4), jnp.int32))
+    positions = np.asarray([[0, 1, 8, 32_760]])
+    scaled = decoder.context(dataclasses.replace(BASE, position_scale=8.0), causal, jnp.asarray(positions)).rope
+    plain = decoder.context(BASE, causal, jnp.asarray(positions)).rope
+    angles = positions[0, :, None] / 8 * 1e6 ** -(np.arange(4) / 4) * ([1] + [0] * 3)  # a quarter of 8 turns
+    for table, wanted in zip(scaled["full"], (np.cos(angles), np.sin(angles)), strict=True):
+        np.testing.assert_allclose(table[0], wanted, rtol=0, atol=2e-4)  # float32 at an angle of 4,095
+    for a, b in zip(scaled["sliding"], plain["sliding"], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.abs(scaled["full"][1] - plain["full"][1]).max() > 0.1
+
+
 def test_bidirectional_images_see_their_end_on_sliding_layers_only():
     config = dataclasses.replace(BASE, bidirectional_images=True)
     causal = causal_intervals(jnp.ones((1, 6), jnp.int32))

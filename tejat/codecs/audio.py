@@ -14,6 +14,8 @@ from tejat.model.audio import AudioConfig
 RATE = 16_000
 WINDOW, HOP, FFT = 320, 160, 512
 FLOOR = 1e-3
+BLOCK = 4_096
+"""Log-mel frames made at once."""
 STRIDE = 4
 """Log-mel frames per soft token."""
 
@@ -41,15 +43,24 @@ def log_mel(samples: Float[np.ndarray, " n"], mels: int = 128) -> Float[np.ndarr
         samples = np.pad(samples, (0, HOP + 1 - len(samples)))
     samples = np.pad(samples, (WINDOW // 2, 0))
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW + 1)[::HOP, :-1]
-    spectrum = np.abs(np.fft.rfft(windows * _hann(), n=FFT, axis=-1))
     bins, heights, starts = _triangles(mels)
-    return np.log(np.add.reduceat(spectrum[:, bins] * heights, starts, axis=1) + FLOOR).astype(np.float32)
+
+    def logarithms(windows: Float[np.ndarray, "f w"]) -> Float[np.ndarray, "f M"]:
+        spectrum = np.abs(np.fft.rfft(windows * _hann(), n=FFT, axis=-1))
+        return np.log(np.add.reduceat(spectrum[:, bins] * heights, starts, axis=1) + FLOOR).astype(np.float32)
+
+    # Block by block: the spectra of an hour at once would take gigabytes.
+    return np.concatenate([logarithms(windows[at : at + BLOCK]) for at in range(0, len(windows), BLOCK)])
+
+
+class Continuation(np.ndarray):
+    """A piece of a sound that goes on where the piece before it ended."""
 
 
 def pieces(mel: Float[np.ndarray, "F M"], config: AudioConfig) -> list[Float[np.ndarray, "f M"]]:
-    """Cuts long sound into pieces that the tower takes at once; nothing is dropped."""
-    step = config.frames - config.frames % config.stride
-    return [mel[start : start + step] for start in range(0, len(mel), step)]
+    """Cuts long sound into pieces that the tower takes at once; nothing is dropped. All but the first go on."""
+    first, *rest = (mel[start : start + config.piece] for start in range(0, len(mel), config.piece))
+    return [first, *(piece.view(Continuation) for piece in rest)]
 
 
 def soft_count(frames: int, stride: int = STRIDE) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from tejat.codecs.audio import soft_count
+from tejat.codecs.audio import Continuation, soft_count
 from tejat.codecs.framing import Encoded
 from tejat.codecs.image import Patches
 from tejat.errors import BadInput
@@ -103,6 +103,9 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
     patch_images, patch_slots = columns(room.patches), columns(room.patches, -1)
     mel = np.zeros((count, room.sounds, room.frames, mels), np.float32)
     mel_real = np.zeros((count, room.sounds, room.frames), bool)
+    # Pieces that go on are read one after the other: only where a whole piece fits can another follow it.
+    follow = config.audio is not None and config.audio.streams and room.sounds > 1 and room.frames >= config.audio.piece
+    goes_on = columns(room.sounds, False, bool) if follow else None
     target_at, targets, modality = columns(room.targets), columns(room.targets), columns(room.targets)
     weights = columns(room.targets, 0, np.float32)
     image_patches = columns(image_room) if latents else None
@@ -133,6 +136,8 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
                     base = sound_base + sound_at * per_sound
                     mel[r, sound_at, : len(medium)] = medium
                     mel_real[r, sound_at, : len(medium)] = True
+                    if goes_on is not None:
+                        goes_on[r, sound_at] = isinstance(medium, Continuation)
                     sound_at += 1
                 bases.append(base)
             if bases:
@@ -145,7 +150,7 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
             target_count += len(due)
             at += length
 
-    media = Media(patches, patch_positions, patch_images, patch_slots, mel, mel_real, image_patches)
+    media = Media(patches, patch_positions, patch_images, patch_slots, mel, mel_real, image_patches, goes_on)
     return Batch(Inputs(tokens, soft, positions, segments, blocks, media), target_at, targets, weights, modality)
 
 

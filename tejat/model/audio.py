@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from tejat.errors import BadInput
 from tejat.model.layers import layer_norm, project, rms_norm
@@ -56,6 +56,16 @@ class AudioConfig:
     def features(self) -> int:
         """Numbers of a frame."""
         return self.samples if self.front_end == "raw" else self.mels
+
+    @property
+    def piece(self) -> int:
+        """Frames of a whole piece of a long sound."""
+        return self.frames - self.frames % self.stride
+
+    @property
+    def streams(self) -> bool:
+        """Can a piece go on where the one before it ended?"""
+        return self.front_end == "conformer" and self.right <= 1
 
     @property
     def context(self) -> int:
@@ -151,12 +161,36 @@ def stream(
 ) -> tuple[Float[Array, "B S D"], State]:
     """(the soft tokens of the next piece of each sound, the state after it): a whole sound, whatever its length.
 
-    Every piece but a sound's last is of a multiple of four frames, none of them padding; pieces together give what
-    `encode` gives of the whole. No token waits for the next piece. Raises BadInput for a tower that looks ahead.
+    Every piece but a sound's last has a multiple of four frames, padding apart; pieces together give what `encode`
+    gives of the whole. No token waits for the next piece. Raises BadInput for a tower that looks ahead.
     """
-    if config.right > 1:
+    if not config.streams:
         raise BadInput(f"an audio tower that sees {config.right - 1} tokens ahead cannot be streamed; encode at once")
     return _pass(params, config, state, mel, real)
+
+
+def encode_pieces(
+    params: Tree,
+    config: AudioConfig,
+    mel: Float[Array, "B A F M"],
+    real: Bool[Array, "B A F"],
+    goes_on: Bool[Array, "B A"],
+) -> Float[Array, "B A S D"]:
+    """Soft tokens of the A pieces of each row, where a piece may go on where the one before it ended."""
+    fresh = start(config, mel.shape[0], params["conv0"].dtype)
+    batch_axis = State(0, 0, 0, 1, 1, 1)
+
+    def step(state: State, piece):
+        mel, real, goes_on = piece
+
+        def kept(old, new, axis: int):
+            return jnp.where(goes_on.reshape([-1 if at == axis else 1 for at in range(old.ndim)]), old, new)
+
+        tokens, state = stream(params, config, jax.tree.map(kept, state, fresh, batch_axis), mel, real)
+        return state, tokens
+
+    pieces = jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), (mel, real, goes_on))
+    return jnp.moveaxis(jax.lax.scan(step, fresh, pieces)[1], 0, 1)
 
 
 def _pass(params: Tree, config: AudioConfig, state: State, mel, real) -> tuple[Float[Array, "B S D"], State]:
@@ -164,21 +198,23 @@ def _pass(params: Tree, config: AudioConfig, state: State, mel, real) -> tuple[F
     mel, real = jnp.pad(mel, ((0, 0), (0, short), (0, 0))), jnp.pad(real, ((0, 0), (0, short)))
     x, real, frame, half = _subsample(params, config, state, mel, real)
     table = _relative_table(config, x.dtype)
+    heard = real.sum(axis=1)
     real = jnp.concatenate([state.real, real], axis=1)
 
     def body(x, layer):
         weights, *tails = layer
-        return _block(weights, config, x, table, real, *tails)
+        return _block(weights, config, x, table, real, heard, *tails)
 
     x, tails = jax.lax.scan(body, x, (params["blocks"], state.keys, state.values, state.gated))
     x = x @ params["frame_out"] + params["frame_out_bias"].astype(x.dtype)
-    after = State(frame, half, _last(real, config.left - 1), *tails)
+    after = State(frame, half, _last(real, config.left - 1, heard), *tails)
     return rms_norm(x, eps=config.epsilon) @ params["out"], after
 
 
-def _last(x: Array, count: int) -> Array:
-    """The last `count` along axis 1."""
-    return x[:, x.shape[1] - count :]
+def _last(x: Float[Array, "B T ..."], count: int, heard: Int[Array, " B"]) -> Float[Array, "B count ..."]:
+    """The last `count` along axis 1 before padding, where `count` of the past come first and then `heard` new ones."""
+    at = heard[:, None] + jnp.arange(count)
+    return jnp.take_along_axis(x, at.reshape(*at.shape, *[1] * (x.ndim - 2)), axis=1)
 
 
 def _subsample(params: Tree, config: AudioConfig, state: State, mel, real):
@@ -189,7 +225,7 @@ def _subsample(params: Tree, config: AudioConfig, state: State, mel, real):
     x, tails = mel[..., None].astype(params["conv0"].dtype), [state.frame[..., None], state.half]
     for i in range(2):
         x = jnp.concatenate([tails[i].astype(x.dtype), x * real[:, :, None, None].astype(x.dtype)], axis=1)
-        tails[i] = _last(x, 1)
+        tails[i] = _last(x, 1, real.sum(axis=1))
         x = jax.lax.conv_general_dilated(
             x, params[f"conv{i}"], (2, 2), ((0, 0), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
@@ -207,15 +243,15 @@ def _relative_table(config: AudioConfig, dtype) -> Float[Array, "R W"]:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1).astype(dtype)
 
 
-def _block(weights: Tree, config: AudioConfig, x, table, real, keys, values, gated):
+def _block(weights: Tree, config: AudioConfig, x, table, real, heard, keys, values, gated):
     """One block, and the ends of what it looks back on: keys, values, inputs of its convolution."""
     clip = min(config.clip, float(jnp.finfo(x.dtype).max))
     x = _feed_forward(weights["first"], config, x, clip)
     attention = weights["attention"]
     y = rms_norm(jnp.clip(x, -clip, clip), attention["norm"])
-    y, keys, values = _attention(attention, config, y, table, real, keys, values)
+    y, keys, values = _attention(attention, config, y, table, real, heard, keys, values)
     x = x + rms_norm(jnp.clip(y, -clip, clip), attention["post_norm"])
-    x, gated = _convolution(weights["convolution"], config, x, clip, gated)
+    x, gated = _convolution(weights["convolution"], config, x, clip, heard, gated)
     x = _feed_forward(weights["second"], config, x, clip)
     return rms_norm(jnp.clip(x, -clip, clip), weights["norm"]), (keys, values, gated)
 
@@ -226,24 +262,24 @@ def _feed_forward(weights: Tree, config: AudioConfig, x, clip: float):
     return x + config.residual * rms_norm(jnp.clip(y, -clip, clip), weights["post_norm"])
 
 
-def _convolution(weights: Tree, config: AudioConfig, x, clip: float, before):
+def _convolution(weights: Tree, config: AudioConfig, x, clip: float, heard, before):
     """Gated, then a causal depthwise convolution over time; `before` are its last inputs."""
     y = project(rms_norm(x, weights["norm"], config.epsilon), weights["in"])
     left, right = jnp.split(y, 2, axis=-1)
     y = jnp.concatenate([before.astype(x.dtype), left * jax.nn.sigmoid(right)], axis=1)
-    before = _last(y, config.kernel - 1)
+    before = _last(y, config.kernel - 1, heard)
     # A sum of shifted copies: for kernels this short it beats a grouped convolution on every backend we have.
     y = sum(y[:, i : i + x.shape[1]] * weights["depthwise"][i] for i in range(config.kernel))
     y = jax.nn.silu(rms_norm(jnp.clip(y, -clip, clip), weights["inner_norm"], config.epsilon))
     return x + project(y, weights["out"]), before
 
 
-def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], table, real, keys, values):
+def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], table, real, heard, keys, values):
     """Local attention in chunks: queries of a chunk look at it and `left - 1` tokens before (Dai et al. 2019, app. B).
 
-    `keys` and `values` are those of the `left - 1` tokens before x, and `real` has these before those of x; returned
-    are the answer, and the keys and values of the last `left - 1`. Scores are capped by tanh; scales of q and k follow
-    USM: softplus(learned) / log 2 and log(1 + e) / log 2.
+    `heard` counts those of x that are no padding. `keys` and `values` are those of the `left - 1` tokens before x, and
+    `real` has these first; returned are the answer, and the keys and values of the last `left - 1`. Scores are capped
+    by tanh; scales of q and k follow USM: softplus(learned) / log 2 and log(1 + e) / log 2.
     """
     batch, length, _ = x.shape
     heads, n = config.heads, config.width // config.heads
@@ -259,7 +295,7 @@ def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], tab
     q = jnp.pad(q, ((0, 0), (0, chunks * chunk - length), (0, 0), (0, 0))).reshape(batch, chunks, chunk, heads, n)
 
     k, v = jnp.concatenate([keys, k], axis=1), jnp.concatenate([values, v], axis=1)
-    keys, values = _last(k, config.left - 1), _last(v, config.left - 1)
+    keys, values = _last(k, config.left - 1, heard), _last(v, config.left - 1, heard)
     # Row c of `reach` lists the tokens, from the first of `keys` on, that chunk c may look at.
     reach = jnp.arange(chunks)[:, None] * chunk + jnp.arange(span)[None, :]
     inside = reach < k.shape[1]

@@ -32,7 +32,8 @@ class Media(NamedTuple):
     `patch_images` numbers a row's images from 1 (0: padding); `patch_slots` says which soft token of the row a patch
     is pooled into (-1: none). Soft tokens of a row: first P / pool^2 of images, then ceil(F / 4) for each sound. Other
     front ends: a resampler gives R for each image that `image_patches` has room for (patches of each, 0: no image);
-    raw, P squares of pixels are P soft tokens, and F frames of sound F.
+    raw, P squares of pixels are P soft tokens, and F frames of sound F. `mel_goes_on` marks pieces of a sound that go
+    on where the piece before them ended; where it is None, none does.
     """
 
     patches: Float[Array, "B P C"]
@@ -42,6 +43,7 @@ class Media(NamedTuple):
     mel: Float[Array, "B A F M"]
     mel_real: Bool[Array, "B A F"]
     image_patches: Int[Array, "B I"] | None = None
+    mel_goes_on: Bool[Array, "B A"] | None = None
 
 
 class Inputs(NamedTuple):
@@ -95,6 +97,8 @@ def _heard(params: Tree, config: audio.AudioConfig, media: Media) -> Float[Array
     mel = media.mel.reshape(batch * sounds, frames, numbers)
     if config.front_end == "raw":
         found = unified.hear(params, config, mel)
+    elif media.mel_goes_on is not None:
+        found = audio.encode_pieces(params, config, media.mel, media.mel_real, media.mel_goes_on)
     else:
         found = audio.encode(params, config, mel, media.mel_real.reshape(batch * sounds, frames))
     return found.reshape(batch, -1, found.shape[-1])

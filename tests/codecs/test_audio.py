@@ -2,13 +2,15 @@
 
 import dataclasses
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tejat.codecs.audio import log_mel, pieces, soft_count
+from tejat.codecs import audio
+from tejat.codecs.audio import Continuation, log_mel, pieces, soft_count
 from tejat.model import family
 
 CONFIG = family.preset("micro").audio
@@ -66,6 +68,42 @@ def test_pieces_drop_nothing_and_make_as_many_soft_tokens_as_the_whole(frames, l
     np.testing.assert_array_equal(np.concatenate(found), mel)
     assert max(map(len, found)) <= longest
     assert sum(soft_count(len(piece)) for piece in found) == soft_count(frames)
+    assert [isinstance(piece, Continuation) for piece in found] == [False, *[True] * (len(found) - 1)]
+
+
+def test_blocks_of_frames_leave_no_seam(monkeypatch):
+    samples = np.random.default_rng(0).uniform(-1, 1, 4_000).astype(np.float32)
+    at_once = log_mel(samples)
+    monkeypatch.setattr(audio, "BLOCK", 7)
+    np.testing.assert_array_equal(log_mel(samples), at_once)
+
+
+def test_ten_minutes_take_little_more_memory_than_their_frames(monkeypatch):
+    samples = np.zeros(16_000 * 600, np.float32)
+    log_mel(samples[:1_000])  # tables are kept
+
+    def most() -> int:
+        tracemalloc.start()
+        found = log_mel(samples)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak - found.nbytes - samples.nbytes
+
+    assert most() < 1e8
+    monkeypatch.setattr(audio, "BLOCK", len(samples))  # control: all spectra at once
+    assert most() > 2e8
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 3_000))
+def test_raw_frames_are_the_waveform(count):
+    samples = np.random.default_rng(count).uniform(-1, 1, count).astype(np.float32)
+    config = dataclasses.replace(CONFIG, front_end="raw", samples=640)
+    found = audio.frames(samples, config)
+    assert found.shape == (-(-count // 640), 640) and soft_count(len(found), config.stride) == len(found)
+    np.testing.assert_array_equal(found.reshape(-1)[:count], samples)
+    assert not found.reshape(-1)[count:].any()
+    assert audio.soft_rate(config) == audio.soft_rate(CONFIG) == 25
 
 
 def test_soft_tokens_of_frames_begun():

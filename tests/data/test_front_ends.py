@@ -32,7 +32,7 @@ RAW_VISION = dataclasses.replace(VISION, **TOWERLESS, head_width=0, mlp=0, front
 RAW_AUDIO = dataclasses.replace(AUDIO, **TOWERLESS, front_end="raw")
 CHOICES = {
     "pooled": (VISION, AUDIO),
-    "resampled": (dataclasses.replace(VISION, front_end="resampled", latents=3, resampler_layers=1), AUDIO),
+    "resampled": (dataclasses.replace(VISION, front_end="resampled", latents=3, resampler_layers=1), RAW_AUDIO),
     "raw": (RAW_VISION, RAW_AUDIO),
     "raw images": (RAW_VISION, AUDIO),
 }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tejat.codecs.framing import Encoded, Modality
 from tejat.data.packing import Room, Row, collate, fits, pack_prompts, sizes
-from tejat.model import family, multimodal
+from tejat.model import audio, family, multimodal
 from tejat.parts import Audio, Document, Image, Text, Turn, Video
 
 ROOM = Room(rows=4, tokens=224, targets=128, patches=288, sounds=4, frames=128)
@@ -138,6 +138,28 @@ def test_a_row_takes_what_fits_and_nothing_else(shapes):
 def test_a_sound_longer_than_the_buffers_fits_nowhere(documents):
     assert fits(documents[1], ROOM)
     assert not fits(documents[1], ROOM.__class__(**{**vars(ROOM), "frames": 100}))
+
+
+def test_a_sound_longer_than_a_piece_is_heard_as_one(micro):
+    """Soft tokens of all its pieces, behind another sound, against the tower's answer to the whole at once."""
+    short, long = sound(1, 0.3), sound(2, 3.5)
+    document = micro.framing.encode(Document.of([short, long], loss=False))
+    assert [len(m) for m in document.media] == [29, 128, 128, 93]
+    row = Row(ROOM, 1)
+    assert row.take(document)
+    media = collate([row], micro.config, ROOM).inputs.media
+    heard = jax.jit(lambda media: multimodal.soft_tokens(micro.params, micro.config, media))
+    none = {"patches": np.zeros((1, 0, 192), np.float32)}  # no images
+    found = np.asarray(heard(media._replace(**none)))[0]
+    mel = np.concatenate([np.asarray(m) for m in document.media[1:]])[None]
+    at_once = jax.jit(lambda mel: audio.encode(micro.params["audio"], micro.config.audio, mel, np.ones((1, 349), bool)))
+    whole = at_once(mel)[0]
+    per_piece = ROOM.frames // 4
+    np.testing.assert_allclose(found[per_piece:][: len(whole)], whole, rtol=0, atol=1e-5)
+    # Control: pieces that all begin anew differ, though not the first.
+    apart = np.asarray(heard(media._replace(**none, mel_goes_on=None)))[0]
+    np.testing.assert_allclose(apart[: 2 * per_piece], found[: 2 * per_piece], rtol=0, atol=1e-5)
+    assert np.abs(apart - found)[2 * per_piece :][:8].max() > 1e-2
 
 
 def test_prompts_stand_one_a_row(micro):

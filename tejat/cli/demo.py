@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from tejat.cli import default_model
+from tejat.cli import default_model, freed_memory
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def main(arguments: list[str], limit: int | None = None) -> int:
         raise BadInput(f"--seed is {options.seed}; give a whole number from 0 to {2**31 - 1:,}")
     _check(options)
     _announce(options)
+    freed_memory.keep()
 
     if not options.no_train and not _train(options):
         return 1

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from tejat.cli import freed_memory
 from tejat.errors import BadInput
 
 
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> int:
     if options.supervise is not None:
         raise BadInput("`tejat train --supervise` arrives with fault tolerance; it is not in this version.")
 
+    freed_memory.keep()
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar
     from tejat.train import loop, recipe

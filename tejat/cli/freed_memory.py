@@ -1,0 +1,20 @@
+"""What a long-running program does with the memory that it frees: keep it for the next step."""
+
+import ctypes
+import sys
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+
+
+def keep() -> None:
+    """From here on, freed memory stays with this process, as far as the system's allocator can be told so.
+
+    On a CPU, XLA takes and frees all that a step needs in every step. glibc would give large pieces back to Linux,
+    which clears each page again: a quarter of the time of a step of `micro`. The price: the peak is kept, in one heap.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:
+        return
+    for option, value in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1)):
+        mallopt(option, value)

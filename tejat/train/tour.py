@@ -23,5 +23,5 @@ RECIPE = Recipe(
     pictures=Path(str(resources.files("tejat") / "weights" / "pictures" / "micro.safetensors")),
     documents=tour.Tour,
     room=Room(rows=11, tokens=192, targets=96, patches=180, sounds=2, frames=112),
-    schedule=Schedule(steps=540, peak=6e-3, warmup=40, floor=0.02, muon=True),
+    schedule=Schedule(steps=500, peak=6e-3, warmup=40, floor=0.02, muon=True),
 )

@@ -254,7 +254,7 @@ def _vision(sight: Fields, own: _Own) -> VisionConfig:
         head_width=head_width,
         mlp=sight.take("intermediate_size", 3072),
         patch=sight.take("patch_size", 16),
-        pool=sight.take("pooling_kernel_size", 3),
+        pool=sight.take("pooling_kernel_size", 3, least=2),  # of one, `transformers` keeps padding and drops the image
         table=sight.take("position_embedding_size", 10_240),
         rope_base=rope.take("rope_theta", 100.0),
         budgets=own.budgets,

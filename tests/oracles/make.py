@@ -39,7 +39,7 @@ def tensors(config: ModelConfig, params: Tree) -> dict[str, torch.Tensor]:
     found = {}
     for pair in names.pairs(config):
         array = ours[pair.ours] if pair.layer is None else ours[pair.ours][pair.layer]
-        found[pair.theirs] = torch.from_numpy(np.ascontiguousarray(pair.to_theirs(array)))
+        found[pair.theirs] = torch.from_numpy(np.array(pair.to_theirs(array)))
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import prompts
 import pytest
 import shapes
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
@@ -264,7 +264,13 @@ def test_a_configuration_goes_there_and_back(config):
 
 
 @pytest.mark.oracle
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],  # to shrink a failure would take longer than to read it
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.data(), st.integers(0, 2**16), st.booleans())
 def test_answers_are_those_of_transformers(data, seed, left):
     import make
@@ -274,6 +280,7 @@ def test_answers_are_those_of_transformers(data, seed, left):
     params, batch = prompts.weights(config, seed), prompts.prompt(config, rows, seed, left=left)
     expected = make.answers(make.theirs(config, params), config, batch)
     apart = distance(answers(config, params, batch), expected, batch)
+    note(apart)
     assert max(apart.values()) <= TOLERANCE, apart
 
 

@@ -32,17 +32,17 @@ from tejat.codecs.framing import Encoded, Framing
 from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn, Video
 
 MIXTURE = {
-    "album": 0.20,
+    "album": 0.17,
     "words": 0.10,
-    "clips": 0.13,
-    "caption": 0.10,
+    "clips": 0.18,
+    "caption": 0.08,
     "spoken": 0.06,
-    "motion": 0.10,
-    "draw": 0.18,
-    "dictate": 0.02,
-    "name": 0.03,
-    "fact": 0.04,
-    "prose": 0.06,
+    "motion": 0.13,
+    "draw": 0.17,
+    "dictate": 0.015,
+    "name": 0.02,
+    "fact": 0.03,
+    "prose": 0.045,
 }
 """The share of each task in the documents."""
 

@@ -18,7 +18,7 @@ from tejat.parts import Text
 SUITE = "tour"
 BATCH = 64
 DRAWN = 160  # tokens of an answer with a picture; one of 64 codes takes about 85
-MOTIONS, PICTURES, FACTS, WHETHER = 128, 64, 64, 32
+MOTIONS, PICTURES, FACTS, WHETHER = 256, 64, 64, 32
 READ, SHORT, WRITTEN = 60, 20, 32  # characters of a paragraph to go on from, of dense scripts; tokens written
 
 

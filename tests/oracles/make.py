@@ -1,6 +1,6 @@
 """Small Gemma 4 models of `transformers` with given weights, and what they answer.
 
-    python tests/oracles/make.py        writes references/gemma4.safetensors and gemma4.json anew
+    python tests/oracles/make.py        writes gemma4.safetensors, gemma4.json and preprocessing.safetensors anew
 
 Needs the `oracles` extra. All is float32 on the CPU, attention in its plain form.
 """
@@ -14,7 +14,11 @@ import shapes
 import torch
 from prompts import AUDIO, IMAGE, VIDEO, Prompt
 from safetensors.numpy import save_file
-from transformers import Gemma4Config, Gemma4ForConditionalGeneration
+from transformers import Gemma4AudioFeatureExtractor, Gemma4Config, Gemma4ForConditionalGeneration
+from transformers.models.gemma4.image_processing_pil_gemma4 import (
+    Gemma4ImageProcessorPil,
+    get_aspect_ratio_preserving_size,
+)
 
 from tejat.export import names, settings
 from tejat.model.multimodal import ModelConfig
@@ -102,10 +106,42 @@ def listed(name: str) -> dict:
     return {"config": json.loads(made.config.to_json_string()), "tensors": found}
 
 
+def their_size(height: int, width: int, budget: int) -> tuple[int, int]:
+    """What their processor resizes an image to, for patches of 16 and a pool of 3."""
+    return get_aspect_ratio_preserving_size(height, width, 16, budget * 9, 3)
+
+
+def their_patches(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(patches, positions) of an image, of which -1 are padding, in the smallest budget that their processor knows."""
+    processor = Gemma4ImageProcessorPil(patch_size=4, pooling_kernel_size=2, max_soft_tokens=70)
+    found = processor(images=[pixels], return_tensors="np")
+    return found["pixel_values"][0], found["image_position_ids"][0]
+
+
+def their_mel(sounds: list[np.ndarray]) -> list[np.ndarray]:
+    """Log-mel frames of each sound, those that their extractor calls real."""
+    found = Gemma4AudioFeatureExtractor()(sounds, return_tensors="np")
+    masks = found["input_features_mask"].astype(bool)
+    return [mel[mask] for mel, mask in zip(found["input_features"], masks, strict=True)]
+
+
+def preprocessed() -> dict[str, np.ndarray]:
+    """What their processors make of `prompts.raw`."""
+    sizes, image, sound = prompts.raw()
+    patches, positions = their_patches(image)
+    return {
+        "sizes": np.asarray([their_size(*map(int, size)) for size in sizes], np.int32),
+        "patches": np.rint(patches * 255).astype(np.uint8),
+        "positions": positions.astype(np.int32),
+        "mel": their_mel([sound])[0],
+    }
+
+
 def main() -> None:
     folder = Path(__file__).parent / "references"
     found = {key: np.ascontiguousarray(value) for name in shapes.REFERENCES for key, value in kept(name).items()}
     save_file(found, folder / "gemma4.safetensors")
+    save_file(preprocessed(), folder / "preprocessing.safetensors")
     text = json.dumps({name: listed(name) for name in shapes.REFERENCES}, indent=1)
     (folder / "gemma4.json").write_text(text + "\n")
 

@@ -182,3 +182,13 @@ def sums(params: Tree, batch: Prompt) -> dict[str, np.ndarray]:
     media = [a for row in batch.seen for one in row for a in one[:2]] + [mel for row in batch.heard for mel in row]
     arrays = {"weights": [array for _, array in walk(params)], "prompt": [batch.tokens, batch.positions, *media]}
     return {name: np.asarray(sum(np.abs(np.asarray(a, np.float64)).sum() for a in of)) for name, of in arrays.items()}
+
+
+def raw() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes of images with a budget each [300, 3], an image [33, 50, 3] and a quarter of a second of sound."""
+    random = np.random.default_rng(2)
+    sides = 1 + (random.random((300, 2)) ** 2 * 3000).astype(np.int64)
+    budgets = np.asarray([70, 140, 280, 560, 1120])[(random.random(300) * 5).astype(np.int64)]
+    image = (random.random((33, 50, 3)) * 256).astype(np.uint8)
+    sound = (random.random(4_000) - 0.5).astype(np.float32)
+    return np.column_stack([sides, budgets]), image, sound

@@ -55,9 +55,10 @@ def main(arguments: list[str]) -> int:
 
     chosen = recipe.changed(recipe.read(options.recipe, pictures.PictureRecipe), list(options.set))
     directory = options.out or Path("runs", chosen.name)
-    directory.mkdir(parents=True, exist_ok=True)
     log = directory / "log.jsonl"
-    log.unlink(missing_ok=True)
+    if log.exists() or (directory / "picture.safetensors").exists():
+        raise BadInput(f"{directory} holds an earlier training; choose another directory with --out")
+    directory.mkdir(parents=True, exist_ok=True)
 
     def told(line: dict[str, Any]) -> None:
         steps, rate = chosen.run.schedule.steps, line["step"] / line["seconds"]

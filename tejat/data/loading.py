@@ -77,8 +77,7 @@ class Loader:
     def _fill(self) -> Batch:
         """First fit: each document goes to the first row with room; after a few that fit nowhere, the batch is full."""
         room, position = self._room, self._position
-        pool = self._config.vision.pool if self._config.vision else 1
-        rows = [Row(room, pool) for _ in range(room.rows)]
+        rows = [Row(room) for _ in range(room.rows)]
         waiting, position.waiting = position.waiting, []
         patience = 2 * room.rows
         while len(position.waiting) < patience:

@@ -43,8 +43,8 @@ class Batch(NamedTuple):
 class Row:
     """One row being filled."""
 
-    def __init__(self, room: Room, pool: int):
-        self.room, self.pool = room, pool
+    def __init__(self, room: Room):
+        self.room = room
         self.documents: list[Encoded] = []
         self.tokens = self.targets = self.patches = self.sounds = self.images = 0
 
@@ -79,7 +79,7 @@ def sizes(document: Encoded) -> tuple[int, int, int, int, int]:
 def fits(document: Encoded, room: Room) -> bool:
     """Could an empty row hold it?"""
     frames = [len(m) for m in document.media if not isinstance(m, Patches)]
-    return Row(room, 1).take(document) and max(frames, default=0) <= room.frames
+    return Row(room).take(document) and max(frames, default=0) <= room.frames
 
 
 def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
@@ -156,12 +156,12 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
 
 def empty(config: ModelConfig, room: Room) -> Batch:
     """A batch of nothing but padding: the shapes that a step is compiled for."""
-    return collate([Row(room, 1) for _ in range(room.rows)], config, room)
+    return collate([Row(room) for _ in range(room.rows)], config, room)
 
 
 def pack_prompts(documents: Sequence[Encoded], config: ModelConfig, room: Room) -> Inputs:
     """One prompt a row, as the engine takes them; rows past the prompts stay empty."""
-    rows = [Row(room, 1) for _ in range(room.rows)]
+    rows = [Row(room) for _ in range(room.rows)]
     for row, document in zip(rows, documents, strict=False):
         row.documents.append(document)
     return collate(rows, config, room).inputs

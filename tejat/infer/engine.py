@@ -218,7 +218,7 @@ class Engine:
                 )
         for group in self._groups(documents, [0] * len(documents)):
             room = self._room([documents[i] for i in group])
-            rows = [Row(room, 1) for _ in range(room.rows)]
+            rows = [Row(room) for _ in range(room.rows)]
             for row, i in zip(rows, group, strict=False):
                 row.documents.append(documents[i])
             yield group, collate(rows, self.config, room)

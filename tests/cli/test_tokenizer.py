@@ -55,6 +55,10 @@ def test_it_is_trained_measured_and_shown(tmp_path):
     with Image.open(out / "sheet.png") as sheet:
         side = 8 * int(CONFIG.budget**0.5)
         assert sheet.size == (8 * side, 4 * side)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    again = tejat("picture", "train", "tiny.py", cwd=tmp_path)
+    assert again.returncode == 2 and "runs/tiny holds an earlier training" in again.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 @pytest.mark.parametrize("words", [("text", "train"), ("text", "report"), ("picture", "report")])

@@ -71,7 +71,7 @@ def documents(bundle) -> list[Encoded]:
 
 
 def packed(bundle: Bundle, documents: list[Encoded], rows: list[list[int]]) -> Batch:
-    filled = [Row(ROOM, 1) for _ in range(ROOM.rows)]
+    filled = [Row(ROOM) for _ in range(ROOM.rows)]
     for row, numbers in zip(filled, rows, strict=True):
         assert all(row.take(documents[n]) for n in numbers)
     return collate(filled, bundle.config, ROOM)
@@ -140,7 +140,7 @@ def test_the_engine_answers_each_by_its_own_media(bundle):
 
 def test_a_batch_of_resampled_images_needs_a_bound(micro, bundle, documents):
     unbounded = dataclasses.replace(ROOM, images=None)
-    rows = [Row(unbounded, 1) for _ in range(ROOM.rows)]
+    rows = [Row(unbounded) for _ in range(ROOM.rows)]
     if bundle.config.vision.front_end != "resampled":
         assert collate(rows, bundle.config, unbounded).inputs.media.image_patches is None
         return

@@ -38,7 +38,7 @@ def documents(micro) -> list[Encoded]:
 
 def packed(documents, config, rows):
     """A batch with the given documents (by number) in each row."""
-    filled = [Row(ROOM, 1) for _ in range(ROOM.rows)]
+    filled = [Row(ROOM) for _ in range(ROOM.rows)]
     for row, numbers in zip(filled, rows, strict=True):
         assert all(row.take(documents[n]) for n in numbers)
     return collate(filled, config, ROOM)
@@ -122,7 +122,7 @@ def text(length: int, due: int = 0) -> Encoded:
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 11)), max_size=8))
 def test_a_row_takes_what_fits_and_nothing_else(shapes):
     room = Room(rows=1, tokens=20, targets=9, patches=0, sounds=0, frames=0)
-    row, kept = Row(room, 1), []
+    row, kept = Row(room), []
     for length, due in shapes:
         due = min(due, length - 1)
         tried = [*kept, (length, due)]
@@ -145,7 +145,7 @@ def test_a_sound_longer_than_a_piece_is_heard_as_one(micro):
     short, long = sound(1, 0.3), sound(2, 3.5)
     document = micro.framing.encode(Document.of([short, long], loss=False))
     assert [len(m) for m in document.media] == [29, 128, 128, 93]
-    row = Row(ROOM, 1)
+    row = Row(ROOM)
     assert row.take(document)
     media = collate([row], micro.config, ROOM).inputs.media
     heard = jax.jit(lambda media: multimodal.soft_tokens(micro.params, micro.config, media))

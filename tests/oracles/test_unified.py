@@ -96,7 +96,7 @@ def documents(config: ModelConfig, seed: int) -> list[Encoded]:
 
 
 def batch(config: ModelConfig, found: list[Encoded]) -> Batch:
-    rows = [Row(ROOM, 1) for _ in found]
+    rows = [Row(ROOM) for _ in found]
     assert all(row.take(document) for row, document in zip(rows, found, strict=True))
     return collate(rows, config, ROOM)
 

@@ -55,7 +55,7 @@ def from_huggingface(config: Mapping[str, Any]) -> ModelConfig:
     own = build(_Own, config.get("tejat", {}), "config.json: tejat")
     top = Fields({name: value for name, value in config.items() if name not in ("model_type", "tejat")}, "")
     for name in (*_CONTROLS, "video_token_id"):
-        top.take(name, None, int)  # found by their names in the tokenizer, not by these numbers
+        top.take(name, None, int, least=0)  # found by their names in the tokenizer, not by these numbers
     top.only("tie_word_embeddings", True)
     text, sight, sound = (top.within(f"{part}_config") for part in ("text", "vision", "audio"))
     if not text.present:

@@ -30,7 +30,7 @@ class Fields:
         kind = kind or type(default)
         if kind is float and type(value) is int:
             value = float(value)
-        if type(value) is not kind or (kind is int and value < least) or (kind is float and not value > 0):
+        if type(value) is not kind or _too_small(value, least):
             self.refuse(name, value)
             return default
         return value
@@ -58,3 +58,7 @@ class Fields:
         yield from (f"the unknown field {self._where}{name}" for name in sorted(self._left))
         for part in self._parts:
             yield from part.wrong()
+
+
+def _too_small(value: Any, least: int) -> bool:
+    return value < least if type(value) is int else type(value) is float and not value > 0

@@ -180,8 +180,8 @@ def _attention_types(text: Fields, layers: int) -> tuple[AttentionType, ...]:
     given = text.take("layer_types", None, list)
     if given is None:
         return _usual(layers)
-    types = tuple(_ATTENTION.get(name) if isinstance(name, str) else None for name in given)
-    if None in types or len(types) != layers or types[-1] != "full":
+    types = tuple(_ATTENTION[name] for name in given if isinstance(name, str) and name in _ATTENTION)
+    if not len(types) == len(given) == layers or types[-1] != "full":
         text.refuse("layer_types", given)
         return _usual(layers)
     return types
@@ -195,20 +195,26 @@ def _head_shapes(
     global_keys = text.take("num_global_key_value_heads", None, int)
     global_width = text.take("global_head_dim", None, int)
     by_layer = text.take("per_layer_config", None, dict)
-    shapes = {"sliding": common, "full": (global_keys or common[0], global_width or 512)}
+    shapes: dict[AttentionType, tuple[int, int]] = {
+        "sliding": common,
+        "full": (global_keys or common[0], global_width or 512),
+    }
     if by_layer is not None:
         told = [by_layer.get(str(number), {}) for number in range(len(types))]
-        known = by_layer.keys() <= {str(number) for number in range(len(types))}
-        if not known or not all(isinstance(t, dict) and t.keys() <= {"num_key_value_heads", "head_dim"} for t in told):
-            text.refuse("per_layer_config", by_layer)
-            return shapes
-        found = [(t.get("num_key_value_heads", common[0]), t.get("head_dim", common[1])) for t in told]
+        fields = {"num_key_value_heads": common[0], "head_dim": common[1]}
+        known = by_layer.keys() <= {str(number) for number in range(len(types))} and all(
+            isinstance(own, dict)
+            and own.keys() <= fields.keys()
+            and all(type(n) is int and n > 0 for n in own.values())
+            for own in told
+        )
         for kind in shapes:
-            alike = {shape for shape, own in zip(found, types, strict=True) if own == kind} or {common}
+            layers = [own for own, of in zip(told, types, strict=True) if of == kind] if known else []
+            alike = {tuple((fields | own).values()) for own in layers} or {common}
             shapes[kind] = alike.pop()
-            if alike or not all(type(n) is int and n > 0 for n in shapes[kind]):
-                text.refuse("per_layer_config", by_layer)
-                return {"sliding": common, "full": common}
+            known = known and not alike
+        if not known:
+            text.refuse("per_layer_config", by_layer)
     elif not keys_are_values and global_keys not in (None, common[0]):
         text.refuse("num_global_key_value_heads", global_keys)  # read only beside attention_k_eq_v
     if global_width not in (None, shapes["full"][1]):

@@ -5,6 +5,8 @@ import dataclasses
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tejat.errors import BadInput
 from tejat.export.settings import from_huggingface, to_huggingface, token_ids
@@ -117,8 +119,8 @@ def test_experts_are_read():
     assert (found.count, found.used, found.mlp) == (128, 8, 704)
 
 
-def changed(path: str, value):
-    told = copy.deepcopy(OPEN)
+def changed(path: str, value, whole=OPEN):
+    told = copy.deepcopy(whole)
     *outer, last = path.split(".")
     node = told
     for name in outer:
@@ -183,6 +185,30 @@ def test_what_cannot_be_imported_is_named(path):
     elif path == "text_config.num_key_value_heads":
         named = "text_config.num_attention_heads"
     assert named in str(caught.value)
+
+
+def leaves(node, path=()):
+    for name, value in node.items():
+        yield (*path, name)
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, name))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 99) | st.floats(allow_nan=False) | st.sampled_from(["a", "full"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["0", "head_dim"]), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from([*leaves(OPEN), ("text_config", "per_layer_config"), ("tejat",), ("tejat", "budgets")]), JSON)
+def test_whatever_stands_in_a_field_is_read_or_refused(path, value):
+    told = copy.deepcopy(OPEN) | ({"tejat": {}} if path[0] == "tejat" else {})
+    try:
+        assert isinstance(from_huggingface(changed(".".join(path), value, told)), ModelConfig)
+    except BadInput as error:
+        assert path[0] in str(error)
 
 
 def test_all_of_them_are_named_at_once():

@@ -35,7 +35,7 @@ class AudioConfig:
     mels: int = 128
     kernel: int = 5
     chunk: int = 12
-    left: int = 13  # tokens seen to the left, itself counted
+    left: int = 13  # a token sees left - 1, itself among them
     right: int = 0
     score_cap: float = 50.0
     residual: float = 0.5

@@ -24,7 +24,7 @@ from tejat.export import names
 from tejat.export.settings import from_huggingface, to_huggingface
 from tejat.model import audio, decoder, layers, multimodal, vision
 from tejat.model.multimodal import ModelConfig
-from tejat.model.params import walk
+from tejat.model.params import unflatten, walk
 
 FOLDER = Path(__file__).parent / "references"
 TOLERANCE, WRONG = 1e-4, 1e-3
@@ -218,6 +218,36 @@ def test_wrong_hearing_is_noticed(change, uncompiled):
     found = soft_sounds(dataclasses.replace(config, audio=dataclasses.replace(config.audio, **change)), params, batch)
     apart = np.abs(found - reference("plain")["sounds"]).max()
     assert apart > WRONG if change else apart <= TOLERANCE
+
+
+CONSTANTS = {
+    "vision.blocks.q.input_max": np.inf,
+    "vision.blocks.gate.output_min": -np.inf,
+    "vision.shift": 0.0,
+    "audio.blocks.first.up.output_max": np.inf,
+    "audio.blocks.convolution.in.input_min": -np.inf,
+    "audio.blocks.attention.dimension_scale": 0.0,
+    "decoder.per_layer.norm": 1.0,
+}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_a_constant_left_out_is_noticed(name, uncompiled):
+    """Clipping bounds, what standardises soft tokens, and scales that "text" has not."""
+    config, params, batch = given_to("everything")
+    arrays = dict(walk(params))
+    wrong = unflatten(arrays | {name: jnp.full_like(arrays[name], CONSTANTS[name])})
+    assert distance(answers(config, wrong, batch), reference("everything"), batch)["logits"] > WRONG
+
+
+def test_soft_tokens_that_have_per_layer_inputs_of_their_own_are_noticed(monkeypatch, uncompiled):
+    config, params, batch = given_to("everything")
+
+    def own(params, config, inputs, x):
+        return decoder.per_layer_inputs(params["decoder"], config.decoder, inputs.tokens, x)
+
+    monkeypatch.setattr(multimodal, "per_layer", own)
+    assert distance(answers(config, params, batch), reference("everything"), batch)["logits"] > WRONG
 
 
 @each

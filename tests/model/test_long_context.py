@@ -87,7 +87,7 @@ PATHS = {"forward": (forward, whole_row), "gradient": (gradient, whole_row), "pr
 def temporary(function, arguments) -> int:
     """Bytes that a program needs beside its arguments and results."""
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    return jax.jit(function).lower(*arguments).compile(options).memory_analysis().temp_size_in_bytes
+    return jax.jit(function).lower(*arguments).compile(compiler_options=options).memory_analysis().temp_size_in_bytes
 
 
 def measure(path: str, config, lengths) -> list[int]:

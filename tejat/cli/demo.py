@@ -66,7 +66,6 @@ def main(arguments: list[str], limit: int | None = None) -> int:
         raise BadInput(f"--seed is {options.seed}; give a whole number from 0 to {2**31 - 1:,}")
     _check(options)
     _announce(options)
-    freed_memory.keep()
 
     if not options.no_train and not _train(options):
         return 1
@@ -112,6 +111,8 @@ def _train(options: Demo) -> bool:
         _remove(options.out / name)
     options.out.mkdir(parents=True, exist_ok=True)
     steps = options.steps or RECIPE.schedule.steps
+    if steps >= freed_memory.PAYS:
+        freed_memory.keep()
     made = {"steps": steps, "seed": options.seed}
     write_whole(options.out / _MARK, (json.dumps(made) + "\n").encode())
     recipe = dataclasses.replace(

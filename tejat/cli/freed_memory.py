@@ -7,11 +7,16 @@ import sys
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 
 
+PAYS = 60
+"""Steps of `micro` from which on it is worth what it costs."""
+
+
 def keep() -> None:
     """From here on, freed memory stays with this process, as far as the system's allocator can be told so.
 
     On a CPU, XLA takes and frees all that a step needs in every step. glibc would give large pieces back to Linux,
-    which clears each page again: a quarter of the time of a step of `micro`. The price: the peak is kept, in one heap.
+    which clears each page again: a quarter of the time of a step of `micro`. The price: the peak is kept, in one heap,
+    and the threads that compile wait for each other at it (7 s more for `micro` on two cores).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:

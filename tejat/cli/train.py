@@ -48,12 +48,13 @@ def main(arguments: list[str]) -> int:
     if options.supervise is not None:
         raise BadInput("`tejat train --supervise` arrives with fault tolerance; it is not in this version.")
 
-    freed_memory.keep()
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar
     from tejat.train import loop, recipe
 
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
+    if chosen.schedule.steps >= freed_memory.PAYS:
+        freed_memory.keep()
     directory = options.out or Path("runs", chosen.name)
     again = shlex.join(["tejat", "train", *(a for a in arguments if a != "--resume"), "--resume"])
     try:

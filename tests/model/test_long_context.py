@@ -101,7 +101,7 @@ def is_linear(lengths: Sequence[int], found: Sequence[int]) -> bool:
     return all(b / a < 1.1 * m / n for (n, a), (m, b) in itertools.pairwise(pairs))
 
 
-@pytest.mark.parametrize("path", ["forward", "gradient"])
+@pytest.mark.parametrize("path", ["forward", pytest.param("gradient", marks=pytest.mark.slow)])
 def test_memory_grows_with_the_row(path):
     ends = LENGTHS[:: len(LENGTHS) - 1]
     assert is_linear(ends, measure(path, SMALL, ends))

@@ -102,7 +102,7 @@ def measurements(options: Options, machine) -> Iterator[dict[str, Any]]:
         yield {"what": f"{name}: forward"} | one_row(options, machine, ours, others, (q, k, v), 2 * product, once)
         if length > 1:
             # The result is read again with its gradient, and three gradients are written.
-            both = {what: gradient(f) if callable(f) else f for what, f in others.items()}
+            both = {what: f if isinstance(f, str) else gradient(f) for what, f in others.items()}
             moved = 2 * once + q.nbytes
             yield {"what": f"{name}: gradient"} | one_row(
                 options, machine, gradient(ours), both, (q, k, v), 7 * product, moved
@@ -126,9 +126,9 @@ def one_row(options: Options, machine, ours, others, arguments, flops: float, mo
         "peers": {},
     }
     for name, peer in others.items():
-        if not callable(peer):
+        if isinstance(peer, str):
             row["peers"][name] = peer
-        elif hasattr(peer, "torch"):
+        elif isinstance(peer, Torch):
             row["peers"][name] = {"ms": 1e3 * best(peer.torch(*arguments), options.seconds)}
         else:
             other, more = compiled(peer, *arguments)
@@ -166,9 +166,6 @@ class Torch:
 
     def __init__(self, torch, mask, backward: bool):
         self.library, self.mask, self.backward = torch, mask, backward
-
-    def __call__(self):
-        raise NotImplementedError("run by `torch`")
 
     @property
     def gradient(self) -> "Torch":

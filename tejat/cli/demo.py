@@ -111,8 +111,7 @@ def _train(options: Demo) -> bool:
         _remove(options.out / name)
     options.out.mkdir(parents=True, exist_ok=True)
     steps = options.steps or RECIPE.schedule.steps
-    if steps >= freed_memory.PAYS:
-        freed_memory.keep()
+    freed_memory.keep(steps)
     made = {"steps": steps, "seed": options.seed}
     write_whole(options.out / _MARK, (json.dumps(made) + "\n").encode())
     recipe = dataclasses.replace(

@@ -53,8 +53,7 @@ def main(arguments: list[str]) -> int:
     from tejat.train import loop, recipe
 
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
-    if chosen.schedule.steps >= freed_memory.PAYS:
-        freed_memory.keep()
+    freed_memory.keep(chosen.schedule.steps)
     directory = options.out or Path("runs", chosen.name)
     again = shlex.join(["tejat", "train", *(a for a in arguments if a != "--resume"), "--resume"])
     try:

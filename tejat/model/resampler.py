@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from tejat.model.attention import Intervals, attend
 from tejat.model.layers import project, rms_norm
 from tejat.model.params import Param, Tree, scale, stack
-from tejat.model.vision import VisionConfig, encoder_block_params
+from tejat.model.vision import VisionConfig, encoder_block_params, feed_forward
 
 
 def params(config: VisionConfig) -> Tree:
@@ -76,7 +76,4 @@ def _block(weights: Tree, config: VisionConfig, x, features, intervals: Interval
     y = attend(q, k, v, intervals, key_positions)
     y = project(y.reshape(*y.shape[:-2], -1), weights["o"])
     x = x + rms_norm(y, weights["post_attention_norm"], config.epsilon)
-
-    y = rms_norm(x, weights["mlp_norm"], config.epsilon)
-    y = jax.nn.gelu(project(y, weights["gate"]), approximate=True) * project(y, weights["up"])
-    return x + rms_norm(project(y, weights["down"]), weights["post_mlp_norm"], config.epsilon)
+    return feed_forward(weights, config, x)

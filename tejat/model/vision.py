@@ -144,7 +144,11 @@ def _block(weights: Tree, config, x, tables, intervals: Intervals):
     y = attend(q, k, v, intervals)
     y = project(y.reshape(*y.shape[:-2], -1), weights["o"])
     x = x + rms_norm(y, weights["post_attention_norm"], config.epsilon)
+    return feed_forward(weights, config, x)
 
+
+def feed_forward(weights: Tree, config, x: Float[Array, "B P W"]) -> Float[Array, "B P W"]:
+    """The second half of a block: a gated MLP, added to what it was given."""
     y = rms_norm(x, weights["mlp_norm"], config.epsilon)
     y = jax.nn.gelu(project(y, weights["gate"]), approximate=True) * project(y, weights["up"])
     return x + rms_norm(project(y, weights["down"]), weights["post_mlp_norm"], config.epsilon)

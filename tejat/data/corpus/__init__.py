@@ -1,0 +1,1 @@
+"""Corpora from what package registries hold: manifests, parsers, the build and its ledger."""

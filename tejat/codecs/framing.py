@@ -56,33 +56,39 @@ class Encoded(NamedTuple):
 
 @dataclass
 class _Writer:
-    """Collects the columns of an Encoded."""
+    """Collects the columns of an Encoded: tokens one by one, all else run by run."""
 
     vocabulary: Vocabulary
-    rows: list[tuple[int, bool, int, int, int, int]] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    runs: list[tuple[int, bool, int, int, int, int]] = field(default_factory=list)
     media: list = field(default_factory=list)
     blocks: int = 0
 
     def tokens(self, tokens: Sequence[int], loss: bool, modality: Modality) -> None:
-        self.rows += [(t, loss, modality, 0, -1, 0) for t in tokens]
+        self.ids += tokens
+        self.runs.append((len(tokens), loss, modality, 0, -1, 0))
 
     def mark(self, name: str, modality: Modality, loss: bool = False) -> None:
         self.tokens([self.vocabulary[name]], loss, modality)
 
-    def soft(
-        self, placeholder: str, item: int, indices: Sequence[int], modality: Modality, block: bool = False
-    ) -> None:
+    def soft(self, placeholder: str, item: int, indices: range, modality: Modality, block: bool = False) -> None:
         self.blocks += block
-        token, number = self.vocabulary[placeholder], self.blocks if block else 0
-        self.rows += [(token, False, modality, number, item, i) for i in indices]
+        self.ids += [self.vocabulary[placeholder]] * len(indices)
+        self.runs.append((len(indices), False, modality, self.blocks if block else 0, item, indices.start))
 
     def add(self, medium) -> int:
         self.media.append(medium)
         return len(self.media) - 1
 
     def finish(self) -> Encoded:
-        columns = np.asarray(self.rows, np.int32).reshape(-1, 6).T
-        tokens, loss, modality, blocks, item, soft = columns
+        runs = np.asarray(self.runs, np.int32).reshape(-1, 6)
+        lengths = runs[:, 0]
+        loss, modality, blocks, item, soft = np.repeat(runs[:, 1:], lengths, axis=0).T.copy()
+        # Soft tokens count on within a run.
+        placed = item >= 0
+        begins = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        soft[placed] += (np.arange(len(begins), dtype=np.int32) - begins.astype(np.int32))[placed]
+        tokens = np.asarray(self.ids, np.int32)
         return Encoded(tokens, loss.astype(bool), modality.astype(np.int8), blocks, item, soft, tuple(self.media))
 
 
@@ -256,7 +262,7 @@ class Framing:
         if stop > start:
             writer.mark("<|audio>", Modality.AUDIO)
             for item, index in heard[start:stop]:
-                writer.soft("<|audio|>", item, [index], Modality.AUDIO)
+                writer.soft("<|audio|>", item, range(index, index + 1), Modality.AUDIO)
             writer.mark("<audio|>", Modality.AUDIO)
         return stop
 

@@ -1,0 +1,188 @@
+"""What could reach or rob a person: e-mail addresses, telephone, account and card numbers, IP addresses, keys.
+
+Each is replaced by a mark that says what stood there, so that texts keep their shape and a model learns no number by
+heart. Account and card numbers are known by their checksums. Names and postal addresses are left: to find them takes a
+model of each language, and what rules find of them is mostly wrong. Addresses that belong to nobody stay, for manuals
+live by them: example.com and its like (RFC 2606), 192.0.2.1, 2001:db8::1 (RFC 5737, 3849), private networks.
+"""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from tejat.data.cleaning.records import Record, group, rewritten, texts
+from tejat.data.cleaning.report import Report
+
+MARKS = {
+    "e-mail address": "[e-mail]",
+    "key": "[key]",
+    "account number": "[account]",
+    "card number": "[card]",
+    "telephone number": "[phone]",
+    "IP address": "[ip]",
+}
+"""What is replaced, by what, in this order."""
+
+_EMAIL = re.compile(r"[\w.+-]{1,64}@((?:[\w-]{1,63}\.){1,8}[a-z]{2,24})\b", re.I | re.A)
+_RESERVED = re.compile(r"(^|\.)(example(\.\w+)?|test|invalid|localhost|local)$", re.I)
+_HOSTING = ("git@", "hg@", "svn@", "cvs@", "ssh@", "anonymous@")  # names of services, as in git@host:path
+
+_KEYS = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----.{0,8000}?"
+    r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # Amazon
+    r"|\bgh[pousr]_[0-9A-Za-z]{36,}\b|\bgithub_pat_\w{60,}\b"
+    r"|\bglpat-[\w-]{20,}\b"
+    r"|\bAIza[\w-]{35}\b"  # Google
+    r"|\bxox[abposr]-[0-9A-Za-z-]{20,}\b"  # Slack
+    r"|\bsk-(?:ant-|proj-)?[\w-]{32,}\b"
+    r"|\b[sr]k_live_[0-9A-Za-z]{20,}\b"  # Stripe
+    r"|\bhf_[A-Za-z]{30,}\b|\bnpm_[0-9A-Za-z]{36}\b|\bpypi-[\w-]{50,}\b"
+    r"|\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{20,}\b",  # JSON Web Token
+    re.S | re.A,
+)
+
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.A)
+_CARD = re.compile(
+    r"(?<![\d.,-])(?:[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5})(?![\d-]|[.,]\d)", re.A
+)
+
+# Visa, Mastercard, American Express, Discover, UnionPay, JCB, Diners Club.
+_ISSUED = re.compile(
+    r"4(\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}"
+    r"|6(011|5\d\d|4[4-9]\d)\d{12}|62\d{14,17}|35\d{14}|3[068]\d{12}"
+)
+
+# A number is a telephone's if it has a country's code after "+", the shape (ddd) ddd-dddd, or a word before it that
+# says so.
+_DIALLED = r"(?:[ .\-/]{0,2}\(?\d{1,5}\)?){2,7}"
+_PHONE = re.compile(
+    rf"(?<![\w+.=^])\+[1-9]\d{{0,2}}{_DIALLED}(?![\w.]*\d)"
+    r"|(?<![\w(])\(\d{3}\) ?\d{3}-\d{4}(?!\w)"
+    r"|(?:\b(?:tel(?:ephone|efon|éfono|efono|efone|éphone)?|phone|fax|mobile|handy|tlf|тел(?:ефон)?|факс)|電話|电话|전화)"
+    rf"[.:：]{{1,2}} ?(?P<number>\+?\(?\d{{1,5}}\)?{_DIALLED})(?!\w)",
+    re.I,
+)
+
+_IP4 = re.compile(r"(?<![\w.+-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)", re.A)
+_IP6 = re.compile(
+    r"(?<![\w:.])(?:[0-9a-f]{1,4}:){2,7}:?(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6})?(?![\w:])", re.I | re.A
+)
+
+
+class Private:
+    """Replaces what is private by marks, in every text of a record. Nothing is dropped, nothing grows."""
+
+    def __init__(self) -> None:
+        self.report = Report("private data")
+
+    def __call__(self, records: Iterable[Record], source: str = "") -> Iterator[Record]:
+        for record in records:
+            told = group(record, source)
+            self.report.see(told, sum(map(len, texts(record))))
+            found: Counter[str] = Counter()
+            shown: dict[str, str] = {}
+
+            def change(content: str, found=found, shown=shown) -> str:
+                return scrubbed(content, found, shown)
+
+            record = rewritten(record, change)
+            for what, count in found.items():
+                self.report.notes[f"{what}, replaced"] += count
+                self.report.change(what, told, shown[what])
+            yield record
+
+
+def scrubbed(content: str, found: Counter[str] | None = None, shown: dict[str, str] | None = None) -> str:
+    """The text with marks. `found` counts what was replaced, `shown` keeps the first of each with digits and names
+    made unreadable."""
+    counts: Counter[str] = Counter() if found is None else found
+    examples: dict[str, str] = {} if shown is None else shown
+
+    def replacing(what: str, right: Callable[[re.Match], bool]) -> Callable[[re.Match], str]:
+        def replaced(match: re.Match) -> str:
+            if not right(match):
+                return match[0]
+            counts[what] += 1
+            at, end = match.span(match.lastgroup or 0)
+            text = match.string
+            examples.setdefault(what, f"{text[max(at - 40, 0) : at]}{_veiled(text[at:end])}{text[end : end + 20]}")
+            begin = match.start()
+            return match[0][: at - begin] + MARKS[what] + match[0][end - begin :]
+
+        return replaced
+
+    if "@" in content:
+        content = _EMAIL.sub(replacing("e-mail address", _is_someones), content)
+    content = _KEYS.sub(replacing("key", _is_key), content)
+    if not _DIGITS.search(content):
+        return content
+    content = _IBAN.sub(replacing("account number", lambda m: is_iban(m[0])), content)
+    content = _CARD.sub(replacing("card number", _is_issued), content)
+    content = _PHONE.sub(replacing("telephone number", _is_phone), content)
+    content = _IP4.sub(replacing("IP address", lambda m: _is_public(m[0])), content)
+    if content.count(":") > 1:
+        content = _IP6.sub(replacing("IP address", lambda m: _is_public(m[0])), content)
+    return content
+
+
+_DIGITS = re.compile(r"\d[\d .\-/()]{4}\d|\d:|:\d|[0-9a-f]::?[0-9a-f]", re.A)  # without it there is no number to find
+
+
+def is_iban(text: str) -> bool:
+    """Is its checksum right (ISO 13616: the rest by 97 is 1)?"""
+    plain = text.replace(" ", "")
+    if not 15 <= len(plain) <= 34:
+        return False
+    return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
+
+
+def is_card(text: str) -> bool:
+    """Does it begin as the cards of a large issuer, have their length, and the right checksum (ISO 7812: Luhn)?"""
+    digits = [int(c) for c in text if c.isdigit()]
+    if not _ISSUED.fullmatch("".join(map(str, digits))) or len(set(digits)) == 1:
+        return False
+    doubled = [d if k % 2 == 0 else sum(divmod(2 * d, 10)) for k, d in enumerate(reversed(digits))]
+    return sum(doubled) % 10 == 0
+
+
+def _is_issued(match: re.Match) -> bool:
+    """A dump of bytes in hexadecimal has groups of four digits too, and letters before or after them."""
+    around = match.string[max(match.start() - 5, 0) : match.start()] + match.string[match.end() : match.end() + 5]
+    return is_card(match[0]) and not re.search(r"\b[0-9a-f]{4}\b", around)
+
+
+def _is_key(match: re.Match) -> bool:
+    """A block that hides its key behind dots, as manuals do, is none."""
+    return not match[0].startswith("-----") or len(re.findall(r"[A-Za-z0-9+/=]", match[0])) > 200
+
+
+def _is_someones(match: re.Match) -> bool:
+    return not _RESERVED.search(match[1]) and not match[0].lower().startswith(_HOSTING)
+
+
+def _is_phone(match: re.Match) -> bool:
+    number = match[match.lastgroup or 0]
+    digits = re.sub(r"\D", "", number)
+    if not 7 <= len(digits) <= 15 or len(set(digits)) <= 2:
+        return False
+    value = int(digits)
+    is_limit = digits == number.lstrip("+") and (value & (value + 1) == 0 or value & (value - 1) == 0)
+    return not is_limit and not re.fullmatch(r"\+?\d\.\d+", number)  # 2^31 - 1 and the like; 3.1400000
+
+
+def _is_public(text: str) -> bool:
+    """Is it an address of the open Internet? Four numbers below 32 are taken for a version."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if address.version == 4 and (text.count("0") == len(text) - 4 or max(map(int, text.split("."))) < 32):
+        return False
+    return address.is_global and not address.is_multicast
+
+
+def _veiled(text: str) -> str:
+    """With all but its first characters unreadable."""
+    return text[:2] + re.sub(r"\w", "x", text[2:40])

@@ -1,0 +1,101 @@
+"""What cleaning looks at in a record, be it an Item on its way into a corpus or a Document of any source."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from tejat.data.cleaning.report import Group
+from tejat.data.shards import Item
+from tejat.parts import Document, Image, Text
+
+Record = Item | Document
+
+_ABOUT = "id key group source language languages licence license style speaker voice url role roles kind"
+UNREAD = frozenset(_ABOUT.split())
+"""Fields of an Item that tell of it and are never learned as text."""
+
+PICTURE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"<svg", b"<?xm")
+
+
+def texts(record: Record) -> list[str]:
+    """Every text in the record: the Text parts of a document, or the strings in the fields of an item, in order."""
+    if isinstance(record, Document):
+        return [part.text for part in record.parts if isinstance(part, Text)]
+    return [text for text, _ in _strings(record.fields, "")]
+
+
+def text(record: Record) -> str:
+    """All text of the record, a blank line between two."""
+    found = texts(record)
+    return found[0] if len(found) == 1 else "\n\n".join(found)
+
+
+def is_plain(record: Record) -> bool:
+    """Is it running text and nothing else: prose, code, tables …?"""
+    if isinstance(record, Document):
+        return all(isinstance(part, Text) for part in record.parts) and not any(record.roles)
+    return record.kind == "text"
+
+
+def is_prose(record: Record) -> bool:
+    """Is it running text in a human language? What rules of good prose are for; code declares the language "zxx"."""
+    return is_plain(record) and language(record) != "zxx"
+
+
+def language(record: Record) -> str:
+    """The primary language of an item as declared ("pt" of "pt-BR"), "" where none is."""
+    declared = record.fields.get("language") if isinstance(record, Item) else None
+    return declared.replace("_", "-").split("-")[0].lower() if isinstance(declared, str) else ""
+
+
+def group(record: Record, source: str = "") -> Group:
+    """The group that a report counts it in."""
+    if not source:
+        source = record.source if isinstance(record, Document) else str(record.fields.get("source", ""))
+    return source, language(record)
+
+
+def rewritten(record: Record, change: Callable[[str], str]) -> Record:
+    """The record with every text changed; the same object where nothing did."""
+    if isinstance(record, Document):
+        parts = tuple(Text(change(part.text)) if isinstance(part, Text) else part for part in record.parts)
+        same = all(a is b or a == b for a, b in zip(parts, record.parts, strict=True))
+        return record if same else replace(record, parts=parts)
+    fields = _mapped(record.fields, "", change)
+    return record if fields == record.fields else replace(record, fields=fields)
+
+
+def pictures(record: Record) -> list[bytes | Image]:
+    """The pictures of a record: Image parts, or the blobs of an item that begin as files of pictures do."""
+    if isinstance(record, Document):
+        return [part for part in record.parts if isinstance(part, Image)]
+    return [blob for blob in record.blobs.values() if blob.lstrip()[:4].startswith(PICTURE) and blob[8:12] != b"WAVE"]
+
+
+def _strings(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """(text, key) of the strings in JSON, those told by UNREAD and the names of media left out."""
+    match value:
+        case str() if key not in UNREAD:
+            yield value, key
+        case dict() if not _is_medium(value):
+            for name, inner in value.items():
+                yield from _strings(inner, name)
+        case list():
+            for inner in value:
+                yield from _strings(inner, key)
+
+
+def _mapped(value: Any, key: str, change: Callable[[str], str]) -> Any:
+    match value:
+        case str() if key not in UNREAD:
+            return change(value)
+        case dict() if not _is_medium(value):
+            return {name: _mapped(inner, name, change) for name, inner in value.items()}
+        case list():
+            return [_mapped(inner, key, change) for inner in value]
+    return value
+
+
+def _is_medium(value: dict) -> bool:
+    """A medium in the JSON of a document, whose strings are names of blobs and files, or base64."""
+    return any(isinstance(value.get(key), str) for key in ("blob", "data", "file"))

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from tejat.model import interval_kernel
+
 # Finite, so that a query with an empty interval (padding) gives zeros and never NaN.
 _HIDDEN = -1e30
 
@@ -76,12 +78,20 @@ def attend(
     time with what the intervals hold: each block of queries visits the blocks of keys that it sees something of, with
     a running maximum and sum (Rabe & Staats 2021; Dao et al. 2022), and the backward pass visits them anew. Gradients
     flow to q, k and v, once: there is no forward mode and no second derivative through the blocks.
+
+    On a GPU, 16-bit rows without positions of their own are left to the kernels of `interval_kernel`.
     """
-    batch, length, heads, _ = q.shape
+    batch, length, heads, width = q.shape
     keys = k.shape[1]
+    on_gpu = jax.default_backend() == "gpu"
     if key_positions is None:
+        if on_gpu and length > 1 and keys > block and k.dtype.itemsize == 2 and width in interval_kernel.WIDTHS:
+            plan = interval_kernel.plan(width)
+            q, k, v, start, end = (_pad(x, plan.multiple) for x in (q, k, v, *intervals))
+            return interval_kernel.attend(q, k, v, start, end, plan)[:, :length]
         key_positions = jnp.broadcast_to(jnp.arange(keys, dtype=jnp.int32), (batch, keys))
-    if length <= block and keys <= block:
+    # The scores of one query are no larger than the keys; a GPU makes them faster in one piece than block by block.
+    if length <= block and keys <= block or on_gpu and length == 1:
         out = _attend_dense(_fold(q, k.shape[2]), k, v, intervals, key_positions)
         return _unfold(out, length, heads).astype(v.dtype)
     return _attend_blocks(q, k, v, intervals, key_positions, min(block, length), min(block, keys))

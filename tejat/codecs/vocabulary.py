@@ -9,7 +9,8 @@ text_size .. size     picture codes
 import codecs
 import functools
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tejat.errors import BadInput
@@ -18,6 +19,9 @@ PAD, EOS, BOS, UNK = 0, 1, 2, 3
 
 _SPACE = "\u2581"
 """What SentencePiece writes for a space in its pieces; a text may hold the character itself."""
+
+PASSAGE = 4_192
+"""Bytes of the longest text that SentencePiece learns from at once; it skips longer ones in silence."""
 
 LARGEST_SIDE = 64
 """Codes along the longest side that framing can announce; one control token each."""
@@ -100,41 +104,75 @@ class Vocabulary:
 
 
 def train(
-    sentences: Iterable[str], size: int, *, kind: str = "unigram", longest: int = 16, coverage: float = 0.9995
+    texts: Iterable[str], size: int, *, kind: str = "unigram", longest: int = 16, coverage: float = 0.9995
 ) -> bytes:
     """A SentencePiece model of `size` pieces: byte fallback, digits apart, whitespace kept, nothing normalised.
 
     `kind` is "unigram" (Kudo 2018) or "bpe"; `longest` bounds a piece in characters; characters beyond `coverage` of
-    the text have no piece of their own, and are spelled in bytes.
+    the text have no piece of their own, and are spelled in bytes. The same texts in the same order make the same model,
+    to the byte. Raises BadInput where the texts have fewer pieces, or more characters than there is room for.
     """
     import sentencepiece
 
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=model,
-        vocab_size=size,
-        model_type=kind,
-        pad_id=PAD,
-        eos_id=EOS,
-        bos_id=BOS,
-        unk_id=UNK,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        control_symbols=list(CONTROLS),
-        byte_fallback=True,
-        split_digits=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        add_dummy_prefix=False,
-        allow_whitespace_only_pieces=True,
-        max_sentencepiece_length=longest,
-        character_coverage=coverage,
-        num_threads=2,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            # A piece of a text at a time: longer ones it would skip in silence.
+            sentence_iterator=(part for text in texts for part in cut(text)),
+            model_writer=model,
+            vocab_size=size,
+            model_type=kind,
+            pad_id=PAD,
+            eos_id=EOS,
+            bos_id=BOS,
+            unk_id=UNK,
+            pad_piece="<pad>",
+            eos_piece="<eos>",
+            bos_piece="<bos>",
+            control_symbols=list(CONTROLS),
+            byte_fallback=True,
+            split_digits=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=False,
+            allow_whitespace_only_pieces=True,
+            max_sentencepiece_length=longest,
+            max_sentence_length=PASSAGE,
+            character_coverage=coverage,
+            num_threads=2,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise BadInput(_reason(str(error), size)) from error
     return model.getvalue()
+
+
+def cut(text: str, most: int = PASSAGE) -> Iterator[str]:
+    """The text in pieces of at most `most` bytes, at least 4, cut after a line where one ends, else after a space."""
+    at = 0
+    while at < len(text):
+        window = text[at : at + most]
+        # A cut through a character of several bytes leaves it to the next piece.
+        head = window.encode()[:most].decode(errors="ignore")
+        if at + len(head) < len(text):
+            end = head.rfind("\n") + 1 or head.rfind(" ") + 1
+            head = head[:end] if end else head
+        yield head
+        at += len(head)
+
+
+def _reason(told: str, size: int) -> str:
+    """What SentencePiece's trainer complains of, in our words."""
+    if found := re.search(r"value <= (\d+)", told):
+        return (
+            f"the text has only {int(found[1]):,} pieces, and {size:,} were asked for; give more text or ask for fewer"
+        )
+    if found := re.search(r"required_chars\. \d+ vs (\d+)", told):
+        return (
+            f"{size:,} pieces are fewer than marks, bytes and the text's characters are; "
+            f"ask for more than {int(found[1]):,}, or for a lower coverage"
+        )
+    return f"SentencePiece makes no tokenizer of the text ({' '.join(told.split())[-160:]}); give other text"
 
 
 class TextStream:

@@ -1,13 +1,16 @@
 """Text to ids and back: the same text to the byte, whatever it is, at once or in a stream."""
 
 import io
+from pathlib import Path
 
 import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tejat.codecs.vocabulary import BOS, CONTROLS, EOS, LARGEST_SIDE, PAD, TextStream, Vocabulary
+from tejat import sample
+from tejat.codecs import vocabulary
+from tejat.codecs.vocabulary import BOS, CONTROLS, EOS, LARGEST_SIDE, PAD, TextStream, Vocabulary, cut, train
 from tejat.errors import BadInput
 
 RARE = [
@@ -111,3 +114,43 @@ def test_a_foreign_tokenizer_is_refused():
     )
     with pytest.raises(BadInput, match=r"lacks the control tokens <\|turn>"):
         Vocabulary(model.getvalue(), 0)
+
+
+@quick
+@given(text=texts.map(lambda text: text * 9), most=st.integers(4, 40))
+def test_cut_text_is_the_same_text_in_short_pieces(text, most):
+    found = list(cut(text, most))
+    assert "".join(found) == text
+    assert all(0 < len(piece.encode()) <= most for piece in found)
+
+
+def test_text_is_cut_after_lines_else_after_spaces():
+    assert list(cut("one two\nthree four", 12)) == ["one two\n", "three four"]
+    assert list(cut("one two three", 9)) == ["one two ", "three"]
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_the_whole_of_a_long_text_is_learnt_from_and_whitespace_is_kept(kind):
+    """SentencePiece would skip a text of more than 4,192 bytes, and say nothing."""
+    code = Path(vocabulary.__file__).read_text()
+    model = train([code], 600, kind=kind)
+    assert train([code], 600, kind=kind) == model
+    found = Vocabulary(model, 0)
+    pieces = set(found.piece_bytes)
+    assert {b"self", b"        "} <= pieces
+    assert not [piece for piece in pieces if len(piece) > 1 and any(48 <= byte <= 57 for byte in piece)]
+    assert len(found.encode("        self12")) == 4
+
+
+@pytest.mark.parametrize(
+    "size, told",
+    [(9_000, "has only 685 pieces, and 9,000 were asked for"), (350, "ask for more than 604"), (60, "ask for more")],
+)
+def test_a_size_that_the_text_cannot_have_is_refused(size, told):
+    with pytest.raises(BadInput, match=told):
+        train(sample.prose("ja").splitlines()[:20], size)
+
+
+def test_no_text_makes_no_tokenizer():
+    with pytest.raises(BadInput, match="makes no tokenizer"):
+        train([], 500)

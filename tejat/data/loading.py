@@ -1,43 +1,93 @@
-"""Batches in an order that depends on nothing but the seed: resumable at any batch, prefetched by a thread."""
+"""Batches in an order that depends on nothing but documents and step: resumable at any batch, made ahead of their use.
+
+Whatever the number of hosts and of worker processes, batch s is the same: each of its rows is a stream of its own
+(`tejat.data.filling`), and hosts and workers are but given streams to fill.
+"""
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tejat.codecs.framing import Encoded
-from tejat.data.packing import Batch, Room, Row, collate, fits
+from tejat.data.filling import STAGE, Place, Source
+from tejat.data.packing import Batch, Room
+from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
 
-Source = Callable[[int], Encoded]
-"""Document number i of an endless stream; a pure function of i."""
+__all__ = ["STAGE", "Loader", "Position", "Source"]
 
 
 @dataclass
 class Position:
-    """Where a loader stands: the next document to draw, and those drawn which did not fit yet."""
+    """Where a loader stands: the batches made, and the place of each row's stream. Empty: at the beginning."""
 
-    next: int = 0
-    waiting: list[int] = field(default_factory=list)
-    dropped: int = 0  # documents too large for any row
+    step: int = 0
+    rows: dict[int, Place] = field(default_factory=dict)
+
+    @property
+    def dropped(self) -> int:
+        """Documents that no row can hold."""
+        return sum(place.dropped for place in self.rows.values())
+
+    @property
+    def damaged(self) -> int:
+        """Documents that could not be read."""
+        return sum(place.damaged for place in self.rows.values())
 
     def to_json(self) -> dict[str, Any]:
-        return {"next": self.next, "waiting": list(self.waiting), "dropped": self.dropped}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Position":
-        return cls(value["next"], list(value["waiting"]), value["dropped"])
+        """Raises BadInput for a position of another version."""
+        if value.keys() != {"step", "rows"}:
+            raise BadInput("the place in the data is one of another version of Tejat; begin the run anew")
+        return cls(value["step"], {int(row): Place.from_json(place) for row, place in value["rows"].items()})
+
+    @classmethod
+    def merged(cls, positions: "Iterable[Position]") -> "Position":
+        """The position of all rows, of those that each host has of its own. Raises BadInput where the steps differ."""
+        positions = list(positions)
+        steps = sorted({position.step for position in positions})
+        if len(steps) != 1:
+            raise BadInput(f"positions of the steps {steps} make none together; give those of one step")
+        rows = {row: place for position in positions for row, place in position.rows.items()}
+        return cls(steps[0], dict(sorted(rows.items())))
 
 
 class Loader:
-    """An iterator over (batch, position after it). Give that position to a new Loader and it goes on from there."""
+    """An iterator over (batch, position after it). Give that position to a new Loader and it goes on from there.
+
+    Args:
+      source: documents by number.
+      config: the model that they are for.
+      room: sizes of the whole batch, that of all hosts.
+      position: where to begin; that of all rows, or of this host's.
+      ahead: batches made before they are asked for.
+      workers: processes that make them; with none, a thread of this one does.
+      process: the number of this host; it is given its share of the rows, in order.
+      processes: hosts.
+
+    Raises BadInput where the hosts do not share the rows evenly, and for a position of other rows.
+    """
 
     def __init__(
-        self, source: Source, config: ModelConfig, room: Room, position: Position | None = None, ahead: int = 4
+        self,
+        source: Source,
+        config: ModelConfig,
+        room: Room,
+        position: Position | None = None,
+        ahead: int = 4,
+        *,
+        workers: int = 0,
+        process: int = 0,
+        processes: int = 1,
     ):
-        self._source, self._config, self._room = source, config, room
-        self._position = position or Position()
+        position = position or Position()
+        step, places = position.step, _places(position, _share(room, process, processes), room)
+        self._make = (source, config, room, step, places), workers, ahead
         self._queue: queue.Queue = queue.Queue(ahead)
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -58,7 +108,7 @@ class Loader:
         return found
 
     def close(self) -> None:
-        """Ends the thread; batches not taken are lost, and will be made again from a position."""
+        """Ends the thread and its workers; batches not taken are lost, and will be made again from a position."""
         self._stop.set()
         while self._thread.is_alive():
             try:
@@ -68,28 +118,33 @@ class Loader:
 
     def _work(self) -> None:
         try:
-            while not self._stop.is_set():
-                batch = self._fill()
-                self._queue.put((batch, Position.from_json(self._position.to_json())))
+            from tejat.data.workers import Rows, filled  # Grain, a third of a second that `import tejat` need not take
+
+            what, workers, ahead = self._make
+            step = what[3]
+            with closing(filled(Rows(*what), workers, ahead)) as batches:
+                while not self._stop.is_set():
+                    batch, places = next(batches)
+                    step += 1
+                    self._queue.put((batch, Position(step, places)))
         except BaseException as error:  # the consumer must see it, whatever it is
             self._queue.put(error)
 
-    def _fill(self) -> Batch:
-        """First fit: each document goes to the first row with room; after a few that fit nowhere, the batch is full."""
-        room, position = self._room, self._position
-        rows = [Row(room) for _ in range(room.rows)]
-        waiting, position.waiting = position.waiting, []
-        patience = 2 * room.rows
-        while len(position.waiting) < patience:
-            if waiting:
-                index = waiting.pop(0)
-            else:
-                index = position.next
-                position.next += 1
-            document = self._source(index)
-            if not fits(document, room):
-                position.dropped += 1
-            elif not any(row.take(document) for row in rows):
-                position.waiting.append(index)
-        position.waiting += waiting
-        return collate(rows, self._config, room)
+
+def _share(room: Room, process: int, processes: int) -> range:
+    """Rows of a host."""
+    if processes < 1 or room.rows % processes or not 0 <= process < processes:
+        raise BadInput(f"{room.rows} rows cannot be shared evenly by host {process} of {processes}; change room.rows")
+    share = room.rows // processes
+    return range(process * share, (process + 1) * share)
+
+
+def _places(position: Position, rows: range, room: Room) -> dict[int, Place]:
+    if not position.rows and not position.step:
+        return {row: Place() for row in rows}
+    lost = [row for row in rows if row not in position.rows]
+    strange = [row for row in position.rows if row >= room.rows]
+    if lost or strange:
+        told = f"lacks row {lost[0]}" if lost else f"has a row {strange[0]}"
+        raise BadInput(f"the position in the data {told} of a batch of {room.rows} rows; go on with the same room.rows")
+    return {row: position.rows[row] for row in rows}

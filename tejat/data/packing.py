@@ -40,6 +40,16 @@ class Batch(NamedTuple):
     modality: Int[Array, "B M"]
 
 
+class Size(NamedTuple):
+    """What a document takes of a row."""
+
+    tokens: int
+    targets: int
+    patches: int
+    sounds: int
+    images: int
+
+
 class Row:
     """One row being filled."""
 
@@ -48,38 +58,49 @@ class Row:
         self.documents: list[Encoded] = []
         self.tokens = self.targets = self.patches = self.sounds = self.images = 0
 
+    def fits(self, size: Size) -> bool:
+        """Is there room for all of a document?"""
+        room = self.room
+        return (
+            self.tokens + size.tokens <= room.tokens
+            and self.targets + size.targets <= room.targets
+            and self.patches + size.patches <= room.patches
+            and self.sounds + size.sounds <= room.sounds
+            and (room.images is None or self.images + size.images <= room.images)
+        )
+
+    def add(self, document: Encoded, size: Size) -> None:
+        """Adds a document that fits."""
+        self.documents.append(document)
+        self.tokens += size.tokens
+        self.targets += size.targets
+        self.patches += size.patches
+        self.sounds += size.sounds
+        self.images += size.images
+
     def take(self, document: Encoded) -> bool:
         """Adds the document if all of it fits."""
-        tokens, targets, patches, sounds, images = sizes(document)
-        room = self.room
-        if (
-            self.tokens + tokens > room.tokens
-            or self.targets + targets > room.targets
-            or self.patches + patches > room.patches
-            or self.sounds + sounds > room.sounds
-            or (room.images is not None and self.images + images > room.images)
-        ):
-            return False
-        self.documents.append(document)
-        self.tokens += tokens
-        self.targets += targets
-        self.patches += patches
-        self.sounds += sounds
-        self.images += images
-        return True
+        size = sizes(document)
+        if fit := self.fits(size):
+            self.add(document, size)
+        return fit
 
 
-def sizes(document: Encoded) -> tuple[int, int, int, int, int]:
-    """(tokens, targets, patches, sounds, images) that a document takes."""
+def sizes(document: Encoded) -> Size:
+    """What a document takes."""
     patches = [len(m.patches) for m in document.media if isinstance(m, Patches)]
-    sounds = len(document.media) - len(patches)
-    return len(document), int(document.loss[1:].sum()), sum(patches), sounds, len(patches)
+    due = np.count_nonzero(document.loss[1:])
+    return Size(len(document), int(due), sum(patches), len(document.media) - len(patches), len(patches))
 
 
 def fits(document: Encoded, room: Room) -> bool:
     """Could an empty row hold it?"""
-    frames = [len(m) for m in document.media if not isinstance(m, Patches)]
-    return Row(room).take(document) and max(frames, default=0) <= room.frames
+    return Row(room).fits(sizes(document)) and longest_sound(document) <= room.frames
+
+
+def longest_sound(document: Encoded) -> int:
+    """Frames of the longest piece of sound."""
+    return max((len(m) for m in document.media if not isinstance(m, Patches)), default=0)
 
 
 def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:

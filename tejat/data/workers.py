@@ -1,0 +1,121 @@
+"""Rows of batches as a Grain data set, which worker processes can share among them.
+
+A worker fills some of the rows of every batch. Which ones changes nothing in what is in them, so the number of workers
+may change whenever a run stops. Arrays come back from a worker as one block of shared memory.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from multiprocessing import connection
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from absl import flags
+from jaxtyping import UInt8
+
+from tejat.data.filling import Place, Source, Stream
+from tejat.data.packing import Batch, Room, collate, empty
+from tejat.model.multimodal import ModelConfig
+
+Filled = tuple[Sequence[int], Batch, Sequence[Place]]
+"""Numbers of rows, their arrays, and where the stream of each stands after them."""
+
+
+class Rows(grain.IterDataset):
+    """Of batch after batch, beginning with number `step`, the rows in `places`."""
+
+    def __init__(self, source: Source, config: ModelConfig, room: Room, step: int, places: dict[int, Place]):
+        super().__init__()
+        self.source, self.config, self.room, self.step, self.places = source, config, room, step, places
+
+    def __iter__(self) -> "_Iterator":
+        return _Iterator(self)
+
+    def set_slice(self, sl: slice, sequential_slice: bool = False) -> None:
+        """Grain's way to give a worker its share."""
+        self.places = dict(sorted(self.places.items())[sl])
+
+
+class _Iterator(grain.DatasetIterator):
+    def __init__(self, rows: Rows):
+        super().__init__()
+        self._rows = rows
+        self.set_state({"step": rows.step, "places": {row: asdict(place) for row, place in rows.places.items()}})
+
+    def __next__(self) -> Filled:
+        filled = [stream.fill(self._step) for stream in self._streams.values()]
+        self._step += 1
+        batch = collate(filled, self._rows.config, self._rows.room)
+        return list(self._streams), batch, [stream.place for stream in self._streams.values()]
+
+    def get_state(self) -> dict[str, Any]:
+        return {"step": self._step, "places": {row: asdict(s.place) for row, s in self._streams.items()}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._step, rows = state["step"], self._rows
+        places = {int(row): Place.from_json(place) for row, place in state["places"].items()}
+        self._streams = {row: Stream(rows.source, rows.room, row, place) for row, place in places.items()}
+
+
+def filled(rows: Rows, workers: int, ahead: int) -> Iterator[tuple[Batch, dict[int, Place]]]:
+    """Whole batches and the places after them; with `workers`, processes make them, each `ahead` batches in advance.
+
+    What a source raises is raised here, from workers too; so is the death of a worker, as a RuntimeError.
+    """
+    workers = min(workers, len(rows.places))
+    if not workers:
+        for numbers, batch, places in rows:
+            yield batch, dict(zip(numbers, places, strict=True))
+        return
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain asks Abseil's flags, which it takes for those of the command line
+    numbers = sorted(rows.places)
+    like, form = jax.tree.flatten(empty(rows.config, replace(rows.room, rows=len(numbers))))
+    options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
+    parts = iter(rows.map(_as_block).mp_prefetch(options, worker_init_fn=_begin))
+    try:
+        while True:
+            arrays, known = [np.empty_like(array) for array in like], {}
+            for _ in range(workers):
+                block, places = next(parts)
+                known |= {row: Place.from_json(place) for row, place in places.items()}
+                _from_block(block, arrays, [numbers.index(row) for row in places])
+                del block  # gives the shared memory back
+            yield jax.tree.unflatten(form, arrays), {row: known[row] for row in numbers}
+    finally:
+        parts.close()
+
+
+def _as_block(filled: Filled) -> tuple[UInt8[np.ndarray, " n"], dict[int, Any]]:
+    numbers, batch, places = filled
+    leaves = [np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in jax.tree.leaves(batch)]
+    return np.concatenate(leaves), {row: asdict(place) for row, place in zip(numbers, places, strict=True)}
+
+
+def _from_block(block: UInt8[np.ndarray, " n"], arrays: Sequence[np.ndarray], rows: Sequence[int]) -> None:
+    """Copies the arrays of some rows to their places in those of all."""
+    at = 0
+    for array in arrays:
+        size = array[:1].nbytes * len(rows)
+        array[rows] = np.asarray(block[at : at + size]).view(array.dtype).reshape(len(rows), *array.shape[1:])
+        at += size
+
+
+def _begin(number: int, count: int) -> None:
+    """What a worker process does first: it leaves accelerators and Ctrl-C to its parent, and does not outlive it."""
+    jax.config.update("jax_platforms", "cpu")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)

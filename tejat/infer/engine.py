@@ -11,7 +11,7 @@ may differ between shapes.
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +20,18 @@ from jaxtyping import Array, Float, Int
 
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded
-from tejat.codecs.image import Patches
 from tejat.codecs.vocabulary import EOS
-from tejat.data.packing import Batch, Room, Row, collate, pack_prompts, sizes
+from tejat.data.packing import Batch, Row, collate, pack_prompts, sizes
 from tejat.errors import BadInput
 from tejat.infer import constraints, sampling
 from tejat.infer.cache import Cache, chunks, empty_cache, run_cached
 from tejat.infer.constraints import Rule
-from tejat.infer.options import USUAL_TOKENS, Options
+from tejat.infer.limits import limit_of
+from tejat.infer.options import Options
+from tejat.infer.pieces import FinishReason, Piece, joined
 from tejat.infer.reading import TextReader
+from tejat.infer.room import bucket, room_for
+from tejat.infer.steps import embed_prompt, next_logits
 from tejat.model import decoder, multimodal
 from tejat.model.attention import Intervals, causal_intervals, windowed
 from tejat.model.multimodal import Inputs, ModelConfig
@@ -44,8 +47,6 @@ READ = 1024
 STREAMED = 4
 """The same for a stream, whose reader waits for every token."""
 
-FinishReason = Literal["stop", "length"]
-
 
 class Generation(NamedTuple):
     """An answer. The token that ended it, `<turn|>` or `<eos>`, is its last; a stop string is in its last tokens."""
@@ -53,14 +54,6 @@ class Generation(NamedTuple):
     tokens: Int[np.ndarray, " n"]
     logprobs: Float[np.ndarray, " n"]  # at temperature 1, over the ids that were allowed
     finish_reason: FinishReason
-
-
-class Piece(NamedTuple):
-    """Some tokens of an answer that is being written; `finish_reason` comes with the last."""
-
-    tokens: Int[np.ndarray, " n"]
-    logprobs: Float[np.ndarray, " n"]
-    finish_reason: FinishReason | None
 
 
 class State(NamedTuple):
@@ -92,8 +85,8 @@ class Engine:
                 for r, piece in written:
                     pieces[r].append(piece)
             for i, mine in zip(group, pieces, strict=True):
-                tokens, logprobs, reasons = zip(*mine, strict=True)
-                answers[i] = Generation(np.concatenate(tokens), np.concatenate(logprobs), reasons[-1])
+                whole = joined(mine)
+                answers[i] = Generation(whole.tokens, whole.logprobs, whole.finish_reason)
         return [answers[i] for i in range(len(prompts))]
 
     def stream(self, prompt: Encoded, options: Options) -> Iterator[Piece]:
@@ -125,39 +118,18 @@ class Engine:
 
     def check(self, prompt: Encoded, options: Options) -> int:
         """The tokens that the answer may take. Raises BadInput where they do not fit, or the picture asked for not."""
-        used, context = len(prompt), self.config.context
-        if used >= context:
-            raise BadInput(f"the prompt has {used:,} tokens, and the context holds {context:,}; shorten it")
-        limit = options.max_tokens or min(USUAL_TOKENS, context - used)
-        if used + limit > context:
-            raise BadInput(
-                f"the prompt has {used:,} tokens and the answer may take {limit:,}, which together exceed the context "
-                f"of {context:,}; shorten the prompt or ask for at most {context - used:,}"
-            )
-        if options.picture_size is not None:
-            self._check_size(options.picture_size, limit)
-        return limit
-
-    def _check_size(self, size: tuple[int, int], limit: int) -> None:
-        if self.bundle.pictures is None:
-            raise BadInput(f"a picture is asked for, and the model {self.config.name!r} draws none; use one that does")
-        rows, columns = size
-        longest = self.rule.longest
-        if not (1 <= rows <= longest and 1 <= columns <= longest):
-            raise BadInput(f"a picture of {rows} x {columns} codes is asked for; its sides must be 1 to {longest}")
-        if (needed := constraints.picture_tokens(rows, columns)) > limit:
-            raise BadInput(
-                f"a picture of {rows} x {columns} codes takes {needed:,} tokens, and the answer may have {limit:,}; "
-                "raise max_tokens or ask for a smaller picture"
-            )
+        for name in ("presence_penalty", "frequency_penalty", "top_logprobs", "json_schema", "regex"):
+            if getattr(options, name):
+                raise BadInput(f"{name} is asked for, and only a service (tejat serve) offers it; leave it out")
+        return limit_of(prompt, options, self.config, self.rule, self.config.context)
 
     def _write(self, pick: Sequence[tuple[Encoded, Options, int]], count: int) -> Iterator[list[tuple[int, Piece]]]:
         """Steps of a batch of answers, `count` tokens each: (row, Piece) for every row that was not done before."""
         prompts = [prompt for prompt, _, _ in pick]
-        room = self._room(prompts)
+        room = room_for(prompts, self.config)
         inputs = pack_prompts([_head(prompt) for prompt in prompts], self.config, room)
         # Room that is not used costs little, another compilation some seconds: caches begin at 256 places.
-        space = min(_bucket(max(len(prompt) + limit for prompt, _, limit in pick), 256), self.config.context)
+        space = min(bucket(max(len(prompt) + limit for prompt, _, limit in pick), 256), self.config.context)
 
         def column(values: Sequence, dtype: type = np.int32) -> Array:
             return jnp.asarray(np.asarray([*values] + [0] * (room.rows - len(values)), dtype))
@@ -217,7 +189,7 @@ class Engine:
                     "shorten it"
                 )
         for group in self._groups(documents, [0] * len(documents)):
-            room = self._room([documents[i] for i in group])
+            room = room_for([documents[i] for i in group], self.config)
             rows = [Row(room) for _ in range(room.rows)]
             for row, i in zip(rows, group, strict=False):
                 row.documents.append(documents[i])
@@ -233,34 +205,13 @@ class Engine:
         group: list[int] = []
         longest = 0
         for i in sorted(range(len(documents)), key=size):
-            longest = max(longest, _bucket(size(i)[2]))
+            longest = max(longest, bucket(size(i)[2]))
             if group and (len(group) == self.rows or (len(group) + 1) * longest > self.tokens):
                 yield group
-                group, longest = [], _bucket(size(i)[2])
+                group, longest = [], bucket(size(i)[2])
             group.append(i)
         if group:
             yield group
-
-    def _room(self, documents: Sequence[Encoded]) -> Room:
-        """The smallest of the usual sizes that holds one document a row."""
-        columns = zip(*map(sizes, documents), strict=True)
-        tokens, targets, patches, sounds, images = (max(column) for column in columns)
-        frames = max((len(m) for d in documents for m in d.media if not isinstance(m, Patches)), default=0)
-        pool = self.config.vision.merged**2 if self.config.vision else 1
-        return Room(
-            rows=_bucket(len(documents), 1),
-            tokens=min(_bucket(tokens), self.config.context),
-            targets=_bucket(targets),
-            patches=_bucket(patches // pool) * pool if patches else 0,
-            sounds=_bucket(sounds, 1) if sounds else 0,
-            frames=min(_bucket(frames), self.config.audio.frames) if self.config.audio and frames else 0,
-            images=_bucket(images, 1) if images else 0,
-        )
-
-
-def _bucket(size: int, least: int = 16) -> int:
-    """The power of two that holds `size`."""
-    return max(least, 1 << (size - 1).bit_length())
 
 
 def _head(prompt: Encoded) -> Encoded:
@@ -272,17 +223,12 @@ def _head(prompt: Encoded) -> Encoded:
 def _prefill(params: Tree, config: ModelConfig, inputs: Inputs, space: int) -> Cache:
     """The cache, with room for `space` tokens, of prompts that stand at the left of their rows, read in chunks."""
     ordinary = inputs._replace(media=None)
-    x = _embed_prompt(params, config, inputs)
+    x = embed_prompt(params, config, inputs)
     cache = empty_cache(config.decoder, x.shape[0], space, x.dtype)
     whole = inputs.blocks if config.decoder.bidirectional_images else None
     for places in chunks(np.asarray(inputs.segments) > 0, None if whole is None else np.asarray(whole), READ):
         cache = _read(params, config, *_pick(config, x, ordinary, places), places, cache)
     return cache
-
-
-@functools.partial(jax.jit, static_argnames="config")
-def _embed_prompt(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
-    return multimodal.embed(params, config, inputs)
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -330,7 +276,7 @@ def _decode(
     def body(carry):
         step, state, tokens, logprobs = carry
         alive = state.left > 0
-        cache, logits = _next_logits(params, config, state.cache, state.token, jnp.where(alive, state.position, -1))
+        cache, logits = next_logits(params, config, state.cache, state.token, jnp.where(alive, state.position, -1))
         may = constraints.allowed(rule, state.picture, asked, state.left, logits.shape[-1])
         place = state.position + 1
         token, logprob = sampling.choose(logits, may, constraints.code_due(state.picture), place, settings)
@@ -353,21 +299,6 @@ def _decode(
     tokens, logprobs = jnp.full((batch, CHUNK), -1, jnp.int32), jnp.zeros((batch, CHUNK), jnp.float32)
     _, state, tokens, logprobs = jax.lax.while_loop(goes_on, body, (0, state, tokens, logprobs))
     return state, tokens, logprobs
-
-
-def _next_logits(
-    params: Tree, config: ModelConfig, cache: Cache, token: Array, position: Array
-) -> tuple[Cache, Float[Array, "B V"]]:
-    """One step of the decoder at `position` (-1: a row that is done, which sees and leaves nothing)."""
-    tokens, positions = token[:, None], position[:, None]
-    ordinary = Inputs(tokens, jnp.full_like(tokens, -1), positions, positions + 1, jnp.zeros_like(tokens), None)
-    x = multimodal.embed(params, config, ordinary)
-    extra = multimodal.per_layer(params, config, ordinary, x)
-    full = Intervals(jnp.zeros_like(positions), positions + 1)
-    sliding = Intervals(jnp.maximum(positions - config.decoder.window + 1, 0), positions + 1)
-    shared = decoder.context(config.decoder, full, positions, sliding=sliding)
-    x, cache = run_cached(params["decoder"], config.decoder, x, shared, positions, cache, extra)
-    return cache, decoder.logits(params["decoder"], config.decoder, x[:, 0])
 
 
 def _forward(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:

@@ -7,6 +7,9 @@ from tejat.errors import BadInput
 
 USUAL_TOKENS = 512
 
+TOP_LOGPROBS = 20
+"""The most alternatives whose log-probabilities may be asked for at each place."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -22,9 +25,14 @@ class Options:
     pictures: bool = True  # may the model draw, if it can?
     picture_size: tuple[int, int] | None = None  # (rows, columns) in codes of every picture; None: the model chooses
     stop: tuple[str, ...] = ()  # the answer ends before the first of these
+    presence_penalty: float = 0.0  # taken from the score of every text token that the answer has already
+    frequency_penalty: float = 0.0  # the same, for each time
+    top_logprobs: int = 0  # log-probabilities of so many of the likeliest tokens at each place
+    json_schema: str | None = None  # the answer is JSON that this schema, itself JSON, admits
+    regex: str | None = None  # the answer is text that this expression matches from end to end
 
     def __post_init__(self) -> None:
-        whole = {"max_tokens": 1, "top_k": 0, "picture_top_k": 0, "seed": 0}
+        whole = {"max_tokens": 1, "top_k": 0, "picture_top_k": 0, "seed": 0, "top_logprobs": 0}
         for name, least in whole.items():
             value = getattr(self, name)
             if name == "max_tokens" and value is None:
@@ -35,6 +43,12 @@ class Options:
             value = getattr(self, name)
             if not (_is_number(value) and 0 <= value <= 100):
                 raise BadInput(f"{name} is {value!r}; give a number from 0 (the likeliest token) to 100")
+        for name in ("presence_penalty", "frequency_penalty"):
+            value = getattr(self, name)
+            if not (_is_number(value) and -2 <= value <= 2):
+                raise BadInput(f"{name} is {value!r}; give a number from -2 to 2 (0: none)")
+        if self.top_logprobs > TOP_LOGPROBS:
+            raise BadInput(f"top_logprobs is {self.top_logprobs}; give a whole number from 0 to {TOP_LOGPROBS}")
         if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
             raise BadInput(f"top_p is {self.top_p!r}; give a number above 0 and up to 1 (everything)")
         if self.picture_size is not None and not (
@@ -45,6 +59,12 @@ class Options:
             raise BadInput(f"picture_size is {self.picture_size!r}; give two whole numbers, the height and the width")
         if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
             raise BadInput(f"stop is {self.stop!r}; give a sequence of strings, none of them empty")
+        for name in ("json_schema", "regex"):
+            value = getattr(self, name)
+            if not (value is None or (isinstance(value, str) and value)):
+                raise BadInput(f"{name} is {value!r}; give it as a string that is not empty")
+        if self.json_schema is not None and self.regex is not None:
+            raise BadInput("json_schema and regex are both given; give one of them")
 
 
 def _is_number(value: object) -> bool:

@@ -30,13 +30,16 @@ def choose(
     code_due: Bool[Array, " B"],
     position: Int[Array, " B"],
     settings: Settings,
+    liked: Float[Array, "B V"] | None = None,
 ) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
     """(token, log-probability). `position` is where the token will stand in its sequence.
 
-    The log-probability is that of the model itself over the allowed ids: at temperature 1, whatever the settings, so
-    that it measures the model and not the way of choosing. A token without alternatives has 0.
+    `liked` are scores to choose by where they are not those of the model: after penalties. The log-probability is that
+    of the model itself over the allowed ids: at temperature 1, whatever the settings, so that it measures the model and
+    not the way of choosing. A token without alternatives has 0.
     """
-    scores = jnp.where(allowed, logits, _HIDDEN)
+    likelihood = jnp.where(allowed, logits, _HIDDEN)
+    scores = likelihood if liked is None else jnp.where(allowed, liked, _HIDDEN)
     temperature = jnp.where(code_due, settings.picture_temperature, settings.temperature)
     top_k = jnp.where(code_due, settings.picture_top_k, settings.top_k)
     top_p = jnp.where(code_due, 1.0, settings.top_p)
@@ -56,8 +59,8 @@ def choose(
 
     # Noise for a whole vocabulary costs as much as a small model's layer: none is made for a greedy batch.
     token = jax.lax.cond(jnp.any(temperature > 0), at_random, lambda _: best, None)
-    chosen = jnp.take_along_axis(scores, token[:, None], axis=-1)[:, 0]
-    return token, chosen - jax.nn.logsumexp(scores, axis=-1)
+    chosen = jnp.take_along_axis(likelihood, token[:, None], axis=-1)[:, 0]
+    return token, chosen - jax.nn.logsumexp(likelihood, axis=-1)
 
 
 def _kept(scores: Float[Array, "B V"], top_k: Int[Array, " B"], top_p: Float[Array, " B"]) -> Bool[Array, "B V"]:

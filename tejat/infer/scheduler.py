@@ -1,0 +1,313 @@
+"""Continuous batching: answers take a row of one batch, are written side by side, and leave it as they end.
+
+`tick` is one turn of the loop. The device scores the next tokens while the host looks at those chosen before; then the
+next ones are chosen, and a part of a waiting prompt is read. So a long prompt holds the others up by no more than a
+part at a time, and what the host does (text, stop strings, grammars' masks) costs no time of the device.
+
+For one thread: `service.Service` has it, and the queue before it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from tejat.codecs.framing import Encoded
+from tejat.codecs.vocabulary import EOS, Vocabulary
+from tejat.infer import constraints, grammar, sampling, steps
+from tejat.infer.cache import empty_cache
+from tejat.infer.constraints import Rule
+from tejat.infer.grammar import Grammar
+from tejat.infer.options import Options
+from tejat.infer.pieces import FinishReason, Piece
+from tejat.infer.prefix import Chunk, PrefixCache
+from tejat.infer.reading import TextReader
+from tejat.model.multimodal import ModelConfig
+from tejat.model.params import Tree
+
+
+@dataclass(eq=False)
+class Job:
+    """One answer to be written. `give` takes its pieces; `stop_now` may be set from any thread."""
+
+    prompt: Encoded
+    options: Options
+    limit: int  # tokens that it may take
+    give: Callable[[Piece], None]
+    parts: list[Chunk]
+    soft: Sequence[Float[np.ndarray, "n D"]] = ()  # soft tokens of each medium of the prompt
+    draws: bool = False
+    reader: TextReader | None = None  # where there are stop strings
+    grammar: Grammar | None = None
+    deadline: float | None = None  # by time.monotonic()
+    stop_now: bool = False
+    row: int = -1
+    found: int = 0  # parts of the prompt that were known
+    read: int = 0  # parts that are in the cache
+    written: int = 0  # tokens given
+    done: bool = field(default=False, init=False)
+
+    @property
+    def over(self) -> bool:
+        """Is it not wanted any more, or is its time over?"""
+        return self.stop_now or (self.deadline is not None and time.monotonic() >= self.deadline)
+
+    def finish(self, reason: FinishReason | None = None, last: Piece | None = None) -> None:
+        """Gives the last piece."""
+        self.done = True
+        reason = reason or ("cancelled" if self.stop_now else "deadline")
+        self.give(last or Piece(np.zeros(0, np.int32), np.zeros(0, np.float32), reason))
+
+
+@dataclass
+class Counts:
+    """What happened since the start."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0  # of these, found in the prefix cache
+    answer_tokens: int = 0
+    answers: int = 0
+    steps: int = 0
+
+
+class Scheduler:
+    """A batch of `slots` rows, each with room for `context` tokens."""
+
+    def __init__(
+        self,
+        params: Tree,
+        config: ModelConfig,
+        vocabulary: Vocabulary,
+        *,
+        slots: int,
+        context: int,
+        together: int,
+        prefixes: PrefixCache,
+    ):
+        """`params` has its layers apart; `together` prompts are read at a time."""
+        self.params, self.config, self.rule = params, config, Rule.of(vocabulary, config.picture)
+        self.slots, self.context, self.together, self.prefixes = slots, context, together, prefixes
+        self.dtype = params["decoder"]["embedding"].dtype
+        self.counts = Counts()
+        self._no_grammar = jnp.asarray(grammar.unbound(vocabulary, slots))
+        self._no_soft: dict[int, Any] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets every job, and all that the device holds of them."""
+        self.cache = empty_cache(self.config.decoder, self.slots, self.context, self.dtype)
+        self.state = steps.idle(self.config, self.slots)
+        self.prefixes.clear()
+        self._free = list(range(self.slots))[::-1]
+        self._reading: deque[Job] = deque()
+        self._writing: dict[int, Job] = {}
+        self._flight: tuple[list[Job], steps.Written] | None = None  # chosen, and not looked at yet
+        self._reads: deque[Any] = deque()  # of parts of prompts that the device may still be reading
+        self._wishes: steps.Wishes | None = None  # None: they have changed
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._reading or self._writing)
+
+    @property
+    def free(self) -> int:
+        """Rows that nobody has."""
+        return len(self._free)
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [*self._reading, *self._writing.values()]
+
+    def add(self, job: Job) -> None:
+        """Gives a job a row, which must be free. What is known of the beginning of its prompt is not read again."""
+        job.row = self._free.pop()
+        self.counts.prompt_tokens += len(job.prompt)
+        for part, block in zip(job.parts, self.prefixes.find(job.parts), strict=False):
+            self.cache = steps.put(self.cache, job.row, part.start, part.count, block)
+            self.counts.cached_tokens += part.count
+            job.found = job.read = job.read + 1
+        self._reading.append(job)
+        if job.read == len(job.parts):
+            self._begin(job)
+
+    def tick(self) -> None:
+        """One turn: a token for every row that writes, a part of a prompt for some that do not yet."""
+        self._drop()
+        if self._writing:
+            state = self.state
+            self.cache, scores = steps.forward(
+                self.params, self.config, self.cache, state.token, state.position, state.left
+            )
+            self._collect()
+            if self._writing:
+                self._choose(scores)
+        else:
+            self._flight = None
+        if self._reading:
+            self._read()
+
+    def _drop(self) -> None:
+        for job in self.jobs:
+            if job.over:
+                self._end(job)
+
+    def _collect(self) -> None:
+        """Hands on the tokens of the step before."""
+        if self._flight is None:
+            return
+        jobs, written = self._flight
+        self._flight = None
+        tokens, logprobs = np.asarray(written.token), np.asarray(written.logprob)
+        wanted = any(job.options.top_logprobs for job in jobs)
+        top = (np.asarray(written.top), np.asarray(written.top_logprobs)) if wanted else None
+        for job in jobs:
+            if not job.done:
+                count = job.options.top_logprobs
+                best = None
+                if top is not None and count:  # fewer where fewer are allowed
+                    count = min(count, int(np.isfinite(top[1][job.row]).sum()))
+                    best = top[0][job.row, :count], top[1][job.row, :count]
+                self._take(job, int(tokens[job.row]), logprobs[job.row], best)
+
+    def _take(self, job: Job, token: int, logprob: np.float32, best: tuple[np.ndarray, np.ndarray] | None) -> None:
+        job.written += 1
+        self.counts.answer_tokens += 1
+        reason: FinishReason | None = None
+        if token in (self.rule.turn_end, EOS):
+            reason = "stop"
+        elif job.grammar is not None and not job.grammar.push(token):
+            reason = "grammar"
+        elif job.reader is not None:
+            job.reader.push(token)
+            reason = "stop" if job.reader.hit is not None else None
+        if reason is None and job.written == job.limit:
+            reason = "length"
+        tops = () if best is None else (best,)
+        piece = Piece(np.asarray([token], np.int32), np.asarray([logprob], np.float32), reason, tops)
+        if reason is None:
+            job.give(piece)
+        else:
+            self._end(job, reason, piece)
+
+    def _end(self, job: Job, reason: FinishReason | None = None, last: Piece | None = None) -> None:
+        """Frees the job's row and gives its last piece."""
+        self.counts.answers += 1
+        if self._writing.pop(job.row, None) is None:
+            self._reading.remove(job)
+        else:
+            # The device may not know that it is over, and its next scores are on their way: the row writes no more.
+            self.state, length = steps.place(self.state, self.cache.length, job.row, 0, 0, 0)
+            self.cache = self.cache._replace(length=length)
+        self._free.append(job.row)
+        job.finish(reason, last)
+
+    def _choose(self, scores: Any) -> None:
+        jobs = list(self._writing.values())
+        words = self._no_grammar
+        if any(job.grammar for job in jobs):
+            masks = np.full(words.shape, 0xFFFFFFFF, np.uint32)  # a new one: the device may still read the last
+            for job in jobs:
+                if job.grammar is not None:
+                    masks[job.row] = job.grammar.words
+            words = jnp.asarray(masks)
+        if self._wishes is None:
+            self._wishes = self._wished()
+        self.state, written = steps.choose(self.rule, self.state, scores, self._wishes, words)
+        written.token.copy_to_host_async()
+        written.logprob.copy_to_host_async()
+        self._flight = jobs, written
+        self.counts.steps += 1
+
+    def _wished(self) -> steps.Wishes:
+        options = {row: job.options for row, job in self._writing.items()}
+        plain = Options()
+
+        def column(dtype: type, value: Callable[[Options], Any]) -> np.ndarray:
+            return np.asarray([value(options.get(row, plain)) for row in range(self.slots)], dtype)
+
+        drawing = [row in self._writing and self._writing[row].draws for row in range(self.slots)]
+        wishes = steps.Wishes(
+            sampling.Settings(
+                column(np.uint32, lambda o: o.seed),
+                column(np.float32, lambda o: o.temperature),
+                column(np.int32, lambda o: o.top_k),
+                column(np.float32, lambda o: o.top_p),
+                column(np.float32, lambda o: o.picture_temperature),
+                column(np.int32, lambda o: o.picture_top_k),
+            ),
+            constraints.Asked(
+                np.asarray(drawing, bool),
+                column(np.int32, lambda o: (o.picture_size or (0, 0))[0]),
+                column(np.int32, lambda o: (o.picture_size or (0, 0))[1]),
+            ),
+            column(np.float32, lambda o: o.presence_penalty),
+            column(np.float32, lambda o: o.frequency_penalty),
+            column(bool, lambda o: o.top_logprobs > 0),
+        )
+        return jax.device_put(wishes)
+
+    def _read(self) -> None:
+        """Reads the next part of the first prompt in turn, with others whose next part takes the same program."""
+        if len(self._reads) > 1:  # no further ahead: a prompt that is not wanted any more should cost little
+            self._reads.popleft().block_until_ready()
+        size = self._reading[0].parts[self._reading[0].read].size
+        jobs = [job for job in self._reading if job.parts[job.read].size == size][: self.together]
+        self.cache, length = steps.read(self.params, self.config, self.cache, self._part(jobs, size))
+        self._reads.append(length)
+        for job in jobs:
+            part = job.parts[job.read]
+            if part.key is not None and part.key not in self.prefixes:
+                self.prefixes.add(part.key, steps.cut(self.cache, job.row, part.start, size))
+            job.read += 1
+            self._reading.remove(job)
+            self._reading.append(job)  # its turn comes again after the others'
+            if job.read == len(job.parts):
+                self._begin(job)
+
+    def _part(self, jobs: Sequence[Job], size: int) -> steps.Part:
+        rows = np.full(self.together, self.slots, np.int32)
+        start = np.zeros(self.together, np.int32)
+        tokens, ends = np.zeros((2, self.together, size), np.int32)
+        is_soft, soft = np.zeros((self.together, size), bool), None
+        for r, job in enumerate(jobs):
+            part = job.parts[job.read]
+            span = slice(part.start, part.start + part.count)
+            rows[r], start[r], tokens[r, : part.count] = job.row, part.start, job.prompt.tokens[span]
+            ends[r, : part.count] = self._ends(job.prompt, span)
+            items, at = job.prompt.item[span], job.prompt.soft[span]
+            for place in np.flatnonzero(items >= 0).tolist():
+                if soft is None:
+                    soft = np.zeros((self.together, size, self.config.decoder.width), self.dtype)
+                is_soft[r, place], soft[r, place] = True, job.soft[items[place]][at[place]]
+        if soft is None:
+            if size not in self._no_soft:
+                self._no_soft[size] = jnp.zeros((self.together, size, self.config.decoder.width), self.dtype)
+            soft = self._no_soft[size]
+        return steps.Part(rows, start, tokens, ends, is_soft, soft)
+
+    def _ends(self, prompt: Encoded, span: slice) -> np.ndarray:
+        """One past the last place that each token sees on sliding layers: itself, or the end of its image."""
+        ends = np.arange(span.start, span.stop) + 1
+        if self.config.decoder.bidirectional_images:
+            blocks = prompt.blocks[span]
+            for number in np.unique(blocks[blocks > 0]):
+                mine = np.flatnonzero(blocks == number)
+                ends[mine] = span.start + mine[-1] + 1
+        return ends
+
+    def _begin(self, job: Job) -> None:
+        """The prompt is read but for its last token, after which the answer begins."""
+        self._reading.remove(job)
+        self._writing[job.row] = job
+        self.prefixes.touch(job.parts)
+        self.state, length = steps.place(
+            self.state, self.cache.length, job.row, int(job.prompt.tokens[-1]), len(job.prompt) - 1, job.limit
+        )
+        self.cache = self.cache._replace(length=length)
+        self._wishes = None

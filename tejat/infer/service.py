@@ -1,0 +1,282 @@
+"""A service: many answers at once from one model, asked for from any thread.
+
+    service = Service(bundle, slots=8)
+    ticket = service.submit(bundle.framing.prompt(turns), Options(max_tokens=100))
+    for piece in ticket:
+        print(piece.parts)
+    service.close(drain=True)
+
+An answer depends on its prompt and options alone, to the bit: on no other request, nor on what is cached.
+"""
+
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from tejat.bundle import Bundle
+from tejat.codecs.framing import Encoded
+from tejat.codecs.vocabulary import BOS
+from tejat.infer import soft, steps
+from tejat.infer.constraints import Rule
+from tejat.infer.grammar import Grammar
+from tejat.infer.limits import limit_of
+from tejat.infer.options import Options
+from tejat.infer.pieces import Piece
+from tejat.infer.prefix import PrefixCache, chunks
+from tejat.infer.reading import TextReader
+from tejat.infer.room import bucket
+from tejat.infer.scheduler import Job, Scheduler
+from tejat.infer.soft import SoftTokens
+from tejat.infer.ticket import Ticket
+from tejat.model import decoder, multimodal
+
+
+class Busy(Exception):
+    """The request was not taken; its text says why. The same request may be taken later."""
+
+
+class Stats(NamedTuple):
+    """A service at one moment, and what it did since it began."""
+
+    waiting: int
+    running: int
+    slots: int
+    answers: int
+    prompt_tokens: int
+    cached_tokens: int  # tokens of prompts that were not read again
+    answer_tokens: int
+    steps: int  # of decoding
+    refused: int
+    cached_bytes: int  # keys and values of beginnings of prompts
+    compilations: int  # programs, since the service was ready
+
+
+class Service:
+    """One model, one batch of `slots` answers, and a queue of at most `queue` before it."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        slots: int = 8,
+        context: int | None = None,
+        queue: int = 64,
+        dtype: str | None = None,
+        prefix_bytes: int = 512 << 20,
+        soft_bytes: int = 64 << 20,
+        warm: bool = True,
+    ):
+        """`context`: most tokens of a prompt and its answer, by default the model's. `dtype`: of weights and cache.
+
+        `prefix_bytes` bound the keys and values kept of prompts read before, `soft_bytes` the soft tokens of their
+        media. `warm`: compile now what requests for text need.
+        """
+        self.bundle, self.config = bundle, bundle.config
+        self.context = min(context or bundle.config.context, bundle.config.context)
+        self.queue, self._rule = queue, Rule.of(bundle.vocabulary, bundle.config.picture)
+        on_cpu = jax.default_backend() == "cpu"
+        params = {**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])}
+        params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")))
+        self._sizes = (32, 128) if on_cpu else (64, 256)
+        if bundle.config.decoder.bidirectional_images and bundle.config.vision:
+            self._sizes = (*self._sizes[:-1], bucket(max(*bundle.config.vision.budgets, self._sizes[-1])))
+        self._scheduler = Scheduler(
+            params,
+            bundle.config,
+            bundle.vocabulary,
+            slots=slots,
+            context=self.context,
+            together=1 if on_cpu else 4,
+            prefixes=PrefixCache(prefix_bytes),
+        )
+        self._soft = SoftTokens(params, bundle.config, soft_bytes)
+        if warm:
+            self._warm()
+        self._compiled = _programs()
+        self._waiting: deque[Job] = deque()
+        self._preparing = self._refused = 0
+        self._tickets: dict[Job, Ticket] = {}
+        self._closing = False
+        self._wake = threading.Condition()
+        self._preparer = ThreadPoolExecutor(1, "tejat-media")
+        self._thread = threading.Thread(target=self._run, name="tejat-engine", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.close(drain=kind is None)
+
+    def check(self, prompt: Encoded, options: Options) -> int:
+        """The tokens that the answer may take. Raises BadInput where they do not fit, or the picture asked for not."""
+        return limit_of(prompt, options, self.config, self._rule, self.context)
+
+    def submit(self, prompt: Encoded, options: Options, *, deadline: float | None = None) -> Ticket:
+        """Takes a request. `deadline`, by time.monotonic(), ends the answer where it is then.
+
+        Raises Busy where the queue is full or the service closes; BadInput as `check` does, and for a grammar that
+        cannot be followed. Hashes the prompt's media and builds its grammar, which can take milliseconds: in a server,
+        call it beside the loop.
+        """
+        limit = self.check(prompt, options)
+        with self._wake:
+            if self._closing:
+                self._refused += 1
+                raise Busy("the service is closing; ask another")
+            if len(self._waiting) + self._preparing >= self.queue:
+                self._refused += 1
+                raise Busy(f"{self.queue:,} requests are waiting, as many as may; try again later")
+            self._preparing += 1
+        try:
+            job, ticket, digests = self._job(prompt, options, limit, deadline)
+        except BaseException:
+            with self._wake:
+                self._preparing -= 1
+                self._wake.notify_all()
+            raise
+        self._tickets[job] = ticket
+        if digests and not self._soft.known(digests):
+            self._preparer.submit(self._prepare, job, digests)
+        else:
+            self._prepare(job, digests)
+        return ticket
+
+    def close(self, drain: bool) -> None:
+        """Takes no more requests, and returns when those taken are answered (`drain`) or cancelled."""
+        with self._wake:
+            self._closing = True
+            if not drain:
+                for job in list(self._tickets):
+                    job.stop_now = True
+            self._wake.notify_all()
+        self._preparer.shutdown(wait=True)
+        self._thread.join()
+
+    def stats(self) -> Stats:
+        counts = self._scheduler.counts
+        with self._wake:
+            waiting = len(self._waiting) + self._preparing
+            return Stats(
+                waiting=waiting,
+                running=max(0, len(self._tickets) - waiting),
+                slots=self._scheduler.slots,
+                answers=counts.answers,
+                prompt_tokens=counts.prompt_tokens,
+                cached_tokens=counts.cached_tokens,
+                answer_tokens=counts.answer_tokens,
+                steps=counts.steps,
+                refused=self._refused,
+                cached_bytes=self._scheduler.prefixes.bytes,
+                compilations=_programs() - self._compiled,
+            )
+
+    def _job(
+        self, prompt: Encoded, options: Options, limit: int, deadline: float | None
+    ) -> tuple[Job, Ticket, list[bytes]]:
+        bound = options.json_schema is not None or options.regex is not None
+        digests = soft.digests(prompt)
+
+        def cancel() -> None:
+            job.stop_now = True
+            with self._wake:
+                self._wake.notify_all()
+
+        def give(piece: Piece) -> None:
+            ticket.cached_tokens = sum(part.count for part in job.parts[: job.found])
+            if piece.finish_reason is not None:
+                with self._wake:
+                    self._tickets.pop(job, None)
+                    self._wake.notify_all()
+            ticket.give(piece)
+
+        ticket = Ticket(self.bundle.framing, options, len(prompt), cancel)
+        job = Job(
+            prompt,
+            options,
+            limit,
+            give,
+            parts=chunks(prompt, digests, self._sizes, self.config.decoder.bidirectional_images),
+            draws=options.pictures and self.bundle.pictures is not None and not bound,
+            reader=TextReader(self.bundle.vocabulary, options.stop) if options.stop else None,
+            grammar=Grammar(self.bundle.vocabulary, options) if bound else None,
+            deadline=deadline,
+        )
+        return job, ticket, digests
+
+    def _prepare(self, job: Job, digests: list[bytes]) -> None:
+        """Makes the soft tokens of a job's media, and puts it in the queue."""
+        try:
+            job.soft = self._soft.of(job.prompt, digests)
+        except Exception as error:
+            self._fail([job], error)
+            with self._wake:
+                self._preparing -= 1
+                self._wake.notify_all()
+            return
+        with self._wake:
+            self._preparing -= 1
+            self._waiting.append(job)
+            self._wake.notify_all()
+
+    def _run(self) -> None:
+        scheduler = self._scheduler
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: scheduler.busy or self._waiting or (self._closing and not self._tickets))
+                if not (scheduler.busy or self._waiting):
+                    return
+            try:
+                self._admit()
+                scheduler.tick()
+            except Exception as error:
+                # One request cannot be told to be the cause; all that are running fail, and the batch begins anew.
+                self._fail(scheduler.jobs, error)
+                scheduler.reset()
+
+    def _admit(self) -> None:
+        """Gives free rows to those that wait, in order; those that are not wanted any more leave."""
+        with self._wake:
+            gone = [job for job in self._waiting if job.over]
+            for job in gone:
+                self._waiting.remove(job)
+            coming = [self._waiting.popleft() for _ in range(min(self._scheduler.free, len(self._waiting)))]
+        for job in gone:
+            job.finish()
+        for job in coming:
+            self._scheduler.add(job)
+
+    def _fail(self, jobs: list[Job], error: Exception) -> None:
+        for job in jobs:
+            with self._wake:
+                ticket = self._tickets.pop(job, None)
+                self._wake.notify_all()
+            if ticket is not None:
+                ticket.fail(error)
+
+    def _warm(self) -> None:
+        """Runs every program for text once."""
+        longest = self._sizes[-1]
+        lengths = [size + 1 for size in self._sizes] + [2 * longest + 1] * 2  # the last finds the first's beginning
+        for length in lengths:
+            length = min(length, self.context - 1)
+            tokens = np.full(length, BOS, np.int32)
+            zeros = np.zeros(length, np.int32)
+            prompt = Encoded(tokens, zeros.astype(bool), zeros.astype(np.int8), zeros, zeros - 1, zeros, ())
+            parts = chunks(prompt, [], self._sizes, False)
+            job = Job(prompt, Options(max_tokens=1), 1, lambda piece: None, parts)
+            self._scheduler.add(job)
+            while self._scheduler.busy:
+                self._scheduler.tick()
+        self._scheduler.prefixes.clear()
+        self._scheduler.counts = type(self._scheduler.counts)()
+
+
+def _programs() -> int:
+    """Compiled programs that this process holds for services."""
+    every = steps.read, steps.cut, steps.put, steps.place, steps.forward, steps.choose, steps.embed_prompt
+    return sum(program._cache_size() for program in every)

@@ -1,0 +1,217 @@
+"""The compiled steps of a batch whose rows come and go: read a part of a prompt, score the next token, choose it.
+
+Every step has one shape for as long as a service lives. A row's numbers do not depend on which row it is, nor on what
+stands in the others: a key that a query does not see has a weight of exactly zero, and sums run along a row. So an
+answer has the same bits alone and in any company (`tests/infer/test_service.py` holds it to that), as long as shapes
+do not vary: sums of other shapes are made in other orders.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt16, UInt32
+
+from tejat.codecs.vocabulary import EOS
+from tejat.infer import constraints, sampling
+from tejat.infer.cache import Cache, run_cached
+from tejat.infer.constraints import Rule
+from tejat.infer.options import TOP_LOGPROBS
+from tejat.model import decoder, multimodal
+from tejat.model.attention import Intervals
+from tejat.model.multimodal import Inputs, ModelConfig
+from tejat.model.params import Tree
+
+Block = tuple[tuple[Float[Array, "C K N"], Float[Array, "C K N"]], ...]
+"""The keys and values of a part of a prompt, of every layer that has its own."""
+
+
+class State(NamedTuple):
+    """Where each row stands in its answer."""
+
+    token: Int[Array, " B"]  # the last token, not in the cache yet
+    position: Int[Array, " B"]  # where it stands
+    left: Int[Array, " B"]  # tokens that may still be written; 0: the row writes nothing
+    picture: constraints.State
+    counts: UInt16[Array, "B V"]  # how often the answer has each id, outside pictures
+
+
+class Wishes(NamedTuple):
+    """What each row's caller asked for."""
+
+    settings: sampling.Settings
+    asked: constraints.Asked
+    presence: Float[Array, " B"]
+    frequency: Float[Array, " B"]
+    top: Bool[Array, " B"]  # are the likeliest tokens wanted too?
+
+
+class Part(NamedTuple):
+    """Tokens of R prompts which are read together. `rows` says where in the batch each prompt stands.
+
+    A prompt that has fewer tokens in this part than C is padded; a row past the batch's last is nobody's.
+    """
+
+    rows: Int[Array, " R"]
+    start: Int[Array, " R"]  # the place of the first token
+    tokens: Int[Array, "R C"]
+    ends: Int[Array, "R C"]  # one past the last place that a token sees on sliding layers; 0: padding
+    is_soft: Bool[Array, "R C"]
+    soft: Float[Array, "R C D"]
+
+
+class Written(NamedTuple):
+    """One token of each row, meaningless where the row writes nothing."""
+
+    token: Int[Array, " B"]
+    logprob: Float[Array, " B"]
+    top: Int[Array, "B TOP"]
+    top_logprobs: Float[Array, "B TOP"]
+
+
+def idle(config: ModelConfig, rows: int) -> State:
+    token, position, left = (jnp.zeros(rows, jnp.int32) for _ in range(3))  # three, since each is given away
+    counts = jnp.zeros((rows, config.decoder.vocabulary), jnp.uint16)
+    return State(token, position, left, constraints.start(rows), counts)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def embed_prompt(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
+    """Embedded tokens, soft ones in their places."""
+    return multimodal.embed(params, config, inputs)
+
+
+@functools.partial(jax.jit, static_argnames="config", donate_argnames="cache")
+def read(params: Tree, config: ModelConfig, cache: Cache, part: Part) -> tuple[Cache, Int[Array, " R"]]:
+    """(the cache with a part of some prompts in it, how many tokens of each it now holds)."""
+    real = part.ends > 0
+    index = part.start[:, None] + jnp.arange(part.tokens.shape[1], dtype=jnp.int32)
+    positions = jnp.where(real, index, 0)
+    full = Intervals(jnp.zeros_like(positions), jnp.where(real, index + 1, 0))
+    sliding = Intervals(jnp.maximum(positions - config.decoder.window + 1, 0), part.ends)
+    blocks = jnp.zeros_like(positions)
+    inputs = Inputs(part.tokens, jnp.where(part.is_soft, 0, -1), positions, real.astype(jnp.int32), blocks, None)
+    x = decoder.embed(params["decoder"], config.decoder, part.tokens)
+    x = jnp.where(part.is_soft[..., None], part.soft.astype(x.dtype), x)
+    extra = multimodal.per_layer(params, config, inputs, x)
+    shared = decoder.context(config.decoder, full, positions, sliding=sliding)
+    mine = Cache(jax.tree.map(lambda a: a.at[part.rows].get(mode="clip"), cache.layers), part.start)
+    _, mine = run_cached(params["decoder"], config.decoder, x, shared, jnp.where(real, index, -1), mine, extra)
+    after = jax.tree.map(lambda a, b: a.at[part.rows].set(b, mode="drop"), cache, mine)
+    return after, mine.length
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def cut(cache: Cache, row: Int[Array, ""], start: Int[Array, ""], size: int) -> Block:
+    """What a row keeps of the places from `start` on; where a ring holds fewer, those before are meaningless."""
+
+    def pick(a: Float[Array, "B S K N"]) -> Float[Array, "C K N"]:
+        return a[row, (start + jnp.arange(size)) % a.shape[1]]
+
+    return jax.tree.map(pick, cache.layers)
+
+
+@functools.partial(jax.jit, donate_argnames="cache")
+def put(cache: Cache, row: Int[Array, ""], start: Int[Array, ""], count: Int[Array, ""], block: Block) -> Cache:
+    """The cache as if the row had just read the first `count` places of a block, after all the blocks before it."""
+
+    def write(a: Float[Array, "B S K N"], b: Float[Array, "C K N"]) -> Float[Array, "B S K N"]:
+        at, slots = jnp.arange(b.shape[0]), a.shape[1]
+        stays = (at < count) & (at >= count - slots)
+        return a.at[row, jnp.where(stays, (start + at) % slots, slots)].set(b, mode="drop")
+
+    return Cache(jax.tree.map(write, cache.layers, block), cache.length.at[row].set(start + count))
+
+
+@functools.partial(jax.jit, donate_argnames=("state", "length"))
+def place(
+    state: State,
+    length: Int[Array, " B"],
+    row: Int[Array, ""],
+    token: Int[Array, ""],
+    position: Int[Array, ""],
+    left: Int[Array, ""],
+) -> tuple[State, Int[Array, " B"]]:
+    """A row begins to write after `token`, which its cache does not hold yet; `left` 0: it stops."""
+    after = State(
+        state.token.at[row].set(token),
+        state.position.at[row].set(position),
+        state.left.at[row].set(left),
+        constraints.State(*(a.at[row].set(0) for a in state.picture)),
+        state.counts.at[row].set(0),
+    )
+    return after, length.at[row].set(position)
+
+
+@functools.partial(jax.jit, static_argnames="config", donate_argnames="cache")
+def forward(
+    params: Tree, config: ModelConfig, cache: Cache, token: Array, position: Array, left: Array
+) -> tuple[Cache, Float[Array, "B V"]]:
+    """Scores of every row's next token."""
+    return next_logits(params, config, cache, token, jnp.where(left > 0, position, -1))
+
+
+def next_logits(
+    params: Tree, config: ModelConfig, cache: Cache, token: Array, position: Array
+) -> tuple[Cache, Float[Array, "B V"]]:
+    """One step of the decoder at `position` (-1: a row that is done, which sees and leaves nothing)."""
+    tokens, positions = token[:, None], position[:, None]
+    ordinary = Inputs(tokens, jnp.full_like(tokens, -1), positions, positions + 1, jnp.zeros_like(tokens), None)
+    x = multimodal.embed(params, config, ordinary)
+    extra = multimodal.per_layer(params, config, ordinary, x)
+    full = Intervals(jnp.zeros_like(positions), positions + 1)
+    sliding = Intervals(jnp.maximum(positions - config.decoder.window + 1, 0), positions + 1)
+    shared = decoder.context(config.decoder, full, positions, sliding=sliding)
+    x, cache = run_cached(params["decoder"], config.decoder, x, shared, positions, cache, extra)
+    return cache, decoder.logits(params["decoder"], config.decoder, x[:, 0])
+
+
+@functools.partial(jax.jit, static_argnames="rule", donate_argnames="state")
+def choose(
+    rule: Rule, state: State, logits: Float[Array, "B V"], wishes: Wishes, words: UInt32[Array, "B W"]
+) -> tuple[State, Written]:
+    """The next token of every row. `words` are the masks of grammars, a bit for every text id."""
+    may = constraints.allowed(rule, state.picture, wishes.asked, state.left, logits.shape[-1])
+    may &= _bits(words, logits.shape[-1])
+    in_text = state.picture.written == 0
+
+    def penalised(logits):
+        often = jnp.where(in_text[:, None], state.counts, 0)
+        taken = wishes.presence[:, None] * (often > 0) + wishes.frequency[:, None] * often
+        return logits - taken
+
+    place = state.position + 1
+    liked = jax.lax.cond(jnp.any((wishes.presence != 0) | (wishes.frequency != 0)), penalised, lambda a: a, logits)
+    due = constraints.code_due(state.picture)
+    token, logprob = sampling.choose(logits, may, due, place, wishes.settings, liked)
+    top = jax.lax.cond(jnp.any(wishes.top), _likeliest, _nothing, jnp.where(may, logits, -jnp.inf))
+
+    alive = state.left > 0
+    ends = (token == rule.turn_end) | (token == EOS)
+    rows = jnp.arange(token.shape[0])
+    after = State(
+        jnp.where(alive, token, state.token),
+        jnp.where(alive, place, state.position),
+        jnp.where(alive & ~ends, state.left - 1, 0),
+        constraints.advance(rule, state.picture, token),
+        state.counts.at[rows, token].add((alive & in_text).astype(jnp.uint16)),
+    )
+    return after, Written(token, logprob, *top)
+
+
+def _bits(words: UInt32[Array, "B W"], size: int) -> Bool[Array, "B V"]:
+    """Bit by bit, lowest first; ids past the last word are free."""
+    bits = (words[:, :, None] >> jnp.arange(32, dtype=jnp.uint32)) & 1
+    bits = bits.reshape(words.shape[0], -1)[:, :size].astype(bool)
+    return jnp.pad(bits, ((0, 0), (0, size - bits.shape[1])), constant_values=True)
+
+
+def _likeliest(scores: Float[Array, "B V"]) -> tuple[Int[Array, "B TOP"], Float[Array, "B TOP"]]:
+    values, ids = jax.lax.top_k(scores, TOP_LOGPROBS)
+    return ids.astype(jnp.int32), values - jax.nn.logsumexp(scores, axis=-1, keepdims=True)
+
+
+def _nothing(scores: Float[Array, "B V"]) -> tuple[Any, Any]:
+    shape = scores.shape[0], TOP_LOGPROBS
+    return jnp.zeros(shape, jnp.int32), jnp.zeros(shape, scores.dtype)

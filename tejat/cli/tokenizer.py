@@ -1,4 +1,4 @@
-"""`tejat tokenizer`: trains the image tokenizer, and shows what it makes of pictures."""
+"""`tejat tokenizer`: trains the image tokenizer, and shows what it makes of pictures; text in `text_tokenizer`."""
 
 import json
 import sys
@@ -19,8 +19,10 @@ SHOWN = 8  # pictures of each kind on the sheet
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Train a tokenizer: of pictures, so far.
+    """Train a tokenizer of text or of pictures; compare tokenizers of text.
 
+    Example: tejat tokenizer text train recipes/tokenizer.py
+    Example: tejat tokenizer text report recipes/tokenizer.py --against english=runs/tokenizer-english/tokenizer.model
     Example: tejat tokenizer picture train recipes/pictures_micro.py --set run.schedule.steps=500
     """
 
@@ -31,9 +33,16 @@ class Tokenizer:
     recipe: Annotated[Path, tyro.conf.Positional]
     """A Python file that defines RECIPE."""
     out: Path | None = None
-    """Where picture.safetensors, log.jsonl and sheet.png go; runs/NAME, by the recipe's name, if not given."""
+    """Where the tokenizer and what belongs to it are; runs/NAME, by the recipe's name, if not given."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Another value for a field of the recipe; may be given again."""
+    against: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Of a report: another tokenizer as NAME=FILE, or NAME=FILE@SIZE to cut a public one to SIZE pieces; may be given
+    again."""
+    steps: int = 0
+    """Of a report: also train a text-only micro for so many steps with each tokenizer, and tell its bits per byte."""
+    seeds: int = 3
+    """Models trained with each tokenizer."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -45,9 +54,13 @@ def main(arguments: list[str]) -> int:
       BadInput: for a recipe or a setting that cannot be used, and for what is not in this version.
     """
     options = tyro.cli(Tokenizer, args=arguments, prog="tejat tokenizer")
-    if options.kind == "text" or options.work == "report":
-        verb = f"`tejat tokenizer {options.kind} {options.work}`"
-        raise BadInput(f"{verb} arrives with the data pipeline; it is not in this version.")
+    if options.kind == "text":
+        from tejat.cli import text_tokenizer
+
+        work = text_tokenizer.train if options.work == "train" else text_tokenizer.report
+        return work(options)
+    if options.work == "report":
+        raise BadInput("`tejat tokenizer picture report` is not in this version; `picture train` shows what it keeps.")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.model import weights

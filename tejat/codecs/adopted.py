@@ -20,7 +20,7 @@ def adopt(model: bytes, size: int | None = None) -> bytes:
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
 
-    proto = sentencepiece_model_pb2.ModelProto()
+    proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     try:
         proto.ParseFromString(model)
     except DecodeError as error:
@@ -45,7 +45,7 @@ def adopt(model: bytes, size: int | None = None) -> bytes:
             raise BadInput(f"the public tokenizer cannot be cut to {size:,} ids; choose from {least:,} to {most:,}")
         pieces = merged[:room] + single
 
-    made = sentencepiece_model_pb2.ModelProto(trainer_spec=spec)
+    made = type(proto)(trainer_spec=spec)
     for token in range(len(_OURS)):
         made.pieces.add(piece=_OURS[token], score=0, type=kinds.UNKNOWN if token == UNK else kinds.CONTROL)
     for name in CONTROLS:

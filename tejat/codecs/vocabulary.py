@@ -172,6 +172,8 @@ def _reason(told: str, size: int) -> str:
             f"{size:,} pieces are fewer than marks, bytes and the text's characters are; "
             f"ask for more than {int(found[1]):,}, or for a lower coverage"
         )
+    if "character_coverage()" in told:
+        return "a tokenizer's coverage of characters lies between 0.98 and 1; change it"
     return f"SentencePiece makes no tokenizer of the text ({' '.join(told.split())[-160:]}); give other text"
 
 

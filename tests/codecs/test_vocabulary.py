@@ -151,6 +151,8 @@ def test_a_size_that_the_text_cannot_have_is_refused(size, told):
         train(sample.prose("ja").splitlines()[:20], size)
 
 
-def test_no_text_makes_no_tokenizer():
+def test_no_text_makes_no_tokenizer_and_neither_does_half_the_characters():
     with pytest.raises(BadInput, match="makes no tokenizer"):
         train([], 500)
+    with pytest.raises(BadInput, match="between 0.98 and 1"):
+        train(["some text"], 500, coverage=0.5)

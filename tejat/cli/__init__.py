@@ -34,7 +34,7 @@ VERBS = {
     "demo": Verb("the tour: trains a small model, which then answers, draws, hears and watches", "tejat.cli.demo"),
     "chat": Verb("talk with a model; pictures, sound and video welcome", "tejat.cli.chat"),
     "generate": Verb("answer one prompt", "tejat.cli.generate"),
-    "serve": Verb("a server of the Gemini and OpenAI interfaces", arrives_with="the serving engine"),
+    "serve": Verb("a server of the Gemini and OpenAI interfaces, and a playground", "tejat.cli.serve"),
     "family": Verb("the sizes: parameters, memory, arithmetic", "tejat.cli.family"),
     "doctor": Verb("what this machine has, and whether it computes correctly", "tejat.cli.doctor"),
     "data": Verb("build, inspect and report data sets", arrives_with="the data pipeline"),

@@ -119,14 +119,17 @@ class Framing:
             writer.tokens([EOS], document.loss[-1], Modality.TEXT)
         return writer.finish()
 
-    def prompt(self, turns: Sequence[Turn]) -> Encoded:
-        """Turns so far and the opening of the model's answer."""
+    def prompt(self, turns: Sequence[Turn], budget: int | None = None) -> Encoded:
+        """Turns so far and the opening of the model's answer; images take up to `budget` soft tokens.
+
+        None: the configuration's middle one. Frames of videos have a budget of their own.
+        """
         writer = _Writer(self.vocabulary)
         writer.tokens([BOS], False, Modality.TEXT)
         for turn in turns:
             self._open_turn(writer, turn.role)
             for part in turn.parts:
-                self._part(writer, part, False, drawn=turn.role == "model")
+                self._part(writer, part, False, drawn=turn.role == "model", budget=budget)
             self._close_turn(writer, False)
         self._open_turn(writer, "model")
         return writer.finish()
@@ -203,7 +206,7 @@ class Framing:
         writer.mark("<turn|>", Modality.TEXT, loss)
         writer.tokens(self.vocabulary.encode("\n"), False, Modality.TEXT)
 
-    def _part(self, writer: _Writer, part: Part, loss: bool, *, drawn: bool) -> None:
+    def _part(self, writer: _Writer, part: Part, loss: bool, *, drawn: bool, budget: int | None = None) -> None:
         match part:
             case Text():
                 writer.tokens(self.vocabulary.encode(part.text), loss, Modality.TEXT)
@@ -212,7 +215,7 @@ class Framing:
                     raise BadInput(f"the model {self.config.name!r} draws no pictures")
                 writer.tokens(self.codes(self.pictures.encode(part.pixels)), loss, Modality.PICTURE)
             case Image():
-                self._image(writer, part.pixels, None, Modality.IMAGE)
+                self._image(writer, part.pixels, budget, Modality.IMAGE)
             case Audio():
                 writer.mark("<|audio>", Modality.AUDIO)
                 for item, count in self._sound(writer, part):

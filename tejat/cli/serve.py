@@ -1,0 +1,159 @@
+"""`tejat serve`: a server of the Gemini and OpenAI interfaces, and a playground, on this machine."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from tejat.cli import default_model
+from tejat.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Serve models to programs written for the Gemini or OpenAI interfaces, and to people at http://localhost:8080/.
+
+    Example: tejat serve --model mini
+    Example: tejat serve --keys keys.json --add-key alice
+    Example: tejat serve --host 0.0.0.0 --keys keys.json
+    """
+
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME|DIR")] = ()
+    """A model that comes with Tejat, or a directory; repeat it for several. Default: the largest there is."""
+    host: str = "127.0.0.1"
+    """Address to listen at. Any but this machine's own needs --keys."""
+    port: int = 8080
+    """0: any that is free."""
+    keys: Path | None = None
+    """File of API keys; without it, whoever is on this machine is served."""
+    add_key: str | None = None
+    """Make a key of this name in --keys, print it, and end."""
+    requests_per_minute: int | None = None
+    """Limit of the new key, for each server; default: none."""
+    concurrent: int | None = None
+    """Requests that the new key may have open at once, for each server; default: any number."""
+    files: Path | None = None
+    """Where uploads are kept; several servers may share it. Default: $XDG_STATE_HOME/tejat/files."""
+    allow_origin: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="ORIGIN")] = ()
+    """A web site whose pages may use this server, such as https://example.org; repeat it for several."""
+    slots: int = 8
+    """Answers written at the same time."""
+    queue: int = 64
+    """Requests that may wait; more are refused with 429."""
+    drain: int = 30
+    """Seconds that answers may go on after SIGTERM or Ctrl-C."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run `tejat serve` until it is stopped. Raises BadInput for an option, a file or a model that cannot be used."""
+    options = tyro.cli(Serve, args=arguments, prog="tejat serve")
+    from tejat.serve import keys
+    from tejat.serve.edge import is_loopback
+
+    if options.add_key is not None:
+        if options.keys is None:
+            raise BadInput("--add-key needs the file where keys are kept; give --keys FILE")
+        print(keys.add(options.keys, options.add_key, options.requests_per_minute, options.concurrent))
+        return 0
+    if options.keys is None and not is_loopback(options.host):
+        raise BadInput(
+            f"{options.host} can be reached from other machines, which takes API keys; make one with "
+            f"`tejat serve --keys keys.json --add-key NAME`, and give --keys keys.json"
+        )
+    for name in ("slots", "queue", "drain"):
+        if getattr(options, name) < 1:
+            raise BadInput(f"--{name} is {getattr(options, name)}; give 1 or more")
+    if not 0 <= options.port < 65_536:
+        raise BadInput(f"--port is {options.port}; give 0 (any that is free) to 65535")
+    known = keys.Keys(options.keys) if options.keys is not None else None
+    directories = [default_model.directory(name) for name in options.model or (None,)]
+    return _run(options, known, directories)
+
+
+def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
+    started = time.monotonic()
+    import socket
+
+    from tejat import bundle
+    from tejat.infer.service import Service
+    from tejat.serve.app import build
+    from tejat.serve.decoder import Decoder
+    from tejat.serve.exchange import Server
+    from tejat.serve.files import Store
+    from tejat.serve.hosting import Hosted, Models
+    from tejat.serve.limits import Limits
+
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((options.host, options.port))
+    except OSError as error:
+        listener.close()
+        mend = "choose another --port or --host"
+        raise BadInput(f"{options.host}:{options.port} cannot be listened at ({error.strerror}); {mend}") from error
+    limits = Limits()
+    store = _store(options.files, limits, Store)
+    hosted: list[Hosted] = []
+    for directory in directories:
+        model = bundle.load(directory)
+        if any(one.name == model.config.name for one in hosted):
+            raise BadInput(f"two models are named {model.config.name!r}; serve one of them")
+        hosted.append(Hosted(model.config.name, model, Service(model, slots=options.slots, queue=options.queue)))
+    server = Server(Models(hosted), store, Decoder(), keys, limits, origins=frozenset(options.allow_origin))
+    try:
+        return _serve(build(server), server, listener, options, started)
+    finally:
+        for one in hosted:
+            one.service.close(drain=False)
+
+
+def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float) -> int:
+    import uvicorn
+
+    class Draining(uvicorn.Server):
+        """Says that it is not ready from the moment it is told to stop."""
+
+        def handle_exit(self, number: int, frame: Any) -> None:
+            server.stopping = True
+            super().handle_exit(number, frame)
+
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            host, port = listener.getsockname()[:2]
+            shown = "localhost" if options.host in ("127.0.0.1", "::1") else f"[{host}]" if ":" in host else host
+            names = ", ".join(one.name for one in server.models.all)
+            line = f"tejat serves {names} at http://{shown}:{port}/ after {time.monotonic() - started:.1f} s"
+            print(line, file=sys.stderr, flush=True)
+
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="error",
+        server_header=False,
+        proxy_headers=False,  # what a client writes there is no address of its own
+        ws="none",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=options.drain,
+        h11_max_incomplete_event_size=64 << 10,
+    )
+    # Raised again by uvicorn when all is drained: to have stopped when told to is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with contextlib.suppress(KeyboardInterrupt):
+        Draining(config).run(sockets=[listener])
+    return 0
+
+
+def _store(directory: Path | None, limits: Any, kind: Any) -> Any:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    root = directory or Path(state) / "tejat" / "files"
+    try:
+        return kind(root, limits)
+    except OSError as error:
+        raise BadInput(f"uploads cannot be kept in {root} ({error.strerror}); give --files DIR") from error

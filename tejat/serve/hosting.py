@@ -1,0 +1,47 @@
+"""The models that a server hosts, and the names by which they are asked for."""
+
+import re
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+
+from tejat.bundle import Bundle
+from tejat.infer.engine import Engine
+from tejat.infer.service import Service
+from tejat.serve.problems import Problem
+
+OTHERS = re.compile(
+    r"(gemini|gemma|imagen|text-embedding|embedding|gpt|chatgpt|o[0-9]|dall-e|whisper)(-[A-Za-z0-9.-]{1,80})?"
+)
+"""Names of other makers' models: programs written for them reach the first model here by changing only the address.
+The answer tells which model wrote it."""
+
+
+class Hosted:
+    """A model: a service that answers, and an engine, made when it is first needed, that scores and embeds."""
+
+    def __init__(self, name: str, bundle: Bundle, service: Service):
+        self.name, self.bundle, self.service = name, bundle, service
+        self.scoring = threading.Lock()  # one batch at a time: its memory is not bounded by the service's rows
+
+    @cached_property
+    def engine(self) -> Engine:
+        return Engine(self.bundle, rows=16, tokens=16_384)
+
+
+class Models:
+    """All that are hosted; the first answers for names of other makers."""
+
+    def __init__(self, hosted: Sequence[Hosted]):
+        self.all = tuple(hosted)
+
+    def find(self, name: str) -> Hosted:
+        """Raises Problem NOT_FOUND for a name that is neither ours nor a known one of others."""
+        bare = name.removeprefix("models/")
+        for hosted in self.all:
+            if hosted.name == bare:
+                return hosted
+        if OTHERS.fullmatch(bare):
+            return self.all[0]
+        known = ", ".join(hosted.name for hosted in self.all)
+        raise Problem("NOT_FOUND", f"there is no model {bare[:60]!r} here; use {known}")

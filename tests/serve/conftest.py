@@ -1,0 +1,83 @@
+"""A server in a thread, and a client that knows nothing of it but its address."""
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+
+@dataclass
+class Reply:
+    """An answer whose body has been read."""
+
+    code: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def events(self) -> list[Any]:
+        """The events of a stream, which must be in the only form that the official clients take."""
+        lines = self.body.decode().split("\n\n")
+        assert lines.pop() == ""
+        assert all(line.startswith("data: ") and "\n" not in line for line in lines)
+        return [json.loads(line[6:]) if line != "data: [DONE]" else None for line in lines]
+
+
+class Client:
+    """Sends one request a connection."""
+
+    def __init__(self, port: int):
+        self.port = port
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+            connection.request(method, path, data, headers or {})
+            answer = connection.getresponse()
+            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.send("GET", path, None, {k.replace("_", "-"): v for k, v in headers.items()})
+
+    def post(self, path: str, body: Any, **headers: str) -> Reply:
+        return self.send("POST", path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Callable[[ASGIApp], Client]]:
+    """Starts an application on a port of its own; all are stopped at the end."""
+    started: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def run(app: ASGIApp) -> Client:
+        config = uvicorn.Config(app, port=0, log_level="error", access_log=False, ws="none", server_header=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        started.append((server, thread))
+        while not server.started:
+            assert thread.is_alive()
+            thread.join(0.01)
+        return Client(server.servers[0].sockets[0].getsockname()[1])
+
+    yield run
+    for server, _ in started:
+        server.should_exit = True
+    for _, thread in started:
+        thread.join(10)

@@ -28,8 +28,12 @@ help:
 demo: $(VENV)/installed
 	@$(VENV)/bin/tejat demo
 
+# Most of these tests' time goes to compiling programs that run for milliseconds: LLVM is told not to polish them, and
+# what one process has compiled another finds. `make test-full` runs what users run.
 test: lint
-	@JAX_PLATFORMS=cpu $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
+	@JAX_PLATFORMS=cpu XLA_FLAGS="--xla_backend_optimization_level=0 $${XLA_FLAGS:-}" \
+	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.3 \
+	  $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-full: lint $(VENV)/installed-oracles
 	@JAX_PLATFORMS=cpu $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m ""
@@ -42,7 +46,7 @@ wheel: $(VENV)/installed
 	@ls -l dist/*.whl
 
 clean:
-	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf $(VENV) build dist .jax_cache .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find tejat tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -1,0 +1,117 @@
+"""Documents from files as others keep them: JSON lines, Parquet, tar, web pages, folders of pictures …
+
+    for document in (reading := read("speech/")):
+        …
+    print(reading.dropped.counts)
+
+Everything streams, so that a source may be larger than memory. A record that is damaged, or lacks its caption, is
+passed over, counted and listed; only a path of which nothing can be used raises. Libraries that a format wants are
+imported when it is asked for.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import NamedTuple
+
+from tejat.data.corpus.source import Dropped
+from tejat.data.sources import files
+from tejat.errors import BadInput
+from tejat.parts import Document
+
+Reader = Callable[[str, Dropped], Iterator[Document]]
+"""Yields the documents of a path, and tells what it leaves out."""
+
+
+class Format(NamedTuple):
+    """A way to keep documents.
+
+    Attributes:
+      help: one line.
+      module: of this package, where its `read` lives.
+      suffixes: of the names of its files.
+    """
+
+    help: str
+    module: str
+    suffixes: tuple[str, ...] = ()
+
+
+FORMATS = {
+    "jsonl": Format("a document a line: text, messages, or interleaved parts", "json_lines", (".jsonl", ".ndjson")),
+    "parquet": Format("a document a row; columns as the keys of jsonl", "parquet", (".parquet",)),
+    "webdataset": Format("tar files; members of one name are one document", "webdataset", (".tar", ".tgz")),
+    "arrayrecord": Format("a source of a corpus built by `tejat data build`", "array_record", (".array_record",)),
+    "html": Format("web pages, of which the main text is taken", "html", (".html", ".htm", ".xhtml")),
+    "warc": Format("archives of web crawls", "warc", (".warc",)),
+    "text": Format("plain text, a document a file", "text", (".txt", ".md", ".rst")),
+    "code": Format("a tree of source code, a document a file", "code", ()),
+    "images": Format("a folder of pictures with captions beside them", "images", files.IMAGES),
+    "audio": Format("a folder of sounds with transcripts beside them", "audio", files.SOUNDS),
+    "video": Format("a folder of clips with captions beside them", "video", files.CLIPS),
+    "huggingface": Format("hf:NAME[@SPLIT] of Hugging Face, or a folder that `datasets` saved", "huggingface", ()),
+}
+"""Every format by its name."""
+
+_LOOKED_AT = 500  # files of a folder that decide what it holds
+
+
+class Reading(Iterator[Document]):
+    """Documents of a path, one after the other.
+
+    Attributes:
+      format: its name.
+      dropped: what was passed over so far, by reason, with examples.
+      documents: how many were read so far.
+    """
+
+    def __init__(self, path: str, format: str):
+        self.path, self.format, self.documents, self.dropped = path, format, 0, Dropped()
+        reader: Reader = import_module(f"tejat.data.sources.{FORMATS[format].module}").read
+        self._found = reader(path, self.dropped)
+
+    def __next__(self) -> Document:
+        document = next(self._found)
+        self.documents += 1
+        return document
+
+
+def read(path: str, format: str | None = None) -> Reading:
+    """The documents of a local path or a URL that fsspec knows (s3://, gs://, https://, zip://…::…).
+
+    Without a format, the name tells it, or for a folder the names of most of its files. Raises BadInput for a path
+    that is not there or cannot be used, for an unknown format, and for one whose library is not installed; some of
+    these with the first document.
+    """
+    if format is not None and format not in FORMATS:
+        raise BadInput(f"there is no format {format!r}; choose one of {', '.join(FORMATS)}")
+    return Reading(path, format or detect(path))
+
+
+def detect(path: str) -> str:
+    """The format of a path by the names of its files. Raises BadInput where they do not tell."""
+    if path.startswith("hf:"):
+        return "huggingface"
+    if files.is_file(path):
+        name = files.bare(path)
+        found = [format for format, known in FORMATS.items() if name.endswith(known.suffixes or "\0")]
+        if not found:
+            raise BadInput(f"the name of {path} does not tell its format; give one of {', '.join(FORMATS)}")
+        return found[0]
+    if not files.is_folder(path):
+        raise BadInput(f"there is nothing at {path}; give a file, a folder or a URL that can be read")
+    if files.is_file(files.join(path, "dataset_info.json")) or files.is_file(files.join(path, "dataset_dict.json")):
+        return "huggingface"
+    counts = dict.fromkeys(FORMATS, 0)
+    some = 0
+    for name in files.walk(path, most=_LOOKED_AT):
+        some += 1
+        bare = files.bare(name)
+        for format, known in FORMATS.items():
+            # Captions and transcripts lie beside pictures, sounds and clips; what they are about weighs more.
+            counts[format] += (
+                (format in ("images", "audio", "video")) + 1 if bare.endswith(known.suffixes or "\0") else 0
+            )
+    if not some:
+        raise BadInput(f"the folder {path} is empty; give one that holds documents")
+    format, count = max(counts.items(), key=lambda pair: pair[1])
+    return format if count * 3 >= some else "code"

@@ -1,0 +1,13 @@
+"""Folders of sounds with transcripts beside them."""
+
+from collections.abc import Iterator
+
+from tejat import media
+from tejat.data.corpus.source import Dropped
+from tejat.data.sources import captions, files
+from tejat.parts import Document
+
+
+def read(path: str, dropped: Dropped) -> Iterator[Document]:
+    """A document for each sound that has words."""
+    yield from captions.captioned(path, files.SOUNDS, media.read_audio, dropped)

@@ -1,12 +1,14 @@
 """What cleaning looks at in a record, be it an Item on its way into a corpus or a Document of any source."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from tejat.data.cleaning.report import Group
 from tejat.data.shards import Item
-from tejat.parts import Document, Image, Text
+from tejat.media import IS_PICTURE
+from tejat.parts import Audio, Document, Image, Text
 
 Record = Item | Document
 
@@ -14,7 +16,7 @@ _ABOUT = "id key group source language languages licence license style speaker v
 UNREAD = frozenset(_ABOUT.split())
 """Fields of an Item that tell of it and are never learned as text."""
 
-PICTURE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"<svg", b"<?xm")
+_SOUND = re.compile(rb"(?s)OggS|fLaC|RIFF....WAVE|FORM....AIF|ID3|\xff[\xe2-\xfb]")
 
 
 def texts(record: Record) -> list[str]:
@@ -65,11 +67,34 @@ def rewritten(record: Record, change: Callable[[str], str]) -> Record:
     return record if fields == record.fields else replace(record, fields=fields)
 
 
-def pictures(record: Record) -> list[bytes | Image]:
-    """The pictures of a record: Image parts, or the blobs of an item that begin as files of pictures do."""
+def pictures(record: Record) -> dict[str, bytes | Image]:
+    """The pictures of a record by name: Image parts by number, or the blobs of an item that hold one (a clip too)."""
     if isinstance(record, Document):
-        return [part for part in record.parts if isinstance(part, Image)]
-    return [blob for blob in record.blobs.values() if blob.lstrip()[:4].startswith(PICTURE) and blob[8:12] != b"WAVE"]
+        return {str(k): part for k, part in enumerate(record.parts) if isinstance(part, Image)}
+    return {name: blob for name, blob in record.blobs.items() if is_svg(blob) or IS_PICTURE.match(blob)}
+
+
+def sounds(record: Record) -> dict[str, bytes | Audio]:
+    """The sounds of a record by name, as `pictures` has pictures."""
+    if isinstance(record, Document):
+        return {str(k): part for k, part in enumerate(record.parts) if isinstance(part, Audio)}
+    return {name: blob for name, blob in record.blobs.items() if _SOUND.match(blob)}
+
+
+def without(record: Record, names: Iterable[str]) -> Record | None:
+    """The item without some of its blobs, or None where no blob is left or a document would lose a part."""
+    gone = set(names)
+    if not gone:
+        return record
+    if isinstance(record, Document) or gone >= record.blobs.keys() or "document" in record.fields:
+        return None
+    return replace(record, blobs={name: blob for name, blob in record.blobs.items() if name not in gone})
+
+
+def is_svg(blob: bytes) -> bool:
+    """Is it a vector drawing?"""
+    head = blob[:400].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return head.startswith((b"<svg", b"<?xml", b"<!DOCTYPE svg", b"<!--")) and b"<svg" in blob[:4000]
 
 
 def _strings(value: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -7,14 +7,14 @@ million characters a second on one core.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
 
-SEPARATOR, IN_WORD, ALONE = 0, 1, 2
+SEPARATOR, LETTER, ALONE, DIGIT = 0, 1, 2, 3
 """Classes of characters."""
 
 _TABLE = 0x20000  # characters from here on are rare Han, all alone
@@ -54,11 +54,13 @@ class Words:
       hashes: of each word.
       offsets: text k has the words offsets[k] to offsets[k + 1].
       alone: is the word a character of a script without spaces?
+      telling: is it that, or of two characters and more of which the first is a letter?
     """
 
     hashes: UInt64[np.ndarray, " n"]
     offsets: Int64[np.ndarray, " texts+1"]
     alone: Bool[np.ndarray, " n"]
+    telling: Bool[np.ndarray, " n"]
 
     @property
     def counts(self) -> Int64[np.ndarray, " texts"]:
@@ -72,12 +74,13 @@ def words(texts: Sequence[str]) -> Words:
     points = np.frombuffer("\n".join([*folded, ""]).encode("utf-32-le"), "<u4")
     lengths = np.fromiter((len(text) + 1 for text in folded), np.int64, len(folded))
     classes = classes_of(points)
-    inside = classes == IN_WORD
+    inside = (classes == LETTER) | (classes == DIGIT)
     before = np.concatenate([[False], inside[:-1]]) if len(inside) else inside
     starts = (inside & ~before) | (classes == ALONE)
     begins = np.flatnonzero(starts)
     if not len(begins):
-        return Words(np.zeros(0, np.uint64), np.zeros(len(texts) + 1, np.int64), np.zeros(0, bool))
+        none = np.zeros(0, bool)
+        return Words(np.zeros(0, np.uint64), np.zeros(len(texts) + 1, np.int64), none, none)
     kept = np.flatnonzero(classes != SEPARATOR)
     # Of each kept character: the word that it is in, and its place there.
     word = np.cumsum(starts[kept]) - 1
@@ -88,28 +91,37 @@ def words(texts: Sequence[str]) -> Words:
     hashes = mixed(np.add.reduceat(terms, firsts))
     ends = np.cumsum(lengths)
     offsets = np.concatenate([[0], np.searchsorted(begins, ends)]).astype(np.int64)
-    return Words(hashes, offsets, classes[begins] == ALONE)
+    alone = classes[begins] == ALONE
+    long = np.diff(firsts, append=len(kept)) > 1
+    return Words(hashes, offsets, alone, alone | (long & (classes[begins] == LETTER)))
 
 
 def classes_of(points: np.ndarray) -> UInt8[np.ndarray, " n"]:
-    """SEPARATOR, IN_WORD or ALONE for each code point."""
+    """The class of each code point."""
     return _table()[np.minimum(points, _TABLE)]
 
 
 def runs(words: Words, n: int) -> tuple[UInt64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
     """Hashes of all runs of n words that lie within one text, and the word that each begins at."""
-    total = len(words.hashes) - n + 1
-    if total <= 0:
-        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    hashes = np.zeros(total, np.uint64)
-    for k in range(n):
-        hashes *= _MULTIPLIER
-        hashes += words.hashes[k : k + total]
-    within = np.ones(total, bool)
-    for end in words.offsets[1:-1]:  # a run that begins less than n before the end of its text crosses it
-        within[max(int(end) - n + 1, 0) : min(int(end), total)] = False
-    at = np.flatnonzero(within)
-    return mixed(hashes[at]), at
+    for _, hashes, at in all_runs(words, [n]):
+        return hashes, at
+    return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+
+
+def all_runs(
+    words: Words, sizes: Collection[int]
+) -> Iterator[tuple[int, UInt64[np.ndarray, " m"], Int64[np.ndarray, " m"]]]:
+    """(n, hashes, places) as `runs` gives them, for each n of `sizes` that some text has."""
+    count = len(words.hashes)
+    left = np.repeat(words.offsets[1:], words.counts) - np.arange(count)  # words from here to the end of the text
+    hashes = np.zeros(count, np.uint64)
+    for n in range(1, max(sizes, default=0) + 1):
+        hashes = hashes[: count - n + 1] * _MULTIPLIER + words.hashes[n - 1 :]
+        if n in sizes:
+            at = np.flatnonzero(left[: len(hashes)] >= n)
+            yield n, mixed(hashes[at]), at
+        if n >= count:
+            return
 
 
 def mixed(hashes: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
@@ -131,12 +143,13 @@ def _powers() -> UInt64[np.ndarray, " 64"]:
 
 @cache
 def _table() -> UInt8[np.ndarray, " 131073"]:
-    # L letters, M marks, N digits.
-    table = np.fromiter((unicodedata.category(chr(p))[0] in "LMN" for p in range(_TABLE + 1)), np.uint8, _TABLE + 1)
+    kinds = {"L": LETTER, "M": LETTER, "N": DIGIT}  # letters, marks, numbers
+    each = (kinds.get(unicodedata.category(chr(p))[0], SEPARATOR) for p in range(_TABLE + 1))
+    table = np.fromiter(each, np.uint8, _TABLE + 1)
     unspaced = np.zeros_like(table)
     for first, last in _UNSPACED:
         unspaced[first : last + 1] = 1
-    table[(table == IN_WORD) & (unspaced == 1)] = ALONE
+    table[(table != SEPARATOR) & (unspaced == 1)] = ALONE
     table[_TABLE] = ALONE
     table.flags.writeable = False
     return table

@@ -7,6 +7,7 @@ part at a time, and what the host does (text, stop strings, grammars' masks) cos
 For one thread: `service.Service` has it, and the queue before it.
 """
 
+import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -89,13 +90,18 @@ class Scheduler:
         context: int,
         together: int,
         prefixes: PrefixCache,
+        fast: bool = False,
     ):
-        """`params` has its layers apart; `together` prompts are read at a time."""
+        """`params` has its layers apart; `together` prompts are read at a time.
+
+        `fast`: a batch is as wide as the answers being written need, and their last bits depend on that.
+        """
         self.params, self.config, self.rule = params, config, Rule.of(vocabulary, config.picture)
-        self.slots, self.context, self.together, self.prefixes = slots, context, together, prefixes
+        self.slots, self.context, self.together = slots, context, together
+        self.prefixes, self.fast = prefixes, fast
         self.dtype = params["decoder"]["embedding"].dtype
         self.counts = Counts()
-        self._no_grammar = jnp.asarray(grammar.unbound(vocabulary, slots))
+        self.unbound = jnp.asarray(grammar.unbound(vocabulary, slots))
         self._no_soft: dict[int, Any] = {}
         self.reset()
 
@@ -104,7 +110,7 @@ class Scheduler:
         self.cache = empty_cache(self.config.decoder, self.slots, self.context, self.dtype)
         self.state = steps.idle(self.config, self.slots)
         self.prefixes.clear()
-        self._free = list(range(self.slots))[::-1]
+        self._free = list(range(self.slots))  # a heap
         self._reading: deque[Job] = deque()
         self._writing: dict[int, Job] = {}
         self._flight: tuple[list[Job], steps.Written] | None = None  # chosen, and not looked at yet
@@ -126,7 +132,7 @@ class Scheduler:
 
     def add(self, job: Job) -> None:
         """Gives a job a row, which must be free. What is known of the beginning of its prompt is not read again."""
-        job.row = self._free.pop()
+        job.row = heapq.heappop(self._free)
         self.counts.prompt_tokens += len(job.prompt)
         for part, block in zip(job.parts, self.prefixes.find(job.parts), strict=False):
             self.cache = steps.put(self.cache, job.row, part.start, part.count, block)
@@ -142,7 +148,7 @@ class Scheduler:
         if self._writing:
             state = self.state
             self.cache, scores = steps.forward(
-                self.params, self.config, self.cache, state.token, state.position, state.left
+                self.params, self.config, self.cache, state.token, state.position, state.left, self._width()
             )
             self._collect()
             if self._writing:
@@ -151,6 +157,16 @@ class Scheduler:
             self._flight = None
         if self._reading:
             self._read()
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many rows a step may compute."""
+        return tuple(
+            sorted({min(1 << n, self.slots) for n in range(self.slots.bit_length() + 1)} if self.fast else {self.slots})
+        )
+
+    def _width(self) -> int:
+        return next(width for width in self.widths if width > max(self._writing))
 
     def _drop(self) -> None:
         for job in self.jobs:
@@ -202,14 +218,13 @@ class Scheduler:
             self._reading.remove(job)
         else:
             # The device may not know that it is over, and its next scores are on their way: the row writes no more.
-            self.state, length = steps.place(self.state, self.cache.length, job.row, 0, 0, 0)
-            self.cache = self.cache._replace(length=length)
-        self._free.append(job.row)
+            self.place(job.row, 0, 0, 0)
+        heapq.heappush(self._free, job.row)
         job.finish(reason, last)
 
     def _choose(self, scores: Any) -> None:
         jobs = list(self._writing.values())
-        words = self._no_grammar
+        words = self.unbound
         if any(job.grammar for job in jobs):
             masks = np.full(words.shape, 0xFFFFFFFF, np.uint32)  # a new one: the device may still read the last
             for job in jobs:
@@ -217,14 +232,15 @@ class Scheduler:
                     masks[job.row] = job.grammar.words
             words = jnp.asarray(masks)
         if self._wishes is None:
-            self._wishes = self._wished()
+            self._wishes = self.wished()
         self.state, written = steps.choose(self.rule, self.state, scores, self._wishes, words)
         written.token.copy_to_host_async()
         written.logprob.copy_to_host_async()
         self._flight = jobs, written
         self.counts.steps += 1
 
-    def _wished(self) -> steps.Wishes:
+    def wished(self) -> steps.Wishes:
+        """What the callers of the rows that write asked for."""
         options = {row: job.options for row, job in self._writing.items()}
         plain = Options()
 
@@ -258,7 +274,7 @@ class Scheduler:
             self._reads.popleft().block_until_ready()
         size = self._reading[0].parts[self._reading[0].read].size
         jobs = [job for job in self._reading if job.parts[job.read].size == size][: self.together]
-        self.cache, length = steps.read(self.params, self.config, self.cache, self._part(jobs, size))
+        self.cache, length = steps.read(self.params, self.config, self.cache, self.part(jobs, size))
         self._reads.append(length)
         for job in jobs:
             part = job.parts[job.read]
@@ -270,7 +286,8 @@ class Scheduler:
             if job.read == len(job.parts):
                 self._begin(job)
 
-    def _part(self, jobs: Sequence[Job], size: int) -> steps.Part:
+    def part(self, jobs: Sequence[Job], size: int) -> steps.Part:
+        """The next part of each job's prompt, for the program that reads `size` tokens."""
         rows = np.full(self.together, self.slots, np.int32)
         start = np.zeros(self.together, np.int32)
         tokens, ends = np.zeros((2, self.together, size), np.int32)
@@ -306,8 +323,10 @@ class Scheduler:
         self._reading.remove(job)
         self._writing[job.row] = job
         self.prefixes.touch(job.parts)
-        self.state, length = steps.place(
-            self.state, self.cache.length, job.row, int(job.prompt.tokens[-1]), len(job.prompt) - 1, job.limit
-        )
-        self.cache = self.cache._replace(length=length)
+        self.place(job.row, int(job.prompt.tokens[-1]), len(job.prompt) - 1, job.limit)
         self._wishes = None
+
+    def place(self, row: int, token: int, position: int, left: int) -> None:
+        """A row begins to write after `token`, or with `left` 0 ends."""
+        self.state, length = steps.place(self.state, self.cache.length, row, token, position, left)
+        self.cache = self.cache._replace(length=length)

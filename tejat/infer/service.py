@@ -15,12 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded
-from tejat.codecs.vocabulary import BOS
-from tejat.infer import soft, steps
+from tejat.infer import soft, warming
 from tejat.infer.constraints import Rule
 from tejat.infer.grammar import Grammar
 from tejat.infer.limits import limit_of
@@ -68,12 +66,14 @@ class Service:
         dtype: str | None = None,
         prefix_bytes: int = 512 << 20,
         soft_bytes: int = 64 << 20,
+        fast: bool = False,
         warm: bool = True,
     ):
         """`context`: most tokens of a prompt and its answer, by default the model's. `dtype`: of weights and cache.
 
         `prefix_bytes` bound the keys and values kept of prompts read before, `soft_bytes` the soft tokens of their
-        media. `warm`: compile now what requests for text need.
+        media. `fast`: steps compute no more rows than the answers being written need, which is quicker where they are
+        few; the last bits of an answer then depend on how many they are. `warm`: compile now what text needs.
         """
         self.bundle, self.config = bundle, bundle.config
         self.context = min(context or bundle.config.context, bundle.config.context)
@@ -92,11 +92,12 @@ class Service:
             context=self.context,
             together=1 if on_cpu else 4,
             prefixes=PrefixCache(prefix_bytes),
+            fast=fast,
         )
         self._soft = SoftTokens(params, bundle.config, soft_bytes)
         if warm:
-            self._warm()
-        self._compiled = _programs()
+            warming.warm(self._scheduler, self._sizes)
+        self._compiled = warming.programs()
         self._waiting: deque[Job] = deque()
         self._preparing = self._refused = 0
         self._tickets: dict[Job, Ticket] = {}
@@ -172,7 +173,7 @@ class Service:
                 steps=counts.steps,
                 refused=self._refused,
                 cached_bytes=self._scheduler.prefixes.bytes,
-                compilations=_programs() - self._compiled,
+                compilations=warming.programs() - self._compiled,
             )
 
     def _job(
@@ -257,26 +258,3 @@ class Service:
                 self._wake.notify_all()
             if ticket is not None:
                 ticket.fail(error)
-
-    def _warm(self) -> None:
-        """Runs every program for text once."""
-        longest = self._sizes[-1]
-        lengths = [size + 1 for size in self._sizes] + [2 * longest + 1] * 2  # the last finds the first's beginning
-        for length in lengths:
-            length = min(length, self.context - 1)
-            tokens = np.full(length, BOS, np.int32)
-            zeros = np.zeros(length, np.int32)
-            prompt = Encoded(tokens, zeros.astype(bool), zeros.astype(np.int8), zeros, zeros - 1, zeros, ())
-            parts = chunks(prompt, [], self._sizes, False)
-            job = Job(prompt, Options(max_tokens=1), 1, lambda piece: None, parts)
-            self._scheduler.add(job)
-            while self._scheduler.busy:
-                self._scheduler.tick()
-        self._scheduler.prefixes.clear()
-        self._scheduler.counts = type(self._scheduler.counts)()
-
-
-def _programs() -> int:
-    """Compiled programs that this process holds for services."""
-    every = steps.read, steps.cut, steps.put, steps.place, steps.forward, steps.choose, steps.embed_prompt
-    return sum(program._cache_size() for program in every)

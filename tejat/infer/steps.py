@@ -144,12 +144,19 @@ def place(
     return after, length.at[row].set(position)
 
 
-@functools.partial(jax.jit, static_argnames="config", donate_argnames="cache")
+@functools.partial(jax.jit, static_argnames=("config", "width"), donate_argnames="cache")
 def forward(
-    params: Tree, config: ModelConfig, cache: Cache, token: Array, position: Array, left: Array
-) -> tuple[Cache, Float[Array, "B V"]]:
-    """Scores of every row's next token."""
-    return next_logits(params, config, cache, token, jnp.where(left > 0, position, -1))
+    params: Tree, config: ModelConfig, cache: Cache, token: Array, position: Array, left: Array, width: int
+) -> tuple[Cache, Float[Array, "W V"]]:
+    """Scores of the next token of the first `width` rows."""
+    token, position, left, mine = jax.tree.map(lambda a: a[:width], (token, position, left, cache))
+    mine, scores = next_logits(params, config, mine, token, jnp.where(left > 0, position, -1))
+    return _returned(cache, mine), scores
+
+
+def _returned(every: Any, first: Any) -> Any:
+    """Arrays of all rows, with those of the first rows put back."""
+    return jax.tree.map(lambda a, b: a.at[: b.shape[0]].set(b), every, first)
 
 
 def next_logits(
@@ -171,7 +178,9 @@ def next_logits(
 def choose(
     rule: Rule, state: State, logits: Float[Array, "B V"], wishes: Wishes, words: UInt32[Array, "B W"]
 ) -> tuple[State, Written]:
-    """The next token of every row. `words` are the masks of grammars, a bit for every text id."""
+    """The next token of every row that has scores. `words` are the masks of grammars, a bit for every text id."""
+    every = state
+    state, wishes, words = jax.tree.map(lambda a: a[: logits.shape[0]], (state, wishes, words))
     may = constraints.allowed(rule, state.picture, wishes.asked, state.left, logits.shape[-1])
     may &= _bits(words, logits.shape[-1])
     in_text = state.picture.written == 0
@@ -197,7 +206,7 @@ def choose(
         constraints.advance(rule, state.picture, token),
         state.counts.at[rows, token].add((alive & in_text).astype(jnp.uint16)),
     )
-    return after, Written(token, logprob, *top)
+    return _returned(every, after), Written(token, logprob, *top)
 
 
 def _bits(words: UInt32[Array, "B W"], size: int) -> Bool[Array, "B V"]:

@@ -172,7 +172,16 @@ def configurations(draw):
 @settings(max_examples=25, deadline=None)
 @given(configurations(), st.integers(0, 2**32 - 1), st.integers(1, 20))
 def test_a_cache_changes_nothing_whatever_the_configuration(config, seed, size):
+    assume(rounding(config, seed) < 2e-6)
     compare(config, seed, size)
+
+
+def rounding(config, seed: int) -> float:
+    """How far the uncached pass is from itself when rows are computed alone: some random networks magnify rounding."""
+    data = rows(seed)
+    together = forward(config, weights(config), **data)
+    alone = [forward(config, weights(config), **{k: v[row : row + 1] for k, v in data.items()}) for row in range(3)]
+    return float(np.abs(together - np.concatenate(alone))[data["segments"] > 0].max())
 
 
 def test_a_ring_too_short_is_noticed():

@@ -1,0 +1,42 @@
+"""Ready before the first request: every program is compiled, or found where an earlier process left it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from tejat.infer import steps
+from tejat.infer.scheduler import Scheduler
+
+
+def keep_compiled(directory: Path) -> None:
+    """Programs compiled from now on are kept in a directory, and taken from it by every process of one version of JAX.
+
+    For the whole process: call it before the first model is loaded.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def warm(scheduler: Scheduler, sizes: Sequence[int]) -> None:
+    """Runs every program for text once, on nobody's row; `sizes` are those of the parts of prompts."""
+    one = scheduler
+    for size in sizes:
+        one.cache, _ = steps.read(one.params, one.config, one.cache, one.part([], size))
+    block = steps.cut(one.cache, 0, 0, sizes[-1])
+    one.cache = steps.put(one.cache, 0, 0, 0, block)
+    one.place(0, 0, 0, 0)
+    for width in one.widths:
+        one.cache, scores = steps.forward(
+            one.params, one.config, one.cache, one.state.token, one.state.position, one.state.left, width
+        )
+        one.state, written = steps.choose(one.rule, one.state, scores, one.wished(), one.unbound)
+    jax.block_until_ready((one.cache, one.state))
+
+
+def programs() -> int:
+    """Compiled programs that this process holds for services."""
+    every = steps.read, steps.cut, steps.put, steps.place, steps.forward, steps.choose, steps.embed_prompt
+    return sum(program._cache_size() for program in every)

@@ -188,10 +188,11 @@ def _batches(records: Iterable[Record], size: int = 256) -> Iterator[list[Record
 
 
 def _digests(batch: Sequence[Record]) -> UInt64[np.ndarray, " n"]:
-    return np.asarray([_digest(record) for record in batch], np.uint64)
+    return np.asarray([digest(record) for record in batch], np.uint64)
 
 
-def _digest(record: Record) -> int:
+def digest(record: Record) -> int:
+    """64 bits that are the same for the same text, letter case and white space aside, or the same fields and media."""
     if is_plain(record):
         content = " ".join(text(record).lower().split()).encode()
     elif isinstance(record, Item):

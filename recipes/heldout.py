@@ -2,9 +2,9 @@
 
 python recipes/heldout.py WORK
 
-Needs npm, for Emojibase's list of concepts, in the directory WORK: seconds. Result: 205 concepts, in every style; two families of
-styles; the sample's held-out voices; three well-known data sets. The lists are to be made anew only on purpose: what was
-trained before would have seen what is held out then.
+Needs npm, for Emojibase's list of concepts, in the directory WORK: seconds. Result: 205 concepts, in every style; two
+families of styles; the sample's held-out voices; three well-known data sets. The lists are to be made anew only on
+purpose: what was trained before would have seen what is held out then.
 """
 
 import json

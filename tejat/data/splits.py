@@ -1,9 +1,9 @@
 """What is kept from training: by concept, family of styles, speaker, data set and group, never by file.
 
 The lists are data files: those that ship (`heldout/AXIS.json`, each with the SHA-256 of its ids, so that a changed one
-is noticed), and those that a build writes beside its shards (`SOURCE/heldout.json`, its SHA-256 in the ledger). A record
-is held out where *any* axis is. The trainer refuses held-out records (`Training`, `refuse_heldout`): by what their
-fields say, and by digest, whatever they say.
+is noticed), and those that a build writes beside its shards (`SOURCE/heldout.json`, its SHA-256 in the ledger). A
+record is held out where *any* axis is. The trainer refuses held-out records (`Training`, `refuse_heldout`): by what
+their fields say, and by digest, whatever they say.
 """
 
 import hashlib

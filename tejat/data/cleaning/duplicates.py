@@ -19,6 +19,7 @@ from tejat.data.cleaning.report import Report
 from tejat.data.cleaning.table import Table
 from tejat.data.cleaning.words import mixed, runs, words
 from tejat.data.shards import Item
+from tejat.errors import BadInput
 
 HELD_OUT = "of a held-out record"
 
@@ -148,8 +149,10 @@ class Near:
                 yield ahead[0], *ahead[1].result()
 
     def _sketch(self, texts: Sequence[str]) -> tuple[UInt32[np.ndarray, "n values"], UInt64[np.ndarray, "n bands"]]:
-        from rensa import RMinHash
-
+        try:
+            from rensa import RMinHash
+        except ImportError as error:
+            raise BadInput("near-duplicates need rensa; install it with: pip install 'tejat[data]'") from error
         found = words(texts)
         hashes, at = runs(found, self.RUN)
         ends = np.searchsorted(at, found.offsets).astype(np.uint64)

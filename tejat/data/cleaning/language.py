@@ -13,6 +13,7 @@ from functools import cache
 from tejat.data.cleaning.records import Record, group, is_prose, language, rewritten, text
 from tejat.data.cleaning.report import Report
 from tejat.data.shards import Item
+from tejat.errors import BadInput
 
 SURE = 0.99
 """The probability from which the identifier is believed against what a record says. Of 9,000 documents in 36 languages
@@ -114,6 +115,8 @@ def _in(record: Item, named: str) -> Item:
 
 @cache
 def _identifier():
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError as error:
+        raise BadInput("the language of texts needs py3langid; install it with: pip install 'tejat[data]'") from error
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

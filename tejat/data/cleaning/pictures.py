@@ -141,22 +141,22 @@ def differences(
 
 
 def read(picture: bytes | Image) -> Image | None:
-    """The pixels, on white; None for what is damaged."""
+    """The pixels, on white; None for what is damaged. Raises BadInput where SVG needs resvg-py, which is not there."""
     if isinstance(picture, Image):
         return picture
+    if is_svg(picture):
+        try:
+            import resvg_py
+        except ImportError as error:
+            raise BadInput("drawings in SVG need resvg-py; install it with: pip install 'tejat[data]'") from error
+        try:
+            picture = bytes(resvg_py.svg_to_bytes(svg_string=picture.decode(), width=_DRAWN))
+        except ValueError:  # of the decoder and of resvg
+            return None
     try:
-        return _drawn(picture) if is_svg(picture) else media.read_image(picture)
+        return media.read_image(picture)
     except BadInput:
         return None
-
-
-def _drawn(svg: bytes) -> Image:
-    import resvg_py
-
-    try:
-        return media.read_image(bytes(resvg_py.svg_to_bytes(svg_string=svg.decode(), width=_DRAWN)))
-    except ValueError as error:  # BadInput, UnicodeDecodeError, and what resvg raises
-        raise BadInput(f"the drawing is no SVG ({error}); leave it out") from error
 
 
 def _fault(picture: bytes | Image) -> str:

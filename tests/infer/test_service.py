@@ -69,7 +69,7 @@ def requests(tiny) -> list[tuple[Encoded, Options]]:
         (asked("Hello"), dataclasses.replace(wild, seed=8)),
         (asked("JSON"), dataclasses.replace(wild, json_schema=SCHEMA, max_tokens=60)),
         (asked("Digits"), dataclasses.replace(GREEDY, regex="[0-9]{4}-[0-9]{2}")),
-        (asked("Draw", image), dataclasses.replace(wild, picture_size=(2, 3), max_tokens=60)),
+        (asked("Hello"), dataclasses.replace(GREEDY, picture_size=(2, 3), max_tokens=40)),
     ]
 
 

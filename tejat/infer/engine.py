@@ -100,7 +100,7 @@ class Engine:
         Over the whole vocabulary, as in training. Raises BadInput for a document longer than the context.
         """
         scores: list[np.ndarray] = [np.zeros(0, np.float32)] * len(documents)
-        for group, batch in self._batches(documents):
+        for group, batch in self.batches(documents):
             found = np.asarray(_score(self.params, self.config, batch))
             for i, row, real in zip(group, found, batch.weights, strict=False):
                 scores[i] = row[real > 0]
@@ -112,7 +112,7 @@ class Engine:
         Raises BadInput for a document longer than the context.
         """
         vectors = np.zeros((len(documents), self.config.decoder.width), np.float32)
-        for group, batch in self._batches(documents):
+        for group, batch in self.batches(documents):
             vectors[group] = np.asarray(_embed(self.params, self.config, batch.inputs))[: len(group)]
         return vectors
 
@@ -180,7 +180,7 @@ class Engine:
         reason: FinishReason | None = "stop" if by_itself else "length" if ended else None
         return Piece(tokens[:length], logprobs[:length], reason)
 
-    def _batches(self, documents: Sequence[Encoded]) -> Iterator[tuple[list[int], Batch]]:
+    def batches(self, documents: Sequence[Encoded]) -> Iterator[tuple[list[int], Batch]]:
         """(numbers of the documents, arrays), one document a row."""
         for document in documents:
             if len(document) > self.config.context:
@@ -301,7 +301,7 @@ def _decode(
     return state, tokens, logprobs
 
 
-def _forward(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
+def forward(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
     """Final hidden states. The layers, kept apart for decoding, are put together: one copy for a whole batch."""
     return multimodal.forward({**params, "decoder": decoder.together(params["decoder"])}, config, inputs)
 
@@ -309,7 +309,7 @@ def _forward(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, 
 @functools.partial(jax.jit, static_argnames="config")
 def _score(params: Tree, config: ModelConfig, batch: Batch) -> Float[Array, "B M"]:
     """Log-probability of every target."""
-    hidden = _forward(params, config, batch.inputs)
+    hidden = forward(params, config, batch.inputs)
     hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
     losses, _ = token_losses(
         params["decoder"], config.decoder, hidden.reshape(-1, hidden.shape[-1]), batch.targets.reshape(-1), 1024
@@ -320,7 +320,7 @@ def _score(params: Tree, config: ModelConfig, batch: Batch) -> Float[Array, "B M
 @functools.partial(jax.jit, static_argnames="config")
 def _embed(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B D"]:
     """Means of the hidden states over each row, divided by their lengths."""
-    hidden = _forward(params, config, inputs).astype(jnp.float32)
+    hidden = forward(params, config, inputs).astype(jnp.float32)
     real = (inputs.segments > 0)[..., None]
     total = jnp.where(real, hidden, 0.0).sum(axis=1)  # of the mean's direction; its length goes away
     return total / jnp.maximum(jnp.linalg.norm(total, axis=-1, keepdims=True), 1e-30)

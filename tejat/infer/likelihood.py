@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from tejat.codecs.framing import Encoded
 from tejat.data.packing import Batch
-from tejat.infer.engine import Engine, _forward
+from tejat.infer.engine import Engine, forward
 from tejat.model import decoder
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
@@ -31,7 +31,7 @@ class Likelihood(NamedTuple):
 def likelihoods(engine: Engine, documents: Sequence[Encoded]) -> list[Likelihood]:
     """Over the whole vocabulary, as in training. Raises BadInput for a document longer than the context."""
     found: list[Likelihood | None] = [None] * len(documents)
-    for group, batch in engine._batches(documents):
+    for group, batch in engine.batches(documents):
         columns = [np.asarray(a) for a in _likelihood(engine.params, engine.config, batch)]
         for row, i in enumerate(group):
             real = np.asarray(batch.weights[row]) > 0
@@ -43,7 +43,7 @@ def likelihoods(engine: Engine, documents: Sequence[Encoded]) -> list[Likelihood
 def _likelihood(
     params: Tree, config: ModelConfig, batch: Batch
 ) -> tuple[Float[Array, "B M"], Int[Array, "B M"], Float[Array, "B M"]]:
-    hidden = _forward(params, config, batch.inputs)
+    hidden = forward(params, config, batch.inputs)
     hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
     flat, targets = hidden.reshape(-1, hidden.shape[-1]), batch.targets.reshape(-1)
 

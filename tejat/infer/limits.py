@@ -22,8 +22,9 @@ def limit_of(prompt: Encoded, options: Options, config: ModelConfig, rule: Rule,
             f"the prompt has {used:,} tokens and the answer may take {limit:,}, which together exceed the context "
             f"of {context:,}; shorten the prompt or ask for at most {context - used:,}"
         )
-    if options.picture_size is not None:
-        _check_size(options.picture_size, limit, config, rule)
+    begun = int(prompt.tokens[-1] == rule.picture_begin)
+    if options.picture_size is not None or begun:
+        _check_size(options.picture_size or (1, 1), limit + begun, config, rule)
     return limit
 
 

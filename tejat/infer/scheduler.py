@@ -327,6 +327,7 @@ class Scheduler:
         self._wishes = None
 
     def place(self, row: int, token: int, position: int, left: int) -> None:
-        """A row begins to write after `token`, or with `left` 0 ends."""
-        self.state, length = steps.place(self.state, self.cache.length, row, token, position, left)
+        """A row begins to write after `token`, or with `left` 0 ends. After `<|picture>` a picture must follow."""
+        begun = int(token == self.rule.picture_begin)
+        self.state, length = steps.place(self.state, self.cache.length, row, token, position, left, begun)
         self.cache = self.cache._replace(length=length)

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded
@@ -97,6 +98,8 @@ class Service:
         self._soft = SoftTokens(params, bundle.config, soft_bytes)
         if warm:
             warming.warm(self._scheduler, self._sizes)
+            if bundle.pictures is not None:
+                bundle.pictures.decode(np.zeros((1, 1), np.int32))
         self._compiled = warming.programs()
         self._waiting: deque[Job] = deque()
         self._preparing = self._refused = 0
@@ -195,7 +198,7 @@ class Service:
                     self._wake.notify_all()
             ticket.give(piece)
 
-        ticket = Ticket(self.bundle.framing, options, len(prompt), cancel)
+        ticket = Ticket(self.bundle.framing, options, prompt, cancel)
         job = Job(
             prompt,
             options,

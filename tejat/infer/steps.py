@@ -132,13 +132,18 @@ def place(
     token: Int[Array, ""],
     position: Int[Array, ""],
     left: Int[Array, ""],
+    begun: Int[Array, ""],
 ) -> tuple[State, Int[Array, " B"]]:
-    """A row begins to write after `token`, which its cache does not hold yet; `left` 0: it stops."""
+    """A row begins to write after `token`, which its cache does not hold yet; `left` 0: it stops.
+
+    `begun` 1: the token is the first of a picture.
+    """
+    outside = constraints.State(*(a.at[row].set(0) for a in state.picture))
     after = State(
         state.token.at[row].set(token),
         state.position.at[row].set(position),
         state.left.at[row].set(left),
-        constraints.State(*(a.at[row].set(0) for a in state.picture)),
+        outside._replace(written=outside.written.at[row].set(begun)),
         state.counts.at[row].set(0),
     )
     return after, length.at[row].set(position)

@@ -9,7 +9,7 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 
-from tejat.codecs.framing import Framing
+from tejat.codecs.framing import Encoded, Framing
 from tejat.infer.options import Options
 from tejat.infer.pieces import Piece, joined
 from tejat.infer.reading import PartReader
@@ -22,10 +22,12 @@ class Ticket:
     raises RuntimeError where the engine failed.
     """
 
-    def __init__(self, framing: Framing, options: Options, prompt_tokens: int, cancel: Callable[[], None]):
-        self.prompt_tokens = prompt_tokens
+    def __init__(self, framing: Framing, options: Options, prompt: Encoded, cancel: Callable[[], None]):
+        self.prompt_tokens = len(prompt)
         self.cached_tokens = 0  # of these, found in the prefix cache; known with the first piece
         self._reader, self._cancel = PartReader(framing, options.stop), cancel
+        if prompt.tokens[-1] == framing.vocabulary["<|picture>"]:
+            self._reader.push(prompt.tokens[-1:])  # the prompt has begun a picture, and the answer goes on with it
         self._picture_end = framing.vocabulary["<picture|>"]
         self._changed = threading.Condition()
         self._pending: list[Piece] = []

@@ -8,9 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Route, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,11 +36,9 @@ PAGE_POLICY = (
 def build(server: Server, **edge: Any) -> ASGIApp:
     """The application. `edge` are options of `Edge`."""
     routes = [*_gemini(server), *_openai(server), *_operations(server)]
-    playground = Path(str(resources.files("tejat.serve") / "playground"))
-    if (playground / "index.html").is_file():
-        mimetypes.add_type("text/javascript", ".js")
-        mimetypes.add_type("font/woff2", ".woff2")
-        routes.append(Mount("/", _Page(StaticFiles(directory=playground, html=True)), name="playground"))
+    mimetypes.add_type("text/javascript", ".js")
+    mimetypes.add_type("font/woff2", ".woff2")
+    page = _Page(StaticFiles(directory=Path(str(resources.files("tejat.serve") / "playground")), html=True))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -50,7 +49,7 @@ def build(server: Server, **edge: Any) -> ASGIApp:
             sweeping.cancel()
             server.close()
 
-    router = Router(routes, redirect_slashes=False, lifespan=lifespan)
+    router = Router(routes, redirect_slashes=False, default=page, lifespan=lifespan)
     return Edge(router, server.keys, server.limits, server.metrics, server.origins, **edge)
 
 
@@ -120,12 +119,15 @@ async def _sweep(server: Server) -> None:
 
 
 class _Page:
-    """Static files with the policy of a page."""
+    """The playground's files, with the policy of a page, at every path that is no route."""
 
     def __init__(self, files: ASGIApp):
         self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(404)
+
         async def outward(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = ((b"content-security-policy", PAGE_POLICY.encode()), (b"cache-control", b"no-cache"))

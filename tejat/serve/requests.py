@@ -140,7 +140,7 @@ def options(wanted: Wanted, hosted: Hosted, prompt: Encoded) -> list[Options]:
     Without a seed every request gets one of its own. More tokens than the context still holds are as many as it does:
     programs ask for the thousands that another model may write.
     """
-    left = hosted.bundle.config.context - len(prompt)
+    left = hosted.service.context - len(prompt)
     most = wanted.max_tokens
     seed = secrets.randbelow(2**30) if wanted.seed is None else wanted.seed % 2**31
     first = Options(

@@ -77,7 +77,7 @@ def tiny(micro_vocabulary, drawn) -> Bundle:
         for name in ("post_attention_norm", "post_mlp_norm"):
             block[name] = block[name] * 4.0
     marks = np.ones(config.decoder.vocabulary, np.float32)
-    marks[micro_vocabulary["<|picture>"]] = 2.0
+    marks[micro_vocabulary["<|picture>"]] = 12.0
     params["decoder"]["embedding"] = params["decoder"]["embedding"] * marks[:, None]
     return Bundle(
         config, micro_vocabulary, params, PictureCodec(drawn(picture.params(config.picture), 1), config.picture)

@@ -45,7 +45,8 @@ class Place:
 
     Attributes:
       stage: of the mixture.
-      drawn: documents drawn.
+      drawn: documents drawn in it.
+      ended: documents drawn in each stage before it.
       waiting: those of them that wait, as (document, piece), the one that waited longest first.
       dropped: documents that no row can hold.
       damaged: documents that could not be read.
@@ -55,6 +56,7 @@ class Place:
 
     stage: int = 0
     drawn: int = 0
+    ended: list[int] = field(default_factory=list)
     waiting: list[tuple[int, int]] = field(default_factory=list)
     dropped: int = 0
     damaged: int = 0
@@ -93,7 +95,7 @@ class Stream:
     def place(self) -> Place:
         """A copy, which stays as it is."""
         kept, waiting = self._place, [(w.index, w.number) for w in self._waiting]
-        return Place(**(vars(kept) | {"waiting": waiting, "listed": [*kept.listed]}))
+        return Place(**(vars(kept) | {"waiting": waiting, "listed": [*kept.listed], "ended": [*kept.ended]}))
 
     def fill(self, step: int) -> Row:
         """The row of batch number `step`, counted from 0. Raises BadInput for a stream of which nothing is of use."""
@@ -116,9 +118,11 @@ class Stream:
     def _enter(self, step: int) -> None:
         """The stage that the step is in. What waits from the one before it would come too late, and is left."""
         stage = sum(step >= begin for begin in self._begins) - 1
-        if stage != self._place.stage:
-            self._place.left += len(self._waiting)
-            self._place.stage, self._waiting = stage, []
+        place = self._place
+        if stage != place.stage:
+            place.left += len(self._waiting)
+            place.ended += [place.drawn, *[0] * (stage - place.stage - 1)]  # stages of no length are passed over
+            place.stage, place.drawn, self._waiting = stage, 0, []
 
     def _draw(self) -> None:
         """Draws documents until enough wait."""

@@ -4,6 +4,7 @@ A layer that shares keys stores none. Which position a slot holds follows from t
 nothing is stored but keys, values and that number: `tejat family` tells the bytes.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from tejat.model.decoder import Context, DecoderConfig, block, head_shape
+from tejat.model.decoder import Context, DecoderConfig, Kind, block, head_shape
 from tejat.model.layers import rms_norm
 from tejat.model.params import Tree
 
@@ -63,17 +64,33 @@ def run_cached(
         weights = layers[at] if isinstance(layers, tuple) else jax.tree.map(lambda a, at=at: a[at], layers)
         counters[kind.name] += 1
         extra = None if per_layer is None else per_layer[:, :, index]
-        if kind.shares:
-            x, _ = block(weights, config, kind, x, context, extra, shared[kind.attention])
-            continue
-
-        def remember(k, v, ring=kind.attention == "sliding"):
-            kept, visible = _extend(cache.layers[len(updated)], (k, v), places, cache.length, length, ring)
+        old = None if kind.shares else cache.layers[len(updated)]
+        borrowed = shared[kind.attention] if kind.shares else None
+        x, keys, kept = _layer(weights, config, kind, x, context, extra, borrowed, old, places, cache.length, length)
+        if kept is not None:
+            shared[kind.attention] = keys
             updated.append(kept)
-            return visible
-
-        x, shared[kind.attention] = block(weights, config, kind, x, context, extra, None, remember)
     return rms_norm(x, params["final_norm"], config.epsilon), Cache(tuple(updated), length)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "kind"))
+def _layer(
+    weights: Tree, config: DecoderConfig, kind: Kind, x, context: Context, extra, borrowed, old, places, *lengths
+):
+    """(x after one block, the keys that it looked at, what is kept of them).
+
+    Compiled with what calls it; a function of its own so that layers of one kind are traced once and not each.
+    """
+    if kind.shares:
+        return *block(weights, config, kind, x, context, extra, borrowed), None
+    kept = []
+
+    def remember(k, v):
+        mine, visible = _extend(old, (k, v), places, *lengths, kind.attention == "sliding")
+        kept.append(mine)
+        return visible
+
+    return *block(weights, config, kind, x, context, extra, None, remember), kept[0]
 
 
 def _extend(old: tuple[Array, Array], new: tuple[Array, Array], places, before, after, ring: bool):

@@ -37,7 +37,7 @@ VERBS = {
     "serve": Verb("a server of the Gemini and OpenAI interfaces, and a playground", "tejat.cli.serve"),
     "family": Verb("the sizes: parameters, memory, arithmetic", "tejat.cli.family"),
     "doctor": Verb("what this machine has, and whether it computes correctly", "tejat.cli.doctor"),
-    "data": Verb("build, inspect and report data sets", arrives_with="the data pipeline"),
+    "data": Verb("build, inspect and report data sets", "tejat.cli.data"),
     "tokenizer": Verb("train tokenizers", "tejat.cli.tokenizer"),
     "train": Verb("train a model from a recipe", "tejat.cli.train"),
     "goodput": Verb("where the time of a run went", arrives_with="the training ledger"),
@@ -48,7 +48,7 @@ VERBS = {
     "export": Verb("to Hugging Face; ONNX and GGUF later", "tejat.cli.export"),
     "import": Verb("from Hugging Face", "tejat.cli.import_"),
     "quantize": Verb("a model's 4-bit form", arrives_with="quantization"),
-    "bench": Verb("speed of training, data, serving and decoding", arrives_with="the benchmarks"),
+    "bench": Verb("speed of making batches; of training, serving and decoding later", "tejat.cli.bench"),
 }
 
 _HELP_OPTIONS = ("-h", "--help", "help")

@@ -146,6 +146,7 @@ class Shards(Sequence[Item]):
         self._readers: list[ArrayRecordReader | None] = [None] * len(self.paths)
         self._process = os.getpid()
         self._ends = list(accumulate(map(_count, self.paths)))
+        self._near: tuple[int, int, list[bytes]] = (-1, 0, [])
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -176,13 +177,18 @@ class Shards(Sequence[Item]):
             begin = end
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_readers": [None] * len(self.paths), "_process": 0}
+        return self.__dict__ | {"_readers": [None] * len(self.paths), "_process": 0, "_near": (-1, 0, [])}
 
     def _read(self, shard: int, place: int) -> Item:
+        # Presenters look at neighbours: the group that was read last is kept, since one read decodes all of it.
+        known, first, records = self._near
         try:
-            return Item.from_bytes(self._reader(shard).read([place])[0])
-        except BadInput:
-            raise
+            if known != shard or not first <= place < first + len(records):
+                first = place - place % GROUP
+                count = self._ends[shard] - (self._ends[shard - 1] if shard else 0)
+                records = self._reader(shard).read(list(range(first, min(first + GROUP, count))))
+                self._near = shard, first, records
+            return Item.from_bytes(records[place - first])
         except Exception as error:  # the reader raises several kinds for a damaged file
             where = f"item {place} of {self.paths[shard]}"
             raise BadInput(f"{where} is damaged ({_line(error)}); build the source again") from error

@@ -18,7 +18,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Literal
 from tejat.errors import BadInput
 from tejat.parts import write_whole
 
-Kind = Literal["pypi", "npm", "deb"]
+Kind = Literal["pypi", "npm", "deb", "apt"]
 
 
 class Absent(Exception):
@@ -36,7 +36,7 @@ class Absent(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """A package by its name in a registry."""
+    """A package by its name in a registry. Of the kind "apt": the descriptions of all Debian packages in a language."""
 
     kind: Kind
     name: str
@@ -82,7 +82,7 @@ def get(package: Package, version: str | None = None) -> Fetched:
     home = cache() / package.kind / package.name.replace("/", "+")
     if wanted and (found := _cached(package, home, wanted)):
         return found
-    if version is None and package.kind == "deb":
+    if version is None and package.kind in ("deb", "apt"):
         # Debian's registry forgets old versions: whichever is here already spares the way.
         for path in sorted(home.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True):
             if found := _cached(package, home, json.loads(path.read_text())["version"]):
@@ -130,6 +130,18 @@ def difference(found: Fetched) -> list[str]:
     for what, then, now in (("files", pin.files, got.files), ("bytes", pin.bytes, got.bytes)):
         lines.append(f"  {what}: {now:,}, pinned {then:,} ({(now - then) / max(then, 1):+.1%})")
     return lines
+
+
+def pin(found: Iterable[Mapping]) -> None:
+    """Adds packages, as a ledger lists them, to `pinned.json`."""
+    known = dict(pinned())
+    for package in found:
+        values = {key: package[key] for key in ("version", "sha256", "files", "bytes")}
+        known[f"{package['kind']}:{package['name']}"] = Pin(**values)
+    text = json.dumps({name: asdict(known[name]) for name in sorted(known)}, indent=0)
+    with resources.as_file(resources.files("tejat.data.corpus") / "pinned.json") as path:
+        write_whole(path, (text + "\n").encode())
+    pinned.cache_clear()
 
 
 def _safe(version: str) -> str:
@@ -237,4 +249,30 @@ def _renewed(options: tuple[str, ...]) -> None:
     _run(["apt-get", *options, "--quiet", "update"], "the list of packages", Path.cwd())
 
 
-_CLIENTS = {"pypi": _pypi, "npm": _npm, "deb": _deb}
+def _apt(language: str, wanted: str | None, exact: bool, scratch: Path, tree: Path) -> str:
+    """Of the archive's lists, only the descriptions, into lists of our own, which needs no rights."""
+    for part in ("lists/partial", "cache/archives/partial"):
+        (scratch / part).mkdir(parents=True)
+    (scratch / "apt.conf").write_text(
+        f"""#clear Acquire::Languages;
+Acquire::Languages {{ "{language}"; }};
+Acquire::GzipIndexes "false";
+Acquire::IndexTargets::deb::Packages::DefaultEnabled "false";
+"""
+    )
+    folders = ["-o", f"Dir::State::Lists={scratch / 'lists'}", "-o", f"Dir::Cache={scratch / 'cache'}"]
+    _run(
+        ["apt-get", "-c", str(scratch / "apt.conf"), *folders, "--quiet", "update"],
+        f"descriptions in {language}",
+        scratch,
+    )
+    # Of several suites the longest is the distribution itself; the others hold what was mended since.
+    found = sorted(scratch.glob(f"lists/*_Translation-{language}"), key=lambda path: path.stat().st_size)
+    if not found:
+        raise BadInput(f"apt-get knows no descriptions in {language}; it may be that its archive has none")
+    tree.mkdir()
+    os.replace(found[-1], tree / f"Translation-{language}")
+    return _content(tree)[2][:12]
+
+
+_CLIENTS = {"pypi": _pypi, "npm": _npm, "deb": _deb, "apt": _apt}

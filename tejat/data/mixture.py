@@ -1,0 +1,315 @@
+"""Which document is number i: a pure function of i, the seed, the stages and the corpus.
+
+A corpus has streams: the items of one source in one language. A stage says how much of the tokens each source is; a
+source's share is parted among its languages by their tokens to the power `alpha`. Shares of tokens become shares of
+documents by the mean length of a stream's items, as the ledger estimates it.
+
+Documents come in blocks of `BLOCK`. Of every block each stream has its share to the document, what is left of a whole
+one being carried over, in an order drawn for the block. Within a stream, items come in an order drawn for each epoch,
+none a second time before all have come once. The stages of a run follow each other at exact steps (`begins`), and the
+documents of stage k are numbered from k x STAGE, as `tejat.data.filling` has it.
+"""
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from tejat.data.filling import STAGE
+from tejat.errors import BadInput
+from tejat.parts import Document
+
+BLOCK = 4_096  # documents
+_KEPT = 8  # blocks kept at hand
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training with one mixture.
+
+    Attributes:
+      name: for ledgers.
+      tokens: how long it is; of the last stage, how long its ramp is: it goes on for ever.
+      weights: the share of each source in the tokens; they need not sum to one. Sources left out are not drawn.
+      final: weights at the end of the stage, where they differ from those at its begin: it goes there evenly.
+      alpha: of a source's languages, each is drawn in proportion to its tokens to this power; 1: as they are.
+    """
+
+    name: str
+    tokens: float
+    weights: Mapping[str, float]
+    final: Mapping[str, float] = field(default_factory=dict)
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.tokens > 0:
+            raise BadInput(f"the stage {self.name!r} is {self.tokens} tokens long; give more than none")
+        for weights in (self.weights, self.final):
+            for source, weight in weights.items():
+                if not 0 <= weight < float("inf"):
+                    raise BadInput(f"the stage {self.name!r} weighs {source!r} with {weight}; give 0 or more")
+        if not any(self.weights.values()) or (self.final and not any({**self.weights, **self.final}.values())):
+            raise BadInput(f"the stage {self.name!r} weighs no source; give one a weight")
+
+
+class Drawn(NamedTuple):
+    """Where a document comes from: item number `item` of a source, in its `epoch`-th time, counted from 0."""
+
+    stage: str
+    source: str
+    language: str
+    item: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class _Stream:
+    source: str
+    language: str
+    rows: Int64[np.ndarray, " n"]
+    tokens: float  # of all its items, estimated
+    length: float  # of a document, in tokens, estimated
+
+
+class Mixture:
+    """Documents of a corpus by number. It can be pickled; what it keeps at hand is made again.
+
+    Args:
+      directory: of the corpus.
+      stages: of the run.
+      tokens_per_step: of all rows of a batch: with it, the lengths of stages become steps.
+      seed: of the order and of the wordings.
+      split: "train" or "heldout".
+
+    Raises BadInput for a stage whose sources are not in the corpus.
+    """
+
+    def __init__(
+        self, directory: Path, stages: Sequence[Stage], tokens_per_step: float, seed: int = 0, split: str = "train"
+    ):
+        if not stages:
+            raise BadInput("a mixture needs at least one stage; give it one")
+        self.directory, self.stages, self.seed, self.split = Path(directory), tuple(stages), seed, split
+        self.tokens_per_step = tokens_per_step
+        self.begins = begins(stages, tokens_per_step)
+        self._streams = _streams(self.directory, self.stages, split)
+        self._tables = [_Table(stage, self._streams) for stage in self.stages]
+        self._forget()
+        # The counts of a stage begin where those of the stages before it end, were they as long as planned.
+        self._bases = [np.zeros(len(self._streams), np.int64)]
+        for number, (begin, end) in enumerate(zip(self.begins, self.begins[1:], strict=False)):
+            length = self._tables[number].documents * (end - begin) * tokens_per_step / stages[number].tokens
+            self._bases.append(self._counts(number, round(length)))
+
+    def where(self, index: int) -> Drawn:
+        """Where document `index` comes from. Raises BadInput for a number of no stage."""
+        stage, number = divmod(index, STAGE)
+        if not 0 <= stage < len(self.stages):
+            raise BadInput(f"document {index} is of stage {stage}; the mixture has {len(self.stages)} stages")
+        block, place = divmod(number, BLOCK)
+        streams, draws = self._block(stage, block)
+        stream, draw = self._streams[streams[place]], int(draws[place])
+        epoch, at = divmod(draw, len(stream.rows))
+        order = self._order(int(streams[place]), epoch)
+        return Drawn(self.stages[stage].name, stream.source, stream.language, int(stream.rows[order[at]]), epoch)
+
+    def document(self, index: int) -> Document:
+        """Document `index`. Raises BadInput for a damaged item, which it names."""
+        from tejat.data.presenting import present  # presenters of media load much
+
+        drawn = self.where(index)
+        random = np.random.default_rng([self.seed, index // STAGE, index % STAGE])
+        return replace(present(self._items(drawn.source), drawn.item, random), source=drawn.source)
+
+    def seen(self, drawn: Sequence[Sequence[int]]) -> dict[str, dict[str, Any]]:
+        """The ledger of a run: by source, documents, epochs, and estimates of tokens and bytes by modality.
+
+        Args:
+          drawn: for each stage begun, the documents drawn by each row (`tejat.data.filling.Place`), all rows in order.
+        """
+        from tejat.data.corpus import ledger
+
+        counts: dict[tuple[str, int], int] = {}
+        for stage, rows in enumerate(drawn):
+            for number in range(max(rows, default=0) * len(rows)):
+                if number // len(rows) < rows[number % len(rows)]:
+                    found = self.where(stage * STAGE + number)
+                    counts[found.source, found.item] = counts.get((found.source, found.item), 0) + 1
+        told: dict[str, dict[str, Any]] = {}
+        for source in sorted({source for source, _ in counts}):
+            index = ledger.Index.load(self.directory, source, self.split)
+            items = np.array([item for name, item in counts if name == source])
+            times = np.array([count for (name, _), count in counts.items() if name == source], np.float64)
+            each = times / np.maximum(index.documents[items], 1)
+            told[source] = {
+                "documents": int(times.sum()),
+                "epochs": float(times.sum() / len(index)),
+                "tokens": dict(zip(ledger.MODALITIES, (each @ index.tokens[items]).round().tolist(), strict=True)),
+                "bytes": dict(zip(ledger.MODALITIES, (each @ index.bytes[items]).round().tolist(), strict=True)),
+            }
+        return told
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("_blocks", "_orders", "_shards")
+        return {name: value for name, value in vars(self).items() if name not in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._blocks: OrderedDict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._orders: dict[int, OrderedDict[int, np.ndarray]] = {}
+        self._shards: dict[str, Any] = {}
+
+    def _items(self, source: str) -> Any:
+        if source not in self._shards:
+            from tejat.data.shards import Shards
+
+            self._shards[source] = Shards(self.directory, source, self.split)
+        return self._shards[source]
+
+    def _counts(self, stage: int, documents: int) -> Int64[np.ndarray, " S"]:
+        """Of each stream, how many are drawn once a stage has drawn so many, those of earlier stages included."""
+        counts = self._bases[stage] + self._tables[stage].counts(documents // BLOCK)
+        part = self._block(stage, documents // BLOCK)[0][: documents % BLOCK]
+        return counts + np.bincount(part, minlength=len(counts))
+
+    def _block(self, stage: int, block: int) -> tuple[Int64[np.ndarray, " B"], Int64[np.ndarray, " B"]]:
+        """The stream of each document of a block, and how many of it came before."""
+        known = self._blocks.get((stage, block))
+        if known is None:
+            before, after = self._tables[stage].counts(block), self._tables[stage].counts(block + 1)
+            streams = np.repeat(np.arange(len(before)), after - before)
+            random = np.random.default_rng([self.seed, 1, stage, block])
+            streams = random.permutation(streams)
+            order = np.argsort(streams, kind="stable")
+            rank = np.empty(len(streams), np.int64)
+            ends = np.cumsum(after - before)
+            rank[order] = np.arange(len(streams)) - np.repeat(ends - (after - before), after - before)
+            known = self._blocks[stage, block] = streams, (self._bases[stage] + before)[streams] + rank
+            if len(self._blocks) > _KEPT:
+                self._blocks.popitem(last=False)
+        return known
+
+    def _order(self, number: int, epoch: int) -> np.ndarray:
+        orders = self._orders.setdefault(number, OrderedDict())
+        if epoch not in orders:
+            stream = self._streams[number]
+            name = zlib.crc32(f"{stream.source}/{stream.language}".encode())
+            orders[epoch] = (
+                np.random.default_rng([self.seed, 2, name, epoch]).permutation(len(stream.rows)).astype(np.int32)
+            )
+            if len(orders) > 2:
+                orders.popitem(last=False)
+        return orders[epoch]
+
+
+def begins(stages: Sequence[Stage], tokens_per_step: float) -> tuple[int, ...]:
+    """The step at which each stage begins."""
+    ends = np.cumsum([stage.tokens for stage in stages])
+    return (0, *(round(float(end) / tokens_per_step) for end in ends[:-1]))
+
+
+def changed(stages: Sequence[Stage], step: int, tokens_per_step: float, new: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages of a run whose mixture changes at exactly `step`: those that began before stay as they are, the last
+    of them cut there; then the new ones follow. What was drawn before the step is drawn as before.
+
+    Raises BadInput for a step at which nothing has begun.
+    """
+    if step < 1:
+        raise BadInput(f"the mixture cannot change at step {step}; give 1 or more, or other stages from the start")
+    kept = [stage for stage, begin in zip(stages, begins(stages, tokens_per_step), strict=True) if begin < step]
+    due = step * tokens_per_step - sum(stage.tokens for stage in kept[:-1])
+    return (*kept[:-1], _Cut.of(kept[-1], due), *new)
+
+
+@dataclass(frozen=True)
+class _Cut(Stage):
+    """A stage that ends before its time; its ramp goes as if it went on."""
+
+    ramp: float = 0.0
+
+    @classmethod
+    def of(cls, stage: Stage, tokens: float) -> "_Cut":
+        ramp = stage.ramp if isinstance(stage, _Cut) else stage.tokens
+        return cls(stage.name, tokens, stage.weights, stage.final, stage.alpha, ramp)
+
+
+class _Table:
+    """How many documents of each stream are in the first b blocks of a stage, for any b."""
+
+    def __init__(self, stage: Stage, streams: Sequence[_Stream]):
+        first = _densities(stage, stage.weights, streams)
+        last = _densities(stage, {**stage.weights, **stage.final}, streams)
+        # Only streams that are drawn: sums then stay the same to the bit whatever else another stage draws.
+        self._used = np.flatnonzero(first + last)
+        self._first, self._last, self._streams = first[self._used], last[self._used], len(streams)
+        # Documents for a token change evenly over the ramp, so that their mean gives its documents.
+        ramp = stage.ramp if isinstance(stage, _Cut) else stage.tokens
+        self._ramp = ramp * (self._first.sum() + self._last.sum()) / 2
+        self.documents = self._ramp * stage.tokens / ramp
+        self._known = [np.zeros(len(self._used), np.int64)]
+        self._due = np.zeros(len(self._used))
+
+    def counts(self, blocks: int) -> Int64[np.ndarray, " S"]:
+        """Documents of each stream in the first `blocks` blocks."""
+        while len(self._known) <= blocks:
+            at = min((len(self._known) - 0.5) * BLOCK / max(self._ramp, 1.0), 1.0)
+            shares = (1 - at) * self._first + at * self._last
+            self._due = self._due + BLOCK * shares / shares.sum()
+            quota = self._due - self._known[-1]
+            whole = np.maximum(np.floor(quota), 0).astype(np.int64)
+            ranked = np.argsort(-(quota - whole), kind="stable")
+            left = BLOCK - int(whole.sum())
+            if left >= 0:  # to those that are furthest behind
+                whole[ranked[:left]] += 1
+            for place in ranked[::-1] if left < 0 else ():  # from those that are furthest ahead
+                taken = min(int(whole[place]), -left)
+                whole[place] -= taken
+                left += taken
+            self._known.append(self._known[-1] + whole)
+        counts = np.zeros(self._streams, np.int64)
+        counts[self._used] = self._known[blocks]
+        return counts
+
+
+def _densities(stage: Stage, weights: Mapping[str, float], streams: Sequence[_Stream]) -> Float64[np.ndarray, " S"]:
+    """Documents of each stream for one token of the mixture."""
+    sums: dict[str, float] = {}
+    for stream in streams:
+        sums[stream.source] = sums.get(stream.source, 0.0) + stream.tokens**stage.alpha
+    whole = sum(weight for source, weight in weights.items() if source in sums)
+    return np.array(
+        [weights.get(s.source, 0.0) / whole * s.tokens**stage.alpha / sums[s.source] / s.length for s in streams]
+    )
+
+
+def _streams(directory: Path, stages: Sequence[Stage], split: str) -> list[_Stream]:
+    from tejat.data.corpus import ledger
+
+    known = ledger.read(directory)["sources"]
+    wanted = {name for stage in stages for weights in (stage.weights, stage.final) for name, w in weights.items() if w}
+    found: list[_Stream] = []
+    for name in sorted(wanted):
+        if name not in known:
+            raise BadInput(f"the mixture weighs {name!r}, which {directory} has not; build it, or leave it out")
+        index = ledger.Index.load(directory, name, split)
+        tokens = np.maximum(index.tokens.sum(1), 1.0)
+        # One document is drawn of an item at a time, however many it can make; the ledger knows how long they are.
+        each = tokens / np.maximum(index.documents, 1)
+        length = known[name]["splits"][split]["document_tokens"] or each.mean()
+        for place, language in enumerate(index.languages):
+            rows = np.flatnonzero(index.language == place)
+            if len(rows):
+                mean = each[rows].mean() * length / each.mean()
+                found.append(_Stream(name, language, rows, float(tokens[rows].sum()), float(max(mean, 1.0))))
+    for stage in stages:
+        if not any(stream.source in stage.weights and stage.weights[stream.source] for stream in found):
+            raise BadInput(f"the sources of the stage {stage.name!r} have no items in {directory}; build them")
+    return found

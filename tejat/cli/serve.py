@@ -46,6 +46,8 @@ class Serve:
     """Answers written at the same time."""
     queue: int = 64
     """Requests that may wait; more are refused with 429."""
+    fast: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Quicker where few answers are written at once; the last bits of an answer then depend on how many those are."""
     drain: int = 30
     """Seconds that answers may go on after SIGTERM or Ctrl-C."""
 
@@ -81,7 +83,7 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
     import socket
 
     from tejat import bundle
-    from tejat.infer.service import Service
+    from tejat.infer.warming import keep_compiled
     from tejat.serve.app import build
     from tejat.serve.decoder import Decoder
     from tejat.serve.exchange import Server
@@ -98,6 +100,7 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
         listener.close()
         mend = "choose another --port or --host"
         raise BadInput(f"{options.host}:{options.port} cannot be listened at ({error.strerror}); {mend}") from error
+    keep_compiled(_cache())
     limits = Limits()
     store = _store(options.files, limits, Store)
     hosted: list[Hosted] = []
@@ -105,7 +108,7 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
         model = bundle.load(directory)
         if any(one.name == model.config.name for one in hosted):
             raise BadInput(f"two models are named {model.config.name!r}; serve one of them")
-        hosted.append(Hosted(model.config.name, model, Service(model, slots=options.slots, queue=options.queue)))
+        hosted.append(Hosted(model.config.name, model, _service(model, options)))
     server = Server(Models(hosted), store, Decoder(), keys, limits, origins=frozenset(options.allow_origin))
     try:
         return _serve(build(server), server, listener, options, started)
@@ -114,8 +117,16 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
             one.service.close(drain=False)
 
 
+def _service(model: Any, options: Serve) -> Any:
+    from tejat.infer.service import Service
+
+    return Service(model, slots=options.slots, queue=options.queue, fast=options.fast)
+
+
 def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float) -> int:
     import uvicorn
+
+    from tejat.serve.connection import Connection
 
     class Draining(uvicorn.Server):
         """Says that it is not ready from the moment it is told to stop."""
@@ -134,6 +145,7 @@ def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float)
 
     config = uvicorn.Config(
         app,
+        http=Connection,
         access_log=False,
         log_level="error",
         server_header=False,
@@ -148,6 +160,11 @@ def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float)
     with contextlib.suppress(KeyboardInterrupt):
         Draining(config).run(sockets=[listener])
     return 0
+
+
+def _cache() -> Path:
+    """Where compiled programs are kept, so that the next start takes seconds."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tejat" / "compiled"
 
 
 def _store(directory: Path | None, limits: Any, kind: Any) -> Any:

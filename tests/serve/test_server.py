@@ -2,7 +2,6 @@
 
 import base64
 import concurrent.futures
-import dataclasses
 import http.client
 import json
 import socket
@@ -30,11 +29,8 @@ SHORT = {"maxOutputTokens": 8, "temperature": 0}
 
 @pytest.fixture(scope="module")
 def server(tiny, tmp_path_factory):
-    params = dict(tiny.params)
-    keen = params["decoder"]["embedding"].at[tiny.vocabulary["<|picture>"]].multiply(50.0)  # to draw
-    bundle = dataclasses.replace(tiny, params=params | {"decoder": params["decoder"] | {"embedding": keen}})
-    service = Service(bundle, slots=4, queue=6)
-    hosted = Hosted("micro", bundle, service)
+    service = Service(tiny, slots=4, queue=6)
+    hosted = Hosted("micro", tiny, service)
     limits = Limits(body=1 << 20, text=20_000, body_seconds=5)
     store = Store(tmp_path_factory.mktemp("files"), limits)
     yield Server(Models([hosted]), store, Decoder(), limits=limits)

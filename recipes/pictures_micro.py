@@ -8,17 +8,13 @@ import numpy as np
 from tejat import sample
 from tejat.model import family
 from tejat.train.optimizer import Schedule
-from tejat.train.pictures import PictureRecipe, Run
+from tejat.train.pictures import Kind, PictureRecipe, Run
 
 
-def drawings() -> np.ndarray:
-    """Every drawing of the styles that are for training: RGBA, 96 x 96."""
-    return _drawn([style for style in sample.styles() if style not in sample.heldout()["styles"]])
-
-
-def heldout() -> np.ndarray:
-    """Every drawing of the style that is kept from training."""
-    return _drawn(sample.heldout()["styles"])
+def kinds() -> list[Kind]:
+    """The drawings of the sample, RGBA, 96 x 96; those of one style are kept from training."""
+    apart = sample.heldout()["styles"]
+    return [Kind("drawings", _drawn([style for style in sample.styles() if style not in apart]), _drawn(apart))]
 
 
 def _drawn(styles: list[str]) -> np.ndarray:
@@ -29,6 +25,5 @@ RECIPE = PictureRecipe(
     name="pictures-micro",
     config=family.preset("micro").picture,
     run=Run(Schedule(steps=40_000, peak=2e-3, warmup=500, floor=0.01, decay=0.02), batch=256),
-    drawings=drawings,
-    heldout=heldout,
+    kinds=kinds,
 )

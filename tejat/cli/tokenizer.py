@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tejat.model.params import Tree
-    from tejat.train.pictures import PictureRecipe
+    from tejat.train.pictures import Kind, PictureRecipe
 
 SHOWN = 8  # pictures of each kind on the sheet
+MEASURED = 256  # pictures of each kind that are measured
 
 
 @dataclass(frozen=True)
@@ -79,34 +83,44 @@ def main(arguments: list[str]) -> int:
         told = f"{line['step']}/{steps}, {left}, loss {line['loss']:.4f}, {line['psnr']:.2f} dB"
         print(f"training: {told}", file=sys.stderr, flush=True)
 
-    params = pictures.train(chosen.config, chosen.drawings(), chosen.run, log, told)
+    kinds = chosen.kinds()
+    params = pictures.train(chosen.config, kinds, chosen.run, log, told)
     weights.write(directory / "picture.safetensors", params, "bfloat16")
-    psnr = _sheet(chosen, params, directory / "sheet.png")
+    _sheet(chosen, kinds, params, directory / "sheet.png")
+    psnr = {
+        kind.name: {
+            name: pictures.measure(params, chosen.config, _spread(shown, min(MEASURED, len(shown))))._asdict()
+            for name, shown in (("training", kind.training), ("held out", kind.heldout))
+        }
+        for kind in kinds
+    }
     if options.json:
         print(json.dumps({"name": chosen.name, "psnr": psnr, "directory": str(directory)}))
     else:
-        for name, value in psnr.items():
-            print(f"{name}: {value:.2f} dB")
+        for kind, sides in psnr.items():
+            for name, value in sides.items():
+                print(f"{kind}, {name}: {value['whole']:.2f} dB, {value['inside']:.2f} dB inside")
         print(f"the tokenizer is {directory / 'picture.safetensors'}; {directory / 'sheet.png'} shows what it keeps")
     return 0
 
 
-def _sheet(recipe: "PictureRecipe", params: "Tree", path: Path) -> dict[str, float]:
-    """Writes pictures of training and pictures held out, each row over its reconstructions; mean PSNR of both in dB."""
-    import numpy as np
-
+def _sheet(recipe: "PictureRecipe", kinds: "Sequence[Kind]", params: "Tree", path: Path) -> None:
+    """Writes, of each kind, pictures of training and pictures held out, each row over its reconstructions."""
     from tejat import media
     from tejat.codecs.image import fitted, resize
     from tejat.codecs.picture import PictureCodec
     from tejat.parts import Image
     from tejat.train import pictures
 
-    codec, rows, found = PictureCodec(params, recipe.config), [], {}
+    codec, rows = PictureCodec(params, recipe.config), []
     side, _ = fitted(96, 96, recipe.config.patch, recipe.config.budget)
-    for name, drawings in (("training", recipe.drawings()), ("held out", recipe.heldout())):
-        pixels = [pictures.on_white(drawing) for drawing in drawings]
-        found[name] = pictures.psnr(params, recipe.config, pixels)
-        shown = [resize(pixels[at], side, side) for at in np.linspace(0, len(pixels) - 1, SHOWN).astype(int)]
-        rows += [np.concatenate(shown, 1), np.concatenate([codec.decode(codec.encode(p)) for p in shown], 1)]
+    for kind in kinds:
+        for drawings in (kind.training, kind.heldout):
+            shown = [resize(pictures.on_white(drawing), side, side) for drawing in _spread(drawings, SHOWN)]
+            rows += [np.concatenate(shown, 1), np.concatenate([codec.decode(codec.encode(p)) for p in shown], 1)]
     media.write_png(Image(np.concatenate(rows)), path)
-    return found
+
+
+def _spread(pictures: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the pictures at even distances; some of them twice where there are fewer."""
+    return pictures[np.linspace(0, len(pictures) - 1, count).astype(int)]

@@ -70,3 +70,13 @@ def project(x: Float[Array, "... I"], weight: dict | Array):
     x = jnp.clip(x, weight["input_min"].astype(x.dtype), weight["input_max"].astype(x.dtype))
     y = x @ weight["w"]
     return jnp.clip(y, weight["output_min"].astype(x.dtype), weight["output_max"].astype(x.dtype))
+
+
+def axial_positions(tables: Float[Array, "2 L W"], positions: Int[Array, "B P 2"]) -> Float[Array, "B P W"]:
+    """The sum of a learned vector for x and one for y.
+
+    By a product with ones and zeros: the gradient of a look-up adds thousands of patches to a few rows of a table one
+    after the other, which on a GPU takes most of a step.
+    """
+    chosen = jax.nn.one_hot(jnp.moveaxis(positions, -1, 0), tables.shape[1], dtype=tables.dtype)
+    return jnp.einsum("abpl,alw->bpw", chosen, tables, precision="highest")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tejat.model.attention import run_intervals
-from tejat.model.layers import rms_norm
+from tejat.model.layers import axial_positions, rms_norm
 from tejat.model.params import Param, Tree, linear, scale, stack
 from tejat.model.vision import encoder, encoder_block_params
 
@@ -82,7 +82,7 @@ def decode(
 
 
 def _run(side: Tree, config: PictureConfig, x, positions, images):
-    x = x @ side["in"] + side["positions"][0][positions[..., 0]] + side["positions"][1][positions[..., 1]]
+    x = x @ side["in"] + axial_positions(side["positions"], positions)
     x = encoder(side["blocks"], config, x, positions, run_intervals(images))
     return rms_norm(x, side["norm"], config.epsilon) @ side["out"] + side["out_bias"].astype(x.dtype)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tejat.model.audio import AudioConfig
-from tejat.model.layers import layer_norm, rms_norm
+from tejat.model.layers import axial_positions, layer_norm, rms_norm
 from tejat.model.params import Param, Tree, linear, scale
 from tejat.model.vision import VisionConfig
 
@@ -43,8 +43,7 @@ def see(
     """A soft token for each square: `patches` are pixels in [0, 1], the rest is as `vision.encode` takes it."""
     x = layer_norm(patches, params["pixel_norm"], params["pixel_norm_bias"]) @ params["patch_in"]
     x = layer_norm(x + params["patch_in_bias"].astype(x.dtype), params["patch_norm"], params["patch_norm_bias"])
-    at = jnp.maximum(positions, 0)
-    placed = params["positions"][0][at[..., 0]] + params["positions"][1][at[..., 1]]
+    placed = axial_positions(params["positions"], jnp.maximum(positions, 0))
     x = x + jnp.where((images > 0)[..., None], placed, 0)
     x = layer_norm(x, params["position_norm"], params["position_norm_bias"])
     return rms_norm(x, eps=config.epsilon) @ params["out"]

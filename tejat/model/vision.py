@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tejat.model.attention import Intervals, attend, run_intervals
-from tejat.model.layers import axial_tables, project, rms_norm, rotate_axial
+from tejat.model.layers import axial_positions, axial_tables, project, rms_norm, rotate_axial
 from tejat.model.params import Param, Tree, linear, scale, stack, temper
 
 
@@ -117,9 +117,7 @@ def encode(
     their (x, y) in the image's grid; `images` numbers the images of a buffer along each row, 0 is padding."""
     real = (images > 0)[..., None]
     x = project(2.0 * (patches - 0.5), params["patch_in"])
-    table = params["positions"]
-    at = jnp.maximum(positions, 0)
-    x = x + jnp.where(real, table[0][at[..., 0]] + table[1][at[..., 1]], 0)
+    x = x + jnp.where(real, axial_positions(params["positions"], jnp.maximum(positions, 0)), 0)
     return encoder(params["blocks"], config, x, positions, run_intervals(images))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from tejat import sample
 from tejat.model.picture import PictureConfig
 from tejat.train.optimizer import Schedule
-from tejat.train.pictures import PictureRecipe, Run
+from tejat.train.pictures import Kind, PictureRecipe, Run
 
 def drawn(style):
     return np.stack([np.asarray(sample.picture(style, c.id)) for c in sample.concepts()[:9]])
@@ -31,8 +31,10 @@ RECIPE = PictureRecipe(
     name="tiny",
     config={CONFIG!r},
     run=Run(Schedule(steps=60, peak=1e-2, warmup=5), batch=8, grids=((4, 4),), report=20),
-    drawings=lambda: drawn("noto"),
-    heldout=lambda: drawn("twemoji"),
+    kinds=lambda: [
+        Kind("drawings", drawn("noto"), drawn("twemoji"), share=3),
+        Kind("parts", drawn("twemoji"), drawn("noto"), scale=(1.5, 2.0), mirrored=False),
+    ],
 )
 """
 
@@ -48,8 +50,12 @@ def test_it_is_trained_measured_and_shown(tmp_path):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["name"] == "tiny" and told["directory"] == "runs/tiny"
-    assert set(told["psnr"]) == {"training", "held out"}
-    assert all(5 < value < 40 for value in told["psnr"].values())
+    assert set(told["psnr"]) == {"drawings", "parts"}
+    for sides in told["psnr"].values():
+        assert set(sides) == {"training", "held out"}
+        for quality in sides.values():
+            # The things cover a part of a picture alone.
+            assert 5 < quality["inside"] != quality["whole"] < 40
     out = tmp_path / "runs" / "tiny"
     weights.read(out / "picture.safetensors", picture.params(CONFIG))
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
@@ -57,7 +63,7 @@ def test_it_is_trained_measured_and_shown(tmp_path):
     assert log[-1]["loss"] < log[0]["loss"]
     with Image.open(out / "sheet.png") as sheet:
         side = 8 * int(CONFIG.budget**0.5)
-        assert sheet.size == (8 * side, 4 * side)
+        assert sheet.size == (8 * side, 8 * side)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     again = tejat("picture", "train", "tiny.py", cwd=tmp_path)
     assert again.returncode == 2 and "runs/tiny holds an earlier training" in again.stderr

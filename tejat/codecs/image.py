@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 
 from tejat.errors import BadInput
 from tejat.model.vision import VisionConfig
@@ -13,10 +13,15 @@ from tejat.model.vision import VisionConfig
 class Patches(NamedTuple):
     """One image in the vision tower's terms. `slots` numbers the soft token that each patch is pooled into, if any."""
 
-    patches: Float[np.ndarray, "P C"]  # pixels in [0, 1], (y, x, channel) within a patch
+    pixels: UInt8[np.ndarray, "P C"]  # (y, x, channel) within a patch
     positions: Int[np.ndarray, "P 2"]  # (x, y)
     slots: Int[np.ndarray, " P"]
     count: int
+
+    @property
+    def patches(self) -> Float32[np.ndarray, "P C"]:
+        """The pixels in [0, 1], made anew whenever they are asked for: four times the memory."""
+        return self.pixels.astype(np.float32) / 255.0
 
 
 def patchify(pixels: UInt8[np.ndarray, "H W 3"], config: VisionConfig, budget: int | None = None) -> Patches:
@@ -27,7 +32,7 @@ def patchify(pixels: UInt8[np.ndarray, "H W 3"], config: VisionConfig, budget: i
     budget = budget or config.budgets[len(config.budgets) // 2]
     step, longest = config.patch * config.pool, config.table // config.merged
     height, width = fitted(pixels.shape[0], pixels.shape[1], step, budget, longest)
-    patches, positions = cut(resize(pixels, height, width), config.side)
+    patches, positions = squares(resize(pixels, height, width), config.side)
     if config.front_end == "resampled":
         return Patches(patches, positions, np.full(len(patches), -1, np.int32), config.latents)
     x, y = positions[:, 0] // config.merged, positions[:, 1] // config.merged
@@ -60,12 +65,18 @@ def resize(pixels: UInt8[np.ndarray, "H W 3"], height: int, width: int) -> UInt8
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def cut(pixels: UInt8[np.ndarray, "H W 3"], patch: int) -> tuple[Float[np.ndarray, "P C"], Int[np.ndarray, "P 2"]]:
+def squares(pixels: UInt8[np.ndarray, "H W 3"], patch: int) -> tuple[UInt8[np.ndarray, "P C"], Int[np.ndarray, "P 2"]]:
     """Patches in reading order with their (x, y); sides must be multiples of `patch`."""
     rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
     grid = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 1, 3, 4)
     y, x = np.divmod(np.arange(rows * columns, dtype=np.int32), columns)
-    return grid.reshape(rows * columns, -1).astype(np.float32) / 255.0, np.stack([x, y], axis=1)
+    return grid.reshape(rows * columns, -1), np.stack([x, y], axis=1)
+
+
+def cut(pixels: UInt8[np.ndarray, "H W 3"], patch: int) -> tuple[Float[np.ndarray, "P C"], Int[np.ndarray, "P 2"]]:
+    """The same with pixels in [0, 1]."""
+    found, positions = squares(pixels, patch)
+    return found.astype(np.float32) / 255.0, positions
 
 
 def join(patches: Float[np.ndarray, "P C"], rows: int, columns: int) -> UInt8[np.ndarray, "H W 3"]:

@@ -58,7 +58,7 @@ def _taken(document: Encoded) -> Int[np.ndarray, "R T"]:
         if item >= 0:
             medium = document.media[item]
             seen = isinstance(medium, Patches)
-            gained[2:, at] += (len(medium.patches), 0, 1) if seen else (0, 1, 0)
+            gained[2:, at] += (len(medium.positions), 0, 1) if seen else (0, 1, 0)
     return np.concatenate([np.zeros((5, 1), np.int64), np.cumsum(gained, axis=1)], axis=1)
 
 

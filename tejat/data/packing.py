@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from tejat.codecs.audio import Continuation, soft_count
@@ -88,7 +89,7 @@ class Row:
 
 def sizes(document: Encoded) -> Size:
     """What a document takes."""
-    patches = [len(m.patches) for m in document.media if isinstance(m, Patches)]
+    patches = [len(m.positions) for m in document.media if isinstance(m, Patches)]
     due = np.count_nonzero(document.loss[1:])
     return Size(len(document), int(due), sum(patches), len(document.media) - len(patches), len(patches))
 
@@ -103,11 +104,14 @@ def longest_sound(document: Encoded) -> int:
     return max((len(m) for m in document.media if not isinstance(m, Patches)), default=0)
 
 
-def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
-    """Arrays of a batch from filled rows. Raises BadInput where images are resampled and `room` does not bound them."""
+def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeLike = np.float32) -> Batch:
+    """Arrays of a batch from filled rows. Patches are in [0, 1], or as they come, with `pixels` of uint8.
+
+    Raises BadInput where images are resampled and `room` does not bound them.
+    """
     count = len(rows)
     pool = config.vision.merged**2 if config.vision else 1
-    pixels = 3 * config.vision.side**2 if config.vision else 0
+    square = 3 * config.vision.side**2 if config.vision else 0
     mels = config.audio.features if config.audio else 0
     latents = config.vision.latents if config.vision and config.vision.front_end == "resampled" else 0
     if latents and room.images is None:
@@ -119,7 +123,7 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
 
     tokens, soft, positions = columns(room.tokens), columns(room.tokens, -1), columns(room.tokens)
     segments, blocks = columns(room.tokens), columns(room.tokens)
-    patches = np.zeros((count, room.patches, pixels), np.float32)
+    patches = np.zeros((count, room.patches, square), pixels)
     patch_positions = np.zeros((count, room.patches, 2), np.int32)
     patch_images, patch_slots = columns(room.patches), columns(room.patches, -1)
     mel = np.zeros((count, room.sounds, room.frames, mels), np.float32)
@@ -144,15 +148,16 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
             bases = []
             for medium in document.media:
                 if isinstance(medium, Patches):
-                    where = slice(patch_at, patch_at + len(medium.patches))
+                    where = slice(patch_at, patch_at + len(medium.positions))
                     base = images * latents if latents else patch_at // pool
                     if image_patches is not None:
-                        image_patches[r, images] = len(medium.patches)
+                        image_patches[r, images] = len(medium.positions)
                     images += 1
-                    patches[r, where], patch_positions[r, where] = medium.patches, medium.positions
+                    patches[r, where] = medium.pixels if patches.dtype == np.uint8 else medium.patches
+                    patch_positions[r, where] = medium.positions
                     patch_images[r, where] = images
                     patch_slots[r, where] = np.where(medium.slots < 0, -1, medium.slots + base)
-                    patch_at += len(medium.patches)
+                    patch_at += len(medium.positions)
                 else:
                     base = sound_base + sound_at * per_sound
                     mel[r, sound_at, : len(medium)] = medium
@@ -176,8 +181,8 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room) -> Batch:
 
 
 def empty(config: ModelConfig, room: Room) -> Batch:
-    """A batch of nothing but padding: the shapes that a step is compiled for."""
-    return collate([Row(room) for _ in range(room.rows)], config, room)
+    """A batch of nothing but padding: the shapes and types that a step of training is compiled for."""
+    return collate([Row(room) for _ in range(room.rows)], config, room, np.uint8)
 
 
 def pack_prompts(documents: Sequence[Encoded], config: ModelConfig, room: Room) -> Inputs:

@@ -51,7 +51,7 @@ class _Iterator(grain.DatasetIterator):
     def __next__(self) -> Filled:
         filled = [stream.fill(self._step) for stream in self._streams.values()]
         self._step += 1
-        batch = collate(filled, self._rows.config, self._rows.room)
+        batch = collate(filled, self._rows.config, self._rows.room, np.uint8)
         return list(self._streams), batch, [stream.place for stream in self._streams.values()]
 
     def get_state(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from tejat.model import audio, decoder, picture, resampler, unified, vision
 from tejat.model.attention import causal_intervals
@@ -36,7 +36,7 @@ class Media(NamedTuple):
     on where the piece before them ended; where it is None, none does.
     """
 
-    patches: Float[Array, "B P C"]
+    patches: Float[Array, "B P C"] | UInt8[Array, "B P C"]  # in [0, 1], or 0 to 255
     patch_positions: Int[Array, "B P 2"]
     patch_images: Int[Array, "B P"]
     patch_slots: Int[Array, "B P"]
@@ -76,10 +76,17 @@ def soft_tokens(params: Tree, config: ModelConfig, media: Media) -> Float[Array,
     dtype = params["decoder"]["embedding"].dtype
     found = []
     if media.patches.shape[1]:
-        found.append(_seen(params["vision"], config.vision, media._replace(patches=media.patches.astype(dtype))))
+        found.append(
+            _seen(params["vision"], config.vision, media._replace(patches=_shades(media.patches).astype(dtype)))
+        )
     if media.mel.shape[1]:
         found.append(_heard(params["audio"], config.audio, media._replace(mel=media.mel.astype(dtype))))
     return jnp.concatenate(found, axis=1)
+
+
+def _shades(patches: Float[Array, "B P C"] | UInt8[Array, "B P C"]) -> Float[Array, "B P C"]:
+    """Pixels in [0, 1]. Batches of training bring them as bytes, a quarter of what a host makes, keeps and sends."""
+    return patches.astype(jnp.float32) / 255.0 if patches.dtype == jnp.uint8 else patches
 
 
 def _seen(params: Tree, config: vision.VisionConfig, media: Media) -> Float[Array, "B S D"]:

@@ -18,7 +18,7 @@ BOS = 2
 
 
 def image(number: int) -> Patches:
-    return Patches(np.full((4, 3), number, np.float32), np.zeros((4, 2), np.int32), np.zeros(4, np.int32), 4)
+    return Patches(np.full((4, 3), number, np.uint8), np.zeros((4, 2), np.int32), np.zeros(4, np.int32), 4)
 
 
 def document(runs: list[tuple[str, int]], learnt: bool = True) -> Encoded:

@@ -65,6 +65,17 @@ def test_packed_documents_equal_the_same_documents_alone(micro, documents, hidde
             np.testing.assert_allclose(together[row, span], alone[n, : len(documents[n])], rtol=0, atol=1e-5)
 
 
+def test_patches_as_bytes_are_seen_as_the_same_pictures(micro, documents):
+    rows = [Row(ROOM), Row(ROOM)]
+    assert rows[0].take(documents[0]) and rows[1].take(documents[1])
+    none = {"mel": np.zeros((2, 0, 128, 64), np.float32)}  # no sounds
+    floats, bytes_ = (collate(rows, micro.config, ROOM, dtype).inputs.media for dtype in (np.float32, np.uint8))
+    assert bytes_.patches.dtype == np.uint8 and bytes_.patches.max() > 1
+    np.testing.assert_array_equal(bytes_.patches.astype(np.float32) / 255.0, floats.patches)
+    seen = jax.jit(lambda media: multimodal.soft_tokens(micro.params, micro.config, media))
+    np.testing.assert_allclose(seen(bytes_._replace(**none)), seen(floats._replace(**none)), rtol=0, atol=1e-5)
+
+
 def test_soft_tokens_in_another_order_are_noticed(micro, documents, hidden):
     """The control of the test above: one soft index off by one."""
     batch = packed(documents, micro.config, [[0], [1], [2], [3]])

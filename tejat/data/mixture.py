@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from tejat.data.filling import STAGE
 from tejat.errors import BadInput
 from tejat.parts import Document
 
+STAGE = 1 << 40  # as in `tejat.data.filling`, which loads JAX: a build, which reads recipes with stages, needs none
 BLOCK = 4_096  # documents
 _KEPT = 8  # blocks kept at hand
 

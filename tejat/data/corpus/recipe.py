@@ -1,14 +1,16 @@
 """A corpus as a value: sources, cleaning and the stages of its mixture. Recipe files define `RECIPE`."""
 
+import functools
 import hashlib
 import inspect
 import json
 import runpy
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tejat.data.corpus.source import Source, Step
+from tejat.data.corpus.source import Items, Source, Step
 from tejat.data.mixture import Stage
 from tejat.errors import BadInput
 
@@ -70,15 +72,14 @@ def chosen(corpus: Corpus, only: Sequence[str], size: str) -> list[Source]:
 
 
 def identity(corpus: Corpus, source: Source, size: str, limit: int | None) -> str:
-    """A hash of all that decides a source's items but its packages: its manifest, the code of its parser's module, and
-    the names and settings of the steps. A source of another identity is built again."""
-    module = inspect.getmodule(inspect.unwrap(_function(source.items)))
-    code = inspect.getsource(module) if module and module.__name__ != "__main__" else ""
+    """A hash of what decides a source's items, but for its packages: its manifest, the code of its parser, the names of
+    the steps. A source that is there under another identity is built again."""
+    items = source.items
     told = [
         source.name,
         [str(package) for package in source.packages],
-        [repr(getattr(source.items, "args", "")), repr(getattr(source.items, "keywords", ""))],
-        hashlib.sha256(code.encode()).hexdigest(),
+        [repr(getattr(items, "args", "")), repr(getattr(items, "keywords", ""))],
+        [hashlib.sha256(path.read_bytes()).hexdigest() for path in _code(items)],
         source.cap if size == "full" else source.small,
         limit,
         [f"{type(step).__module__}.{type(step).__qualname__}" for step in (*corpus.clean, *corpus.across)],
@@ -86,7 +87,12 @@ def identity(corpus: Corpus, source: Source, size: str, limit: int | None) -> st
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
-def _function(items):
-    while hasattr(items, "func"):  # functools.partial
+def _code(items: Items) -> list[Path]:
+    """The file of a parser and those of this package that it uses something of."""
+    while isinstance(items, functools.partial):
         items = items.func
-    return items
+    own = inspect.getsourcefile(items)
+    used = {getattr(value, "__module__", None) for value in getattr(items, "__globals__", {}).values()}
+    here = {name for name in used if isinstance(name, str) and name.startswith("tejat.data.corpus.")}
+    files = {sys.modules[name].__file__ for name in here - {"tejat.data.corpus.source"}}
+    return sorted({Path(file) for file in (own, *files) if file})

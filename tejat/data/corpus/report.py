@@ -123,7 +123,7 @@ def _left_out(name: str, source: Mapping[str, Any]) -> str:
         if not step["dropped"]:
             continue
         shown = step.get("report", {}).get("examples", {})
-        first = " · ".join(example for examples in shown.values() for example in examples[:1])
+        first = " · ".join(f"{reason}: {examples[0]}" for reason, examples in shown.items() if examples)
         rows.append((f"items: {step['step']}", f"{step['dropped']:,}", first))
     if not rows:
         return ""

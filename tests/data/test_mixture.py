@@ -1,0 +1,186 @@
+"""The mixture: document i is a function of i; shares, epochs and changes are what the stages say."""
+
+import json
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tejat.data import filling, mixture
+from tejat.data.corpus import ledger
+from tejat.data.corpus.ledger import Index
+from tejat.data.mixture import STAGE, Mixture, Stage, begins, changed
+from tejat.data.shards import Item, Writer
+from tejat.errors import BadInput
+from tejat.parts import Document, Text
+
+SOURCES = {"long": ("en", 600), "short": ("en", 30), "many": ("de", 90)}
+COUNTS = {"long": 50, "short": 400, "many": 120}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Three sources of pages as long as they say; "many" is in three languages, one of which is large."""
+    directory = tmp_path_factory.mktemp("corpus")
+    told = {}
+    for name, (language, length) in SOURCES.items():
+        languages = [("de", "fr", "ja")[0 if n < 100 else 1 if n < 110 else 2] if name == "many" else language
+                     for n in range(COUNTS[name])]  # fmt: skip
+        with Writer(directory, name, "train") as writer:
+            for n, language in enumerate(languages):
+                text = f"{name} {n} ".ljust(length, "x")
+                writer.write(Item("text", {"text": text, "language": language}))
+        names = tuple(dict.fromkeys(languages))
+        sizes = np.zeros((COUNTS[name], 4))
+        sizes[:, 0] = length
+        index = Index(
+            names, np.array([names.index(c) for c in languages]), np.ones(COUNTS[name], int), sizes / 3.6, sizes
+        )
+        index.save(directory / name / "train-index.npz")
+        told[name] = {"splits": {"train": {"document_tokens": round(length / 3.6, 1)}}}
+    (directory / "corpus.json").write_text(json.dumps({"sources": told}))
+    return directory
+
+
+def tokens(documents: list[Document]) -> Counter:
+    found = Counter()
+    for document in documents:
+        found[document.source] += len(document.parts[0].text) / 3.6
+    return found
+
+
+def test_the_number_is_that_of_the_trainer():
+    assert STAGE == filling.STAGE
+
+
+def test_shares_are_of_tokens(corpus):
+    made = Mixture(corpus, [Stage("a", 1e6, {"long": 5, "short": 3, "many": 2})], 1000)
+    sums = tokens([made.document(i) for i in range(mixture.BLOCK)])
+    whole = sum(sums.values())
+    for source, share in (("long", 0.5), ("short", 0.3), ("many", 0.2)):
+        assert sums[source] / whole == pytest.approx(share, abs=0.01)
+
+
+def test_a_document_is_a_function_of_its_number(corpus):
+    stages = [Stage("a", 1e5, {"long": 1, "short": 1}), Stage("b", 1e5, {"many": 1})]
+    one, other = (
+        Mixture(corpus, stages, 1000, seed=3),
+        pickle.loads(pickle.dumps(Mixture(corpus, stages, 1000, seed=3))),
+    )
+    numbers = [*range(200), *range(9_000, 9_050), *range(STAGE, STAGE + 50)]
+    expected = [one.document(i) for i in numbers]
+    order = np.random.default_rng(0).permutation(len(numbers))
+    found = {int(at): other.document(numbers[at]) for at in order}
+    assert [found[at] for at in range(len(numbers))] == expected
+    assert [Mixture(corpus, stages, 1000, seed=4).document(i) for i in numbers] != expected
+
+
+def test_no_item_comes_again_before_all_have_come(corpus):
+    made = Mixture(corpus, [Stage("a", 1e6, {"short": 1, "many": 1}, alpha=0.3)], 1000)
+    drawn = [made.where(i) for i in range(mixture.BLOCK)]
+    for source, language, size in (("many", "de", 100), ("many", "fr", 10), ("short", "en", 400)):
+        items: dict[int, list[int]] = {}
+        for d in drawn:
+            if (d.source, d.language) == (source, language):
+                items.setdefault(d.epoch, []).append(d.item)
+        assert len(items) > 2 and [*sorted(items)] == [*range(len(items))]
+        for epoch, found in items.items():
+            assert len(found) == len({*found}) == size or epoch == len(items) - 1
+        assert items[0] != items[1]
+
+
+@pytest.mark.parametrize(("alpha", "share"), [(1.0, 100 / 120), (0.0, 1 / 3)])
+def test_the_temperature_of_languages(corpus, alpha, share):
+    made = Mixture(corpus, [Stage("a", 1e6, {"many": 1}, alpha=alpha)], 1000)
+    languages = Counter(made.where(i).language for i in range(mixture.BLOCK))
+    assert languages["de"] / mixture.BLOCK == pytest.approx(share, abs=0.01)
+
+
+def test_a_ramp_goes_from_one_mixture_to_the_other(corpus):
+    made = Mixture(corpus, [Stage("a", 4e6, {"long": 1, "short": 0}, {"long": 0, "short": 1})], 1000)
+    blocks = int(made._tables[0].documents / mixture.BLOCK)
+    shares = []
+    for block in range(0, blocks, blocks // 6):
+        counts = Counter(made.where(block * mixture.BLOCK + i).source for i in range(mixture.BLOCK))
+        sums = {source: count * SOURCES[source][1] for source, count in counts.items()}
+        shares.append(sums.get("short", 0) / sum(sums.values()))
+    assert shares == sorted(shares) and shares[0] < 0.15 and shares[-1] > 0.8
+    # Past the end it stays at the last mixture, for ever.
+    assert {made.where((blocks + 5) * mixture.BLOCK + i).source for i in range(500)} == {"short"}
+
+
+def test_stages_begin_at_their_steps():
+    stages = [Stage("a", 10_000, {"x": 1}), Stage("b", 5_500, {"x": 1}), Stage("c", 1, {"x": 1})]
+    assert begins(stages, 1000) == (0, 10, 16)
+
+
+def test_a_change_of_the_mixture_leaves_what_was_drawn(corpus):
+    """Also where the new mixture draws from a source that was not there before."""
+    old = [Stage("a", 50_000, {"long": 1}, {"long": 0.5}), Stage("b", 1e5, {"long": 1, "short": 1}, {"short": 3})]
+    new = changed(old, 70, 1000, [Stage("c", 1e5, {"many": 1})])
+    assert begins(new, 1000) == (0, 50, 70)
+    before, after = Mixture(corpus, old, 1000), Mixture(corpus, new, 1000)
+    for numbers in (range(500), range(STAGE, STAGE + 6_000)):
+        assert [before.where(i) for i in numbers] == [after.where(i) for i in numbers]
+    assert {after.where(2 * STAGE + i).source for i in range(100)} == {"many"}
+    # Changed again: the stage that was cut stays as it was.
+    again = Mixture(corpus, changed(new, 90, 1000, [Stage("d", 1e5, {"short": 1})]), 1000)
+    assert again.begins == (0, 50, 70, 90)
+    assert [again.where(STAGE + i) for i in range(3_000)] == [before.where(STAGE + i) for i in range(3_000)]
+    with pytest.raises(BadInput, match="step 0"):
+        changed(old, 0, 1000, new)
+
+
+def test_epochs_go_on_from_stage_to_stage(corpus):
+    made = Mixture(corpus, [Stage("a", 60_000, {"long": 1}), Stage("b", 1e5, {"long": 1})], 1000)
+    documents = round(made._tables[0].documents)
+    assert documents > 300  # six times each of 50
+    last, first = made.where(documents - 1), made.where(STAGE)
+    assert 0 <= first.epoch - last.epoch <= 1
+    assert first.epoch == documents // 50
+
+
+def test_the_ledger_of_a_run(corpus):
+    made = Mixture(corpus, [Stage("a", 60_000, {"long": 1, "short": 1}), Stage("b", 1e5, {"many": 1})], 1000)
+    seen = made.seen([[100, 101, 99], [40, 40, 41]])
+    numbers = [i for i in range(303) if i // 3 < [100, 101, 99][i % 3]]
+    sources = Counter(made.where(i).source for i in numbers)
+    assert sum(sources.values()) == 300
+    assert {name: told["documents"] for name, told in seen.items()} == {**sources, "many": 121}
+    assert seen["many"]["epochs"] == pytest.approx(121 / 120)
+    assert seen["long"]["bytes"] == {"text": sources["long"] * 600, "image": 0, "audio": 0, "video": 0}
+    assert seen["long"]["tokens"]["text"] == pytest.approx(sources["long"] * 600 / 3.6, abs=1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.sampled_from([*SOURCES]), st.floats(0.001, 1000), min_size=1), st.floats(0, 1.5), st.data())
+def test_every_block_is_full_and_close_to_its_shares(corpus, weights, alpha, data):
+    made = Mixture(
+        corpus, [Stage("a", 1e7, weights, data.draw(st.sampled_from([{}, dict.fromkeys(weights, 1.0)])), alpha)], 1e4
+    )
+    blocks = 5
+    counts = np.diff([made._tables[0].counts(b) for b in range(blocks + 1)], axis=0)
+    assert (counts >= 0).all() and (counts.sum(1) == mixture.BLOCK).all()
+    assert (np.abs(made._tables[0]._due - made._tables[0]._known[-1]) < 1.001).all()
+
+
+def test_what_cannot_be_mixed_is_refused(corpus):
+    with pytest.raises(BadInput, match="weighs 'other'"):
+        Mixture(corpus, [Stage("a", 1, {"other": 1})], 1)
+    with pytest.raises(BadInput, match="stage 1; the mixture has 1"):
+        Mixture(corpus, [Stage("a", 1, {"long": 1})], 1).document(STAGE)
+    for weights in ({"long": -1}, {"long": 0}, {"long": float("nan")}, {}):
+        with pytest.raises(BadInput, match="'a'"):
+            Stage("a", 1, weights)
+    with pytest.raises(BadInput, match="0 tokens long"):
+        Stage("a", 0, {"long": 1})
+
+
+def test_documents_keep_their_text_and_name_their_source(corpus):
+    made = Mixture(corpus, [Stage("a", 1e6, {"long": 1})], 1000)
+    document = made.document(0)
+    assert document == Document.of([Text(f"long {made.where(0).item} ".ljust(600, "x"))], source="long")
+    assert ledger.tokens(document) == pytest.approx(600 / 3.6)

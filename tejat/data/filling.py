@@ -33,7 +33,7 @@ class Source(Protocol):
     """Document number i of an endless stream; a pure function of i, which raises BadInput for one that is damaged.
 
     A source whose mixture changes has `begins`, the steps at which its stages begin, the first of them 0. From exactly
-    the step where stage k begins, all documents are numbered from k x STAGE.
+    the step where stage k begins, documents are those numbered k x STAGE, k x STAGE + 1, …
     """
 
     def __call__(self, index: int, /) -> Encoded: ...

@@ -25,7 +25,7 @@ from tejat.model import family
 from tejat.parts import Document, Text
 
 CONFIG = family.preset("mini")
-PIECES = 4_096  # of the tokenizer: the sample has no text for more
+PIECES = 3_072  # of the tokenizer: the sample has no text for more
 TEXT_ROOM = Room(rows=8, tokens=8_192, targets=8_192, patches=0, sounds=0, frames=0)
 IMAGE_ROOM = Room(rows=4, tokens=2_048, targets=1_024, patches=16_384, sounds=0, frames=0)
 SIDE = 224  # pixels of a picture
@@ -57,7 +57,7 @@ class Pictures:
 
 def prepare(directory: Path) -> None:
     """Writes the shards and the tokenizer."""
-    lines = [line for language in sample.languages() for line in sample.prose(language).splitlines()]
+    lines = [line for language in sample.languages() for line in sample.prose(language).splitlines()[::3]]
     (directory / "tokenizer.model").write_bytes(vocabulary.train(lines, PIECES, coverage=0.99))
     with Writer(directory, "pages", "train") as writer:
         for text in pages():
@@ -100,7 +100,7 @@ def images_per_second(directory: Path, seconds: float, workers: int) -> dict[str
 
 
 def duplicates_per_second(seconds: float) -> dict[str, float]:
-    """Documents of 225 words from which near-duplicates are removed. Raises BadInput where the library for it is not installed."""
+    """Documents of 225 words from which near-duplicates are removed. Raises BadInput where rensa is not installed."""
     try:
         import rensa  # noqa: F401
     except ImportError as error:

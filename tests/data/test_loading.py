@@ -123,8 +123,8 @@ class Staged:
         self.begins = begins
 
     def __call__(self, index: int) -> Encoded:
-        stage = index // STAGE
-        assert 0 <= stage < len(self.begins)
+        stage, number = divmod(index, STAGE)
+        assert 0 <= stage < len(self.begins) and number < 200
         return encoded(index, 7 if stage and stage == len(self.begins) - 1 else 5)
 
 
@@ -134,6 +134,8 @@ def test_a_change_of_the_mixture_takes_effect_exactly_at_its_step():
         lengths = {n for row in documents(batch) for _, n in row}
         assert lengths == ({5} if step < 3 else {7})
     assert sum(place.left for place in batches[-1][1].rows.values()) > 0
+    first = {index - STAGE % 1_000_000 for row in documents(batches[3][0]) for index, _ in row}
+    assert first == set(range(len(first)))  # of every row the first few
     # A stage that is added when a run goes on is the same as one that was always there.
     begun = take(3, source=Staged(0))
     ended = take(5, begun[-1][1], source=Staged(0, 3))

@@ -43,16 +43,18 @@ FORMATS = {
     "arrayrecord": Format("a source of a corpus built by `tejat data build`", "array_record", (".array_record",)),
     "html": Format("web pages, of which the main text is taken", "html", (".html", ".htm", ".xhtml")),
     "warc": Format("archives of web crawls", "warc", (".warc",)),
-    "text": Format("plain text, a document a file", "text", (".txt", ".md", ".rst")),
-    "code": Format("a tree of source code, a document a file", "code", ()),
     "images": Format("a folder of pictures with captions beside them", "images", files.IMAGES),
     "audio": Format("a folder of sounds with transcripts beside them", "audio", files.SOUNDS),
     "video": Format("a folder of clips with captions beside them", "video", files.CLIPS),
+    "text": Format("plain text, a document a file", "text", (".txt", ".md", ".rst")),
+    "code": Format("a tree of source code, a document a file", "code", ()),
     "huggingface": Format("hf:NAME[@SPLIT] of Hugging Face, or a folder that `datasets` saved", "huggingface", ()),
 }
-"""Every format by its name."""
+"""Every format by its name; of several that a folder may be, the first."""
 
 _LOOKED_AT = 500  # files of a folder that decide what it holds
+_LEAST = {"html": 0.2, "text": 0.67}  # the share of them that makes a format; pages have more pictures than pages
+_OTHER = 0.33
 
 
 class Reading(Iterator[Document]):
@@ -101,17 +103,11 @@ def detect(path: str) -> str:
         raise BadInput(f"there is nothing at {path}; give a file, a folder or a URL that can be read")
     if files.is_file(files.join(path, "dataset_info.json")) or files.is_file(files.join(path, "dataset_dict.json")):
         return "huggingface"
-    counts = dict.fromkeys(FORMATS, 0)
-    some = 0
-    for name in files.walk(path, most=_LOOKED_AT):
-        some += 1
-        bare = files.bare(name)
-        for format, known in FORMATS.items():
-            # Captions and transcripts lie beside pictures, sounds and clips; what they are about weighs more.
-            counts[format] += (
-                (format in ("images", "audio", "video")) + 1 if bare.endswith(known.suffixes or "\0") else 0
-            )
-    if not some:
+    names = [files.bare(name) for name in files.walk(path, most=_LOOKED_AT)]
+    if not names:
         raise BadInput(f"the folder {path} is empty; give one that holds documents")
-    format, count = max(counts.items(), key=lambda pair: pair[1])
-    return format if count * 3 >= some else "code"
+    for format, known in FORMATS.items():
+        count = sum(name.endswith(known.suffixes) for name in names) if known.suffixes else 0
+        if count >= _LEAST.get(format, _OTHER) * len(names):
+            return format
+    return "code"

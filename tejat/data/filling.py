@@ -3,8 +3,8 @@
 Row r of a batch of R rows reads the documents numbered r, r + R, r + 2 R, …, whoever fills it: which documents go into
 batch s, and where, depends on nothing but the documents and s. A `Place` says where such a stream stands.
 
-A row is filled by best fit over a bounded buffer: `AHEAD` documents wait; the one that waited longest goes first, so
-that none waits forever, then ever again the largest that fits, until none of those waiting does.
+A row is filled by best fit over a bounded buffer: `AHEAD` documents wait, of which ever again the largest that fits is
+taken, until none does. One that has waited while `OVERDUE` were drawn begins the next row, so that none waits forever.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,10 @@ from tejat.data.packing import Room, Row, Size, sizes
 from tejat.errors import BadInput
 
 AHEAD = 16
-"""Documents that wait: 98.6% of the positions of rows of 8,192 tokens are used with 16, 97.2% with 8, 99.1% with 32."""
+"""Documents that wait. Of rows of 8,192 tokens, pages of manuals and code fill 99.3% with 16, and 99.6% with 32."""
+
+OVERDUE = 64
+"""Were the longest waiting to begin every row, they would fill 98.1%; short rows of pictures 84% instead of 88%."""
 
 PATIENCE = 1_000
 """Documents without use, one after the other, that end the work: the stream is not made for these rows."""
@@ -102,8 +105,9 @@ class Stream:
         self._enter(step)
         row = Row(self._room)
         self._draw()
-        oldest = self._waiting.pop(0)
-        row.add(oldest.piece, oldest.size)
+        if self._place.drawn - self._waiting[0].index % STAGE // self._room.rows >= OVERDUE:
+            overdue = self._waiting.pop(0)
+            row.add(overdue.piece, overdue.size)
         took = True
         while took:
             self._draw()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tejat.codecs.framing import Encoded, Modality
 from tejat.codecs.image import Patches
 from tejat.data.cutting import pieces
-from tejat.data.filling import Place, Stream
+from tejat.data.filling import AHEAD, OVERDUE, Place, Stream
 from tejat.data.packing import Room, fits
 
 ROOM = Room(rows=1, tokens=20, targets=15, patches=8, sounds=2, frames=6, images=2)
@@ -87,6 +87,11 @@ def test_almost_all_positions_are_used():
 
     room = Room(rows=1, tokens=8_192, targets=8_192, patches=0, sounds=0, frames=0)
     stream = Stream(source, room, 0, Place())
-    used = [stream.fill(step).tokens / room.tokens for step in range(60)]
-    assert np.mean(used) > 0.97
-    assert stream.place.dropped == stream.place.damaged == 0
+    used = []
+    for step in range(60):
+        used.append(stream.fill(step).tokens / room.tokens)
+        place = stream.place
+        # None waits for long: the one overdue begins a row, of which each needs a few new documents.
+        assert place.drawn - min(index for index, _ in place.waiting) < OVERDUE + 4 * AHEAD
+    assert np.mean(used) > 0.98
+    assert place.dropped == place.damaged == 0

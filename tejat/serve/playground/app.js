@@ -107,6 +107,7 @@ class Playground {
         this.settings.update(this.#lanes);
       },
     });
+    this.frame.keyed = Boolean(key());
     document.getElementById("house").append(...this.frame.nodes);
     watchDrops(document.getElementById("house"), (files) => this.composer.addFiles(files));
     watchKeys({
@@ -151,7 +152,7 @@ class Playground {
   async #askKey(reason) {
     const given = await askForKey(reason, { known: key(), remembered: remembered() });
     if (given) keep(given.key, given.remember);
-    this.frame.keyed = Boolean(key());
+    this.frame.keyed = true;
     return Boolean(given);
   }
 
@@ -397,6 +398,7 @@ class Playground {
       this.counter.stale = false;
     } catch (error) {
       if (signal.aborted) return;
+      if (error.needsKey) this.frame.keyed = true;
       // Sending tells what is wrong; the count alone is no reason to interrupt.
       this.#counted = { total: 0, limit };
       this.counter.update(null, limit);

@@ -5,13 +5,14 @@ const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "m
 /** An element; `on…` attributes are listeners, null, undefined and false are left out, children are nodes and strings. */
 export function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
+  // Children first: under dir="auto" Chromium works out the direction anew for each one that comes later.
+  node.append(...present(children));
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (PROPERTIES.has(name)) {
       if (value !== undefined && value !== null) node[name] = value;
     } else if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...present(children));
   return node;
 }
 

@@ -1,6 +1,6 @@
 // Markdown as blocks: lines in, a list of plain objects out.
 //
-// {type: "paragraph", text} | {type: "heading", level, text} | {type: "code", language, text, open}
+// {type: "paragraph", text} | {type: "heading", level, text} | {type: "code", language, info, text, open}
 // | {type: "list", ordered, start, items: [{checked: true | false | null, blocks}]} | {type: "quote", blocks}
 // | {type: "table", align: ["left" | "center" | "right" | null], head: [text], rows: [[text]]} | {type: "rule"}
 //
@@ -40,11 +40,12 @@ function code(lines, at) {
   const fence = fenced(lines[at]);
   if (!fence) return null;
   const [, mark, rest] = fence;
-  const language = rest.trim().split(/\s/, 1)[0];
+  const info = rest.trim();
+  const [language] = info.split(/\s/, 1);
   let end = at + 1;
   while (end < lines.length && !closes(lines[end], mark)) end += 1;
   const open = end === lines.length; // still being written
-  return { block: { type: "code", language, text: lines.slice(at + 1, end).join("\n"), open }, end: open ? end : end + 1 };
+  return { block: { type: "code", language, info, text: lines.slice(at + 1, end).join("\n"), open }, end: open ? end : end + 1 };
 }
 
 /** Backticks after the fence's own make it code within a line. */

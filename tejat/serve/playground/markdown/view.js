@@ -39,7 +39,7 @@ function element(block) {
     case "paragraph":
       return h("p", { dir: "auto" }, spans(inline(block.text)));
     case "code":
-      return codeBox(block.text, block.language);
+      return codeBox(block.text, block.language, block.info);
     case "rule":
       return h("hr");
     case "quote":
@@ -88,7 +88,7 @@ function spans(nodes) {
 }
 
 /** Code in a box of its own, in colour, with a button that copies it. */
-export function codeBox(text, language) {
+export function codeBox(text, language, info = language) {
   const pieces = highlight(text, language).map(({ kind, text: piece }) => (kind ? h("span", { class: `code-${kind}` }, piece) : piece));
   const button = h(
     "button",
@@ -103,7 +103,7 @@ export function codeBox(text, language) {
   return h(
     "figure",
     { class: "code" },
-    h("figcaption", {}, h("span", {}, language || "code"), button),
+    h("figcaption", {}, h("span", {}, info || "code"), button),
     h("pre", { tabindex: "0", role: "region", "aria-label": language ? `Code, ${language}` : "Code" }, h("code", {}, pieces)),
   );
 }

@@ -42,9 +42,10 @@ export async function unpack(file, library) {
 }
 
 function conversationOf(stored, media, name) {
+  if (!Object.keys(stored?.nodes ?? {}).length) throw new Error(`${name} is empty or no conversation; mend the file.`);
   const ids = new Map(); // the file's id → a fresh one
   const rounds = new Map();
-  const source = Object.entries(stored?.nodes ?? {});
+  const source = Object.entries(stored.nodes);
   for (const [id] of source) ids.set(id, freshId());
   const nodes = {};
   for (const [id, node] of source) {

@@ -79,10 +79,12 @@ export class Composer {
   }
 
   clear() {
+    const focused = this.node.contains(document.activeElement);
     this.#blocks = [];
     this.#editing = false;
     this.banner.hidden = true;
     this.#tidy();
+    if (focused) this.focus();
   }
 
   /** Shows the parts of an earlier message, to be changed. */

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { icon } from "../icons.js";
+import { enlargeSmall } from "./media.js";
 
 let number = 0;
 
@@ -51,8 +52,9 @@ export async function askForKey(reason, { known, remembered }) {
 
 /** A picture as large as the window. */
 export function enlarge(medium, url) {
-  const small = Math.max(medium.width, medium.height) <= 128;
-  present(medium.name, h("img", { src: url, alt: medium.name, class: small ? "small" : "" }), { className: "viewer" });
+  const picture = h("img", { src: url, alt: medium.name });
+  enlargeSmall(picture, medium, Math.min(innerWidth - 80, innerHeight - 160));
+  present(medium.name, picture, { className: "viewer" });
 }
 
 function sheet(content, yes, value, tone = "") {

@@ -6,6 +6,8 @@ import { bytes, seconds } from "../words.js";
 import { clipEditor } from "./clip.js";
 import { player } from "./player.js";
 
+const LARGE = 256; // pixels up to which a small picture is enlarged
+
 /** What a medium is, in a few words: "640 × 480", "3.2 s". */
 export function facts(medium) {
   const size = medium.width ? `${medium.width} × ${medium.height}` : null;
@@ -25,9 +27,17 @@ export function show(part, medium, library, { editing = null, enlarge = null } =
 function image(medium, library, enlarge) {
   if (!medium.width) return h("div", { class: "plain-file" }, icon("image"), h("span", {}, "No preview in this browser; the model may still read it."));
   const picture = h("img", { src: library.url(medium), alt: medium.name, width: medium.width, height: medium.height, draggable: "false" });
-  if (Math.max(medium.width, medium.height) <= 128) picture.classList.add("small"); // drawn larger, pixel by pixel
+  enlargeSmall(picture, medium, LARGE);
   if (!enlarge) return picture;
   return h("button", { type: "button", class: "picture", "aria-label": `Enlarge ${medium.name}`, onclick: () => enlarge(medium) }, picture);
+}
+
+/** Small pictures are drawn larger, by a whole number, pixel by pixel. */
+export function enlargeSmall(picture, { width, height }, large) {
+  const times = Math.floor(large / Math.max(width, height));
+  if (times < 2) return;
+  picture.classList.add("small");
+  picture.style.width = `${width * times}px`;
 }
 
 function film(part, medium, library, editing) {

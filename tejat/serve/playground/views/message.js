@@ -24,7 +24,7 @@ export class MessageView {
     Object.assign(this, { message: node, hooks });
     this.body = h("div", { class: "body" });
     this.foot = h("div", { class: "foot" });
-    this.speaker = h("div", { class: "speaker" });
+    this.speaker = h("h2", { class: "speaker" }); // screen readers go from one speaker to the next
     this.note = h("div", { class: "note" });
     this.node = h("article", { class: `message ${node.role}` }, this.speaker, h("div", { class: "content" }, this.body, this.note, this.foot));
   }

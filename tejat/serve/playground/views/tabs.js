@@ -2,11 +2,14 @@
 
 import { fill, h } from "../dom.js";
 
+let number = 0;
+
 /** Tabs of [{name, label, content()}]; a panel's content is made when it is chosen. */
 export function tabs(label, entries, chosen = entries[0].name, onchoose = () => {}) {
-  const panel = h("div", { role: "tabpanel", id: `panel-${label}`, tabindex: "-1" });
+  const id = `tabs-${(number += 1)}`;
+  const panel = h("div", { role: "tabpanel", id: `${id}-panel`, tabindex: "-1" });
   const buttons = entries.map(({ name, label: word }) =>
-    h("button", { type: "button", role: "tab", id: `tab-${label}-${name}`, "aria-controls": panel.id, onclick: () => choose(name) }, word),
+    h("button", { type: "button", role: "tab", id: `${id}-${name}`, "aria-controls": panel.id, onclick: () => choose(name) }, word),
   );
   const list = h("div", { role: "tablist", "aria-label": label, onkeydown: move }, buttons);
 

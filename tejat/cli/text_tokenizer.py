@@ -67,7 +67,7 @@ def report(options: "Tokenizer") -> int:
     said = [compression.table(comparison.languages, "language"), compression.table(comparison.domains, "domain")]
     if options.steps:
         sized = {name: v for name, v in tokenizers.items() if v.size == tokenizers["ours"].size}
-        plan = tokenizer_trial.Plan(options.steps, seeds=options.seeds)
+        plan = tokenizer_trial.Plan(options.steps, seeds=tuple(range(options.seeds)))
         training = text_sample.draw(chosen.passages, LEARNT_FROM, chosen.temperature, chosen.seed)
         tested = text_sample.draw(chosen.heldout, TRIED_ON, EVENLY, chosen.seed)
         texts = [passage.text for passage in training.passages]

@@ -1,14 +1,14 @@
 """A sample of all the text in a corpus: what a tokenizer is trained on, and what tokenizers are compared on.
 
 Every kind of item is heard: running text and code as they are stored, captions, dialogues and questions as their
-presenters word them. A passage knows its language, "zxx" where it has none, and its domain, the source that it came
-from. Languages are evened out by a temperature; inside a language, domains keep their proportions.
+presenters word them; of texts in several languages, each. A passage knows its language, perhaps one of programming,
+and its domain, which is the source that it came from. Languages are evened out by a temperature; inside a language,
+domains keep their proportions.
 """
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ import numpy as np
 
 from tejat.codecs import vocabulary
 from tejat.data import presenting
-from tejat.data.shards import Shards
+from tejat.data.corpus import ledger
+from tejat.data.shards import Item, Shards
 from tejat.errors import BadInput
 from tejat.parts import Text
 
@@ -28,7 +29,7 @@ and drawing what nobody will see takes time."""
 class Group(NamedTuple):
     """What passages are counted by."""
 
-    language: str  # BCP 47; "mul" where a document mixes several, "zxx" where it has none
+    language: str  # BCP 47, or "python" and the like; "mul" where a document mixes several
     domain: str
 
 
@@ -52,13 +53,16 @@ def passages(corpus: Path, split: str) -> Iterator[Passage]:
 
     Raises BadInput where there is no corpus, and for an item that cannot be presented.
     """
-    if not (corpus / "corpus.json").is_file():
-        raise BadInput(f"there is no corpus in {corpus}; build it with `tejat data build`")
-    for source in sorted(json.loads((corpus / "corpus.json").read_text())["sources"]):
-        items = Shards(corpus, source, split)
+    for source in ledger.read(corpus)["sources"]:
+        items: Sequence[Item] = Shards(corpus, source, split)
+        if len(items) and not items[0].blobs:
+            items = list(items)  # presenters look at neighbours, and single reads decode sixteen
         stride = max(1, -(-len(items) // PRESENTED))
         for k, item in enumerate(items):
             if item.blobs and k % stride:
+                continue
+            if isinstance(translated := item.fields.get("texts"), dict):
+                yield from (Passage(text, Group(language, source)) for language, text in translated.items())
                 continue
             document = presenting.present(items, k, np.random.default_rng(k))
             text = "\n".join(part.text for part in document.parts if isinstance(part, Text))
@@ -92,7 +96,7 @@ def draw(source: Callable[[], Iterable[Passage]], total: int, temperature: float
     bytes, the seed and its language's share alone, not on the order of the passages.
 
     Raises:
-      BadInput: where there is no text.
+      BadInput: where there is no text, or other text when it is read again.
     """
     available: Counter[Group] = Counter()
     for passage in source():
@@ -106,6 +110,8 @@ def draw(source: Callable[[], Iterable[Passage]], total: int, temperature: float
     shares = {language: allotted[language] / size for language, size in by_language.items() if size}
     found, taken = [], Counter({group: 0 for group in available})
     for text, group in source():
+        if group not in available:
+            raise BadInput(f"the text changed while it was read ({group.domain} is new); begin again when it is built")
         for piece in vocabulary.cut(text):
             coded = piece.encode()
             if _chance(coded, seed) < shares[group.language]:

@@ -46,7 +46,7 @@ class Plan:
 
     steps: int  # with the first tokenizer; with the others too, where steps are what is equal
     rows: int = 8  # of a batch
-    seeds: int = 3
+    seeds: tuple[int, ...] = (0, 1, 2)
     peak: float = 6e-3
     bfloat16: bool = False
     model: ModelConfig = field(default_factory=family.micro)  # the shape of its decoder
@@ -112,7 +112,7 @@ def trial(
     tokens_per_byte = {name: _rate(vocabulary, texts) for name, vocabulary in tokenizers.items()}
     first = next(iter(tokenizers))
     runs: list[Run] = []
-    for seed in range(plan.seeds):
+    for seed in plan.seeds:
         for name, pieces in tokenizers.items():
             for equal in ("steps", "bytes"):
                 if equal == "bytes" and name == first:

@@ -26,8 +26,8 @@ class TextRecipe:
     """One text tokenizer: the text that it may learn from, how much of it, and its shape."""
 
     name: str
-    passages: Callable[[], Iterable[Passage]]
-    heldout: Callable[[], Iterable[Passage]]  # what it is measured on
+    corpus: Path = Path("runs/corpus")
+    read: Callable[[Path, str], Iterable[Passage]] = text_sample.passages  # (corpus, split) to all or some of its text
     pieces: int = 16_384  # marks and bytes among them
     kind: str = "unigram"  # or "bpe"
     bytes: int = 64_000_000  # of the sample, about
@@ -35,6 +35,14 @@ class TextRecipe:
     coverage: float = 0.9995  # of the characters; the rest is spelled in bytes
     longest: int = 16  # characters of a piece
     seed: int = 0  # of the sample
+
+    def passages(self) -> Iterable[Passage]:
+        """What it may learn from."""
+        return self.read(self.corpus, "train")
+
+    def heldout(self) -> Iterable[Passage]:
+        """What it is measured on."""
+        return self.read(self.corpus, "heldout")
 
 
 def train(recipe: TextRecipe, directory: Path, told: Callable[[str], None] = lambda line: None) -> dict[str, Any]:

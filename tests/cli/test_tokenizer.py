@@ -81,12 +81,12 @@ from tejat import sample
 from tejat.data.text_sample import Group, Passage
 from tejat.train.text_tokenizer import TextRecipe
 
-def prose(heldout):
+def prose(corpus, split):
     for language in ("en", "ru", "ja"):
-        for line in sample.prose(language, heldout).splitlines():
+        for line in sample.prose(language, split == "heldout").splitlines():
             yield Passage(line, Group(language, "prose"))
 
-RECIPE = TextRecipe("words", lambda: prose(False), lambda: prose(True), pieces=1_200, bytes=90_000, coverage=0.98)
+RECIPE = TextRecipe("words", read=prose, pieces=1_200, bytes=90_000, coverage=0.98)
 """
 
 

@@ -68,6 +68,12 @@ def test_nothing_to_draw_from_is_told():
         draw(lambda: [Passage("", Group("en", "x"))], 10, 1.0)
 
 
+def test_text_that_changes_while_it_is_read_is_told():
+    readings = iter([texts("en", 3), texts("en", 3, "new")])
+    with pytest.raises(BadInput, match="the text changed while it was read .new is new."):
+        draw(lambda: next(readings), 10, 1.0)
+
+
 def test_every_kind_of_item_is_heard(tmp_path, monkeypatch):
     drawn = []
 
@@ -83,6 +89,7 @@ def test_every_kind_of_item_is_heard(tmp_path, monkeypatch):
         writer.write(Item("text", {"text": "x = 1\n"}))
     with Writer(tmp_path, "talk", "train") as writer:
         writer.write(presenting.text.stored(dialogue, language="en"))
+        writer.write(Item("parallel", {"texts": {"en": "cat", "sv": "katt"}}))
     with Writer(tmp_path, "drawings", "train") as writer:
         for k in range(20):
             writer.write(Item("drawing", {"name": f"thing {k}", "language": "en"}, {"svg": b"<svg/>"}))
@@ -91,9 +98,11 @@ def test_every_kind_of_item_is_heard(tmp_path, monkeypatch):
     (tmp_path / "corpus.json").write_text(json.dumps({"sources": {"talk": {}, "prose": {}, "drawings": {}}}))
     found = list(passages(tmp_path, "train"))
     assert [(text, *group) for text, group in found if group.domain != "drawings"] == [
+        ("How?\nSo.", "en", "talk"),
+        ("cat", "en", "talk"),
+        ("katt", "sv", "talk"),
         ("Guten Tag.", "de", "prose"),
         ("x = 1\n", "mul", "prose"),
-        ("How?\nSo.", "en", "talk"),
     ]
     assert [text for text, group in found if group.domain == "drawings"] == [f"thing {k}" for k in (0, 4, 8, 12, 16)]
     assert drawn == [0, 4, 8, 12, 16]

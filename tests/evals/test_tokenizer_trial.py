@@ -99,7 +99,7 @@ def test_tokenizers_of_two_sizes_are_refused(tokenizers):
 @pytest.mark.slow
 def test_a_tokenizer_made_for_the_text_makes_the_better_model(tokenizers):
     told = []
-    plan = Plan(steps=30, rows=2, seeds=1, peak=1e-2, model=SMALL)
+    plan = Plan(steps=30, rows=2, seeds=(0,), peak=1e-2, model=SMALL)
     training = [sample.prose("en"), sample.prose("de")]
     runs = tokenizer_trial.trial(tokenizers, training, HELD_OUT, plan, told.append)
     assert runs == told and len(runs) == 4

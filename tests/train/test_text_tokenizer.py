@@ -14,16 +14,15 @@ from tejat.train import text_tokenizer
 from tejat.train.text_tokenizer import TextRecipe
 
 
-def prose(heldout: bool):
+def prose(corpus, split):
     for language in sample.languages():
-        for line in sample.prose(language, heldout).splitlines():
+        for line in sample.prose(language, split == "heldout").splitlines():
             yield Passage(line + "\n", Group(language, "prose"))
 
 
 RECIPE = TextRecipe(
     name="little",
-    passages=lambda: prose(False),
-    heldout=lambda: prose(True),
+    read=prose,
     pieces=1_500,
     bytes=200_000,
     temperature=2.0,

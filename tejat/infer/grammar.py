@@ -6,8 +6,8 @@ computes its scores. Where the text may end, the bit of `<turn|>` is set.
 
 import json
 import weakref
+from typing import Any
 
-import llguidance
 import numpy as np
 from jaxtyping import Int
 
@@ -15,11 +15,14 @@ from tejat.codecs.vocabulary import BOS, Vocabulary
 from tejat.errors import BadInput
 from tejat.infer.options import Options
 
-_tokenizers: "weakref.WeakKeyDictionary[Vocabulary, llguidance.LLTokenizer]" = weakref.WeakKeyDictionary()
+_tokenizers: "weakref.WeakKeyDictionary[Vocabulary, Any]" = weakref.WeakKeyDictionary()
 
-_LIMITS = llguidance.LLParserLimits(
-    initial_lexer_fuel=2_000_000, max_lexer_states=50_000, max_grammar_size=100_000, verbose_errors=False
-)
+_LIMITS = {
+    "initial_lexer_fuel": 2_000_000,
+    "max_lexer_states": 50_000,
+    "max_grammar_size": 100_000,
+    "verbose_errors": False,
+}
 """What a stranger's schema may take: about 40 ms to build, and 100 MB."""
 
 
@@ -28,9 +31,12 @@ class Grammar:
 
     def __init__(self, vocabulary: Vocabulary, options: Options):
         """Raises BadInput for a schema or an expression that is none, or that takes too much to follow."""
+        import llguidance
+
         self._end = vocabulary["<turn|>"]
+        limits = llguidance.LLParserLimits(**_LIMITS)
         tokenizer = _tokenizer(vocabulary)
-        self._matcher = llguidance.LLMatcher(tokenizer, _compiled(options), log_level=0, limits=_LIMITS)
+        self._matcher = llguidance.LLMatcher(tokenizer, _compiled(options), log_level=0, limits=limits)
         if self._matcher.is_error():
             what = "json_schema" if options.json_schema is not None else "regex"
             told = " ".join(self._matcher.get_error().split())[:300]
@@ -66,6 +72,8 @@ def unbound(vocabulary: Vocabulary, rows: int) -> Int[np.ndarray, "B W"]:
 
 
 def _compiled(options: Options) -> str:
+    import llguidance
+
     if options.regex is not None:
         return llguidance.LLMatcher.grammar_from_regex(options.regex)
     try:
@@ -82,8 +90,10 @@ def _compiled(options: Options) -> str:
         raise BadInput(f"json_schema cannot be followed ({error}); simplify or mend it") from error
 
 
-def _tokenizer(vocabulary: Vocabulary) -> llguidance.LLTokenizer:
+def _tokenizer(vocabulary: Vocabulary) -> Any:
     """The vocabulary's text ids as llguidance takes them, made once: a trie of all pieces."""
+    import llguidance
+
     if vocabulary not in _tokenizers:
         _tokenizers[vocabulary] = llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Pieces(vocabulary)))
     return _tokenizers[vocabulary]

@@ -4,7 +4,7 @@ Randomness comes from (seed, position) alone: the same prompt and seed give the 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,26 @@ class Settings(NamedTuple):
     picture_top_k: Int[Array, " B"]
 
 
+class Needs(NamedTuple):
+    """What some row of a batch needs. None: the program finds out at run time.
+
+    On a GPU a program that branches waits for the host to read what it branches on: there the host, which knows what
+    was asked for, says it beforehand.
+    """
+
+    chance: bool | None = None  # a temperature above 0
+    bounds: bool | None = None  # a top-k or top-p
+    top: bool | None = None  # the likeliest tokens of each place
+    penalties: bool | None = None
+
+
+def when(known: bool | None, found: Bool[Array, ""], yes: Callable, no: Callable, operand: Any) -> Any:
+    """`yes` or `no` of an operand: as is `known`, or as is `found` at run time."""
+    if known is None:
+        return jax.lax.cond(found, yes, no, operand)
+    return yes(operand) if known else no(operand)
+
+
 def choose(
     logits: Float[Array, "B V"],
     allowed: Bool[Array, "B V"],
@@ -31,6 +51,7 @@ def choose(
     position: Int[Array, " B"],
     settings: Settings,
     liked: Float[Array, "B V"] | None = None,
+    needs: Needs = Needs(),  # noqa: B008 (immutable)
 ) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
     """(token, log-probability). `position` is where the token will stand in its sequence.
 
@@ -52,13 +73,13 @@ def choose(
         def cut(scores):
             return jnp.where(_kept(scores, top_k, top_p), scores, _HIDDEN)
 
-        kept = jax.lax.cond(jnp.any((top_k > 0) | (top_p < 1.0)), cut, lambda scores: scores, scaled)
+        kept = when(needs.bounds, jnp.any((top_k > 0) | (top_p < 1.0)), cut, lambda scores: scores, scaled)
         keys = jax.vmap(lambda seed, at: jax.random.fold_in(jax.random.key(seed), at))(settings.seed, position)
         drawn = jax.vmap(jax.random.categorical)(keys, kept).astype(jnp.int32)
         return jnp.where(temperature > 0, drawn, best)
 
     # Noise for a whole vocabulary costs as much as a small model's layer: none is made for a greedy batch.
-    token = jax.lax.cond(jnp.any(temperature > 0), at_random, lambda _: best, None)
+    token = when(needs.chance, jnp.any(temperature > 0), at_random, lambda _: best, None)
     chosen = jnp.take_along_axis(likelihood, token[:, None], axis=-1)[:, 0]
     return token, chosen - jax.nn.logsumexp(likelihood, axis=-1)
 

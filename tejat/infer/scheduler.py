@@ -8,10 +8,11 @@ For one thread: `service.Service` has it, and the queue before it.
 """
 
 import heapq
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -32,6 +33,9 @@ from tejat.infer.reading import TextReader
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
 
+FLUSH = 0.01
+"""Seconds that tokens may wait to be given with the next ones: to wake a reader costs more than to write a token."""
+
 
 @dataclass(eq=False)
 class Job:
@@ -51,19 +55,27 @@ class Job:
     row: int = -1
     found: int = 0  # parts of the prompt that were known
     read: int = 0  # parts that are in the cache
-    written: int = 0  # tokens given
-    done: bool = field(default=False, init=False)
+    written: int = 0  # tokens chosen
+    unsent: int = 0  # steps of the batch before the first token that was not given yet
+
+    @property
+    def watched(self) -> bool:
+        """Does each of its tokens have to be looked at?"""
+        return self.reader is not None or self.grammar is not None
 
     @property
     def over(self) -> bool:
         """Is it not wanted any more, or is its time over?"""
         return self.stop_now or (self.deadline is not None and time.monotonic() >= self.deadline)
 
-    def finish(self, reason: FinishReason | None = None, last: Piece | None = None) -> None:
+    @property
+    def why(self) -> FinishReason:
+        """Why it is over."""
+        return "cancelled" if self.stop_now else "deadline"
+
+    def finish(self, last: Piece | None = None) -> None:
         """Gives the last piece."""
-        self.done = True
-        reason = reason or ("cancelled" if self.stop_now else "deadline")
-        self.give(last or Piece(np.zeros(0, np.int32), np.zeros(0, np.float32), reason))
+        self.give(last or Piece(np.zeros(0, np.int32), np.zeros(0, np.float32), self.why))
 
 
 @dataclass
@@ -113,7 +125,13 @@ class Scheduler:
         self._free = list(range(self.slots))  # a heap
         self._reading: deque[Job] = deque()
         self._writing: dict[int, Job] = {}
-        self._flight: tuple[list[Job], steps.Written] | None = None  # chosen, and not looked at yet
+        self._since = np.zeros(self.slots, np.int64)  # a number that changes with the job of a row; 0: none writes
+        self._written, self._limit = np.zeros((2, self.slots), np.int64)
+        self._watched = np.zeros(self.slots, bool)
+        self._begun = itertools.count(1)
+        self._flight: tuple[np.ndarray, steps.Written] | None = None  # chosen, and not looked at yet
+        self._steps: list[tuple[np.ndarray, ...]] = []  # looked at, and not given to all yet
+        self._sent = time.monotonic()
         self._reads: deque[Any] = deque()  # of parts of prompts that the device may still be reading
         self._wishes: steps.Wishes | None = None  # None: they have changed
 
@@ -174,73 +192,98 @@ class Scheduler:
                 self._end(job)
 
     def _collect(self) -> None:
-        """Hands on the tokens of the step before."""
+        """Looks at the tokens of the step before. Few rows need more than a comparison of arrays."""
         if self._flight is None:
             return
-        jobs, written = self._flight
+        since, written = self._flight
         self._flight = None
-        tokens, logprobs = np.asarray(written.token), np.asarray(written.logprob)
-        wanted = any(job.options.top_logprobs for job in jobs)
-        top = (np.asarray(written.top), np.asarray(written.top_logprobs)) if wanted else None
-        for job in jobs:
-            if not job.done:
-                count = job.options.top_logprobs
-                best = None
-                if top is not None and count:  # fewer where fewer are allowed
-                    count = min(count, int(np.isfinite(top[1][job.row]).sum()))
-                    best = top[0][job.row, :count], top[1][job.row, :count]
-                self._take(job, int(tokens[job.row]), logprobs[job.row], best)
+        tokens, logprobs = self._all(written.token), self._all(written.logprob)
+        wanted = any(job.options.top_logprobs for job in self._writing.values())
+        top = (self._all(written.top), self._all(written.top_logprobs)) if wanted else ()
+        live = (since > 0) & (since == self._since)
+        self._steps.append((tokens, logprobs, *top))
+        self._written += live
+        self.counts.answer_tokens += int(live.sum())
+        by_itself = (tokens == self.rule.turn_end) | (tokens == EOS)
+        full, first = self._written == self._limit, self._written == 1
+        for row in np.flatnonzero(live & (by_itself | full | first | self._watched)).tolist():
+            job = self._writing[row]
+            if first[row]:
+                job.unsent = len(self._steps) - 1
+            reason = "stop" if by_itself[row] else self._watch(job, int(tokens[row]))
+            if reason or full[row]:
+                self._end(job, reason or "length")
+            elif first[row]:
+                self._give(job)
+        if time.monotonic() - self._sent >= FLUSH:
+            for job in self._writing.values():
+                self._give(job)
+                job.unsent = 0
+            self._steps.clear()
+            self._sent = time.monotonic()
 
-    def _take(self, job: Job, token: int, logprob: np.float32, best: tuple[np.ndarray, np.ndarray] | None) -> None:
-        job.written += 1
-        self.counts.answer_tokens += 1
-        reason: FinishReason | None = None
-        if token in (self.rule.turn_end, EOS):
-            reason = "stop"
-        elif job.grammar is not None and not job.grammar.push(token):
-            reason = "grammar"
-        elif job.reader is not None:
+    def _all(self, column: Any) -> np.ndarray:
+        """A column of a step on the host, with zeros for the rows that it did not compute."""
+        found = np.asarray(column)
+        short = self.slots - len(found)
+        return np.concatenate([found, np.zeros((short, *found.shape[1:]), found.dtype)]) if short else found
+
+    def _watch(self, job: Job, token: int) -> FinishReason | None:
+        """Why an answer ends at a token in its midst, if it does."""
+        if job.grammar is not None and not job.grammar.push(token):
+            return "grammar"
+        if job.reader is not None:
             job.reader.push(token)
-            reason = "stop" if job.reader.hit is not None else None
-        if reason is None and job.written == job.limit:
-            reason = "length"
-        tops = () if best is None else (best,)
-        piece = Piece(np.asarray([token], np.int32), np.asarray([logprob], np.float32), reason, tops)
-        if reason is None:
-            job.give(piece)
-        else:
-            self._end(job, reason, piece)
+            return "stop" if job.reader.hit is not None else None
+        return None
 
-    def _end(self, job: Job, reason: FinishReason | None = None, last: Piece | None = None) -> None:
+    def _give(self, job: Job) -> None:
+        """Gives the tokens that a job has not been given."""
+        piece = self._unsent(job, None)
+        if len(piece.tokens):
+            job.give(piece)
+
+    def _unsent(self, job: Job, reason: FinishReason | None) -> Piece:
+        mine = self._steps[job.unsent :] if self._written[job.row] else []
+        job.unsent = len(self._steps)
+        tokens = np.asarray([step[0][job.row] for step in mine], np.int32)
+        logprobs = np.asarray([step[1][job.row] for step in mine], np.float32)
+        top = ()
+        if job.options.top_logprobs:
+            top = tuple(_finite(step[2][job.row], step[3][job.row], job.options.top_logprobs) for step in mine)
+        return Piece(tokens, logprobs, reason, top)
+
+    def _end(self, job: Job, reason: FinishReason | None = None) -> None:
         """Frees the job's row and gives its last piece."""
         self.counts.answers += 1
+        heapq.heappush(self._free, job.row)
         if self._writing.pop(job.row, None) is None:
             self._reading.remove(job)
-        else:
-            # The device may not know that it is over, and its next scores are on their way: the row writes no more.
+            job.finish()
+            return
+        self._since[job.row] = 0
+        # The device may not know that it is over, and its next scores are on their way: the row writes no more.
+        if reason != "length":
             self.place(job.row, 0, 0, 0)
-        heapq.heappush(self._free, job.row)
-        job.finish(reason, last)
+        job.finish(self._unsent(job, reason or job.why))
 
     def _choose(self, scores: Any) -> None:
-        jobs = list(self._writing.values())
         words = self.unbound
-        if any(job.grammar for job in jobs):
+        if bound := [job for job in self._writing.values() if job.grammar is not None]:
             masks = np.full(words.shape, 0xFFFFFFFF, np.uint32)  # a new one: the device may still read the last
-            for job in jobs:
-                if job.grammar is not None:
-                    masks[job.row] = job.grammar.words
+            for job in bound:
+                masks[job.row] = job.grammar.words
             words = jnp.asarray(masks)
         if self._wishes is None:
-            self._wishes = self.wished()
-        self.state, written = steps.choose(self.rule, self.state, scores, self._wishes, words)
+            self._wishes, self._needs = self.wished()
+        self.state, written = steps.choose(self.rule, self._needs, self.state, scores, self._wishes, words)
         written.token.copy_to_host_async()
         written.logprob.copy_to_host_async()
-        self._flight = jobs, written
+        self._flight = self._since.copy(), written
         self.counts.steps += 1
 
-    def wished(self) -> steps.Wishes:
-        """What the callers of the rows that write asked for."""
+    def wished(self) -> tuple[steps.Wishes, sampling.Needs]:
+        """What the callers of the rows that write asked for, and what there is to do for it."""
         options = {row: job.options for row, job in self._writing.items()}
         plain = Options()
 
@@ -266,7 +309,25 @@ class Scheduler:
             column(np.float32, lambda o: o.frequency_penalty),
             column(bool, lambda o: o.top_logprobs > 0),
         )
-        return jax.device_put(wishes)
+        return jax.device_put(wishes), self._needed(list(options.values()))
+
+    @property
+    def every_need(self) -> list[sampling.Needs]:
+        """All that `_needed` may find."""
+        if jax.default_backend() == "cpu":
+            return [sampling.Needs()]
+        ways = [(False, False), (True, False), (True, True)]
+        return [sampling.Needs(chance, bounds, top, True) for chance, bounds in ways for top in (False, True)]
+
+    def _needed(self, options: Sequence[Options]) -> sampling.Needs:
+        if jax.default_backend() == "cpu":
+            return sampling.Needs()  # the program finds out for itself, which costs a CPU nothing
+        return sampling.Needs(
+            chance=any(o.temperature > 0 or (o.pictures and o.picture_temperature > 0) for o in options),
+            bounds=any(_bounded(o) for o in options),
+            top=any(o.top_logprobs > 0 for o in options),
+            penalties=True,  # a subtraction
+        )
 
     def _read(self) -> None:
         """Reads the next part of the first prompt in turn, with others whose next part takes the same program."""
@@ -322,6 +383,8 @@ class Scheduler:
         """The prompt is read but for its last token, after which the answer begins."""
         self._reading.remove(job)
         self._writing[job.row] = job
+        self._since[job.row], self._written[job.row] = next(self._begun), 0
+        self._limit[job.row], self._watched[job.row] = job.limit, job.watched
         self.prefixes.touch(job.parts)
         self.place(job.row, int(job.prompt.tokens[-1]), len(job.prompt) - 1, job.limit)
         self._wishes = None
@@ -331,3 +394,15 @@ class Scheduler:
         begun = int(token == self.rule.picture_begin)
         self.state, length = steps.place(self.state, self.cache.length, row, token, position, left, begun)
         self.cache = self.cache._replace(length=length)
+
+
+def _finite(ids: np.ndarray, logprobs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count`, or fewer where fewer are allowed."""
+    count = min(count, int(np.isfinite(logprobs).sum()))
+    return ids[:count], logprobs[:count]
+
+
+def _bounded(options: Options) -> bool:
+    """Does chance choose among some ids only?"""
+    text = options.temperature > 0 and (options.top_k > 0 or options.top_p < 1)
+    return text or (options.pictures and options.picture_temperature > 0 and options.picture_top_k > 0)

@@ -18,6 +18,7 @@ from tejat.infer import constraints, sampling
 from tejat.infer.cache import Cache, run_cached
 from tejat.infer.constraints import Rule
 from tejat.infer.options import TOP_LOGPROBS
+from tejat.infer.sampling import Needs, when
 from tejat.model import decoder, multimodal
 from tejat.model.attention import Intervals
 from tejat.model.multimodal import Inputs, ModelConfig
@@ -179,9 +180,9 @@ def next_logits(
     return cache, decoder.logits(params["decoder"], config.decoder, x[:, 0])
 
 
-@functools.partial(jax.jit, static_argnames="rule", donate_argnames="state")
+@functools.partial(jax.jit, static_argnames=("rule", "needs"), donate_argnames="state")
 def choose(
-    rule: Rule, state: State, logits: Float[Array, "B V"], wishes: Wishes, words: UInt32[Array, "B W"]
+    rule: Rule, needs: Needs, state: State, logits: Float[Array, "B V"], wishes: Wishes, words: UInt32[Array, "B W"]
 ) -> tuple[State, Written]:
     """The next token of every row that has scores. `words` are the masks of grammars, a bit for every text id."""
     every = state
@@ -196,10 +197,11 @@ def choose(
         return logits - taken
 
     place = state.position + 1
-    liked = jax.lax.cond(jnp.any((wishes.presence != 0) | (wishes.frequency != 0)), penalised, lambda a: a, logits)
+    anyone = jnp.any((wishes.presence != 0) | (wishes.frequency != 0))
+    liked = when(needs.penalties, anyone, penalised, lambda a: a, logits)
     due = constraints.code_due(state.picture)
-    token, logprob = sampling.choose(logits, may, due, place, wishes.settings, liked)
-    top = jax.lax.cond(jnp.any(wishes.top), _likeliest, _nothing, jnp.where(may, logits, -jnp.inf))
+    token, logprob = sampling.choose(logits, may, due, place, wishes.settings, liked, needs)
+    top = when(needs.top, jnp.any(wishes.top), _likeliest, _nothing, jnp.where(may, logits, -jnp.inf))
 
     alive = state.left > 0
     ends = (token == rule.turn_end) | (token == EOS)

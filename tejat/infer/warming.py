@@ -32,7 +32,9 @@ def warm(scheduler: Scheduler, sizes: Sequence[int]) -> None:
         one.cache, scores = steps.forward(
             one.params, one.config, one.cache, one.state.token, one.state.position, one.state.left, width
         )
-        one.state, written = steps.choose(one.rule, one.state, scores, one.wished(), one.unbound)
+        wishes, _ = one.wished()
+        for needs in one.every_need:
+            one.state, _ = steps.choose(one.rule, needs, one.state, scores, wishes, one.unbound)
     jax.block_until_ready((one.cache, one.state))
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tejat.codecs.framing import Encoded
@@ -138,14 +138,14 @@ schedules = given(
 )
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])
 @schedules
 def test_an_answer_does_not_depend_on_its_company(service, requests, alone, order, cancelled) -> None:
     check_company(service, requests, alone, order, cancelled)
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @schedules
 def test_an_answer_does_not_depend_on_its_company_whatever_it_is(service, requests, alone, order, cancelled) -> None:
     check_company(service, requests, alone, order, cancelled)

@@ -93,7 +93,7 @@ def test_every_kind_of_item_is_heard(tmp_path, monkeypatch):
     with Writer(tmp_path, "drawings", "train") as writer:
         for k in range(20):
             writer.write(Item("drawing", {"name": f"thing {k}", "language": "en"}, {"svg": b"<svg/>"}))
-    with pytest.raises(BadInput, match="no corpus"):
+    with pytest.raises(BadInput, match="build the corpus with"):
         next(passages(tmp_path, "train"))
     (tmp_path / "corpus.json").write_text(json.dumps({"sources": {"talk": {}, "prose": {}, "drawings": {}}}))
     found = list(passages(tmp_path, "train"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tejat.data.presenting import facts, pages, text, words
+from tejat.data.presenting import charts, concepts, facts, pages, text, words
 from tejat.data.shards import Item
 from tejat.errors import BadInput
 from tejat.parts import Document
@@ -26,6 +26,8 @@ KINDS: dict[str, Presenter] = {
     "parallel": words.parallel,
     "code": words.code,
     "fact": facts.fact,
+    "concept": concepts.concept,
+    "chart": charts.chart,
 }
 
 

@@ -1,0 +1,100 @@
+"""Drawings to pixels: SVG rasterised, WebP decoded, scaled, and kept.
+
+A drawing is rasterised once in the life of a process and kept compressed, about 5 kB each, in a cache bounded in bytes:
+rasterising takes milliseconds, and taking from the cache a fraction of one.
+"""
+
+import functools
+import hashlib
+import io
+import zlib
+from collections import OrderedDict
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image as pillow
+
+from tejat.errors import BadInput
+
+SIDE = 128  # pixels of the longer side that are kept
+KEPT = 128 << 20  # bytes of compressed rasters that a process keeps
+
+
+class Cache:
+    """The most recent values, compressed, while they are within a number of bytes."""
+
+    def __init__(self, limit: int):
+        self.limit, self.size = limit, 0
+        self._kept: OrderedDict[bytes, tuple[tuple[int, ...], bytes]] = OrderedDict()
+
+    def get(self, key: bytes) -> UInt8[np.ndarray, "H W 4"] | None:
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        shape, packed = self._kept[key]
+        return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
+
+    def put(self, key: bytes, pixels: UInt8[np.ndarray, "H W 4"]) -> None:
+        packed = zlib.compress(pixels.tobytes(), 1)
+        self._kept[key] = (pixels.shape, packed)
+        self.size += len(packed)
+        while self.size > self.limit:
+            self.size -= len(self._kept.popitem(last=False)[1][1])
+
+
+_CACHE = Cache(KEPT)
+
+
+def pixels(data: bytes, side: int = SIDE) -> UInt8[np.ndarray, "H W 4"]:
+    """RGBA of a drawing (SVG or any picture that Pillow reads), its longer side scaled to `side` pixels; read-only.
+
+    Raises BadInput for data that is no drawing, and where resvg-py, which rasterises SVG, is not installed.
+    """
+    key = hashlib.blake2b(data, digest_size=16, salt=side.to_bytes(8, "little")).digest()
+    found = _CACHE.get(key)
+    if found is None:
+        found = rasterised(data, side)
+        _CACHE.put(key, found)
+    return found
+
+
+def sprite(data: bytes, side: int = SIDE) -> pillow.Image:
+    """The drawing as a Pillow picture in RGBA, cut to what is not transparent."""
+    picture = pillow.fromarray(pixels(data, side))
+    return picture.crop(picture.getchannel("A").getbbox() or (0, 0, *picture.size))
+
+
+def rasterised(data: bytes, side: int) -> UInt8[np.ndarray, "H W 4"]:
+    """As `pixels`, made anew."""
+    try:
+        if is_svg(data):
+            data = _resvg()(data.decode(), side)
+        picture = pillow.open(io.BytesIO(data)).convert("RGBA")
+    except BadInput:
+        raise
+    except Exception as error:  # both libraries raise many kinds for damaged drawings
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"a drawing of {len(data):,} bytes cannot be rasterised ({reason}); leave it out") from error
+    scale = side / max(picture.size)
+    if scale != 1:
+        size = tuple(max(1, round(length * scale)) for length in picture.size)
+        # Premultiplied, so that the colour of what is transparent does not bleed into the rim.
+        picture = picture.convert("RGBa").resize(size, pillow.Resampling.LANCZOS).convert("RGBA")
+    return np.asarray(picture)
+
+
+def is_svg(data: bytes) -> bool:
+    return data.lstrip()[:5] in (b"<svg ", b"<?xml", b"<!DOC")
+
+
+@functools.cache
+def _resvg():
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise BadInput("drawings in SVG need resvg-py; install it with: pip install 'tejat[data]'") from error
+
+    def run(text: str, side: int) -> bytes:
+        return bytes(resvg_py.svg_to_bytes(svg_string=text, width=side, height=None))
+
+    return run

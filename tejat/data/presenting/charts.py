@@ -1,0 +1,263 @@
+"""Tables to charts, questions with exact answers, and the code that draws them.
+
+An item of the kind "chart" has the fields "title", "x" and "y" (what its axes are called), "labels" and "values", and
+"shape": "categories" (bars, a pie), "series" (a line over ordered labels) or "points" (a scatter; its labels are
+numbers). Values have three significant digits when they are stored, so that what is asked for is what is drawn.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from tejat.data.presenting.wording import language, one, worded, wordings
+from tejat.data.shards import Item
+from tejat.parts import Document, Image, Part, Text, Turn
+
+PIXELS = ((256, 192), (288, 216), (240, 240), (320, 224))
+"""Sizes of a chart, width and height."""
+
+LETTER = 6.2  # pixels of a letter's width, on average
+
+WORDS = wordings("charts")
+
+
+_SHAPES = {"categories": ("bar", "barh", "pie"), "series": ("line", "line", "bar", "area"), "points": ("scatter",)}
+_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "teal", "navy", "crimson")
+_QUESTIONS = ("value", "value", "value", "most", "least", "count", "more", "table", "title")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One plot: what it shows, and how."""
+
+    title: str
+    x: str
+    y: str
+    labels: tuple[str, ...] | tuple[float, ...]
+    values: tuple[float, ...]
+    kind: str  # "bar", "barh", "pie", "line", "area" or "scatter"
+    colour: str = "tab:blue"
+    grid: bool = False
+    numbers: bool = False  # are the values written beside the marks?
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels in a grid, at a size in pixels."""
+
+    panels: tuple[Panel, ...]
+    rows: int = 1
+    columns: int = 1
+    pixels: tuple[int, int] = (256, 192)
+    style: Mapping[str, Any] = field(default_factory=dict)
+
+
+def chart(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """A chart and questions about it, or a figure of several and its code."""
+    if random.random() < 0.15:
+        return _code(items, k, random)
+    spoken, panel = language(random), panel_of(items[k].fields, random)
+    figure = Figure((panel,), pixels=one(PIXELS, random))
+    turns: list[Turn] = []
+    for about in random.permutation(_QUESTIONS)[: int(random.integers(1, 4))]:
+        asked, answer = question(str(about), panel, spoken, random)
+        shown: tuple[Part, ...] = () if turns else (Image(drawn(figure)),)
+        turns += [Turn("user", (*shown, Text(asked))), Turn("model", (Text(answer),))]
+    return Document.from_turns(turns, "chart")
+
+
+def panel_of(fields: Mapping[str, Any], random: np.random.Generator) -> Panel:
+    """A way to show a table."""
+    kinds, values = _SHAPES[fields["shape"]], fields["values"]
+    if min(values) < 0.06 * sum(values) or len(values) > 6:  # slices that cannot be told apart
+        kinds = tuple(kind for kind in kinds if kind != "pie")
+    kind = one(kinds, random)
+    # Values of a pie, and half of those of bars, are written down: nobody can read an angle to 5%.
+    numbers = kind == "pie" or (kind in ("bar", "barh") and len(values) <= 7 and random.random() < 0.5)
+    labels = tuple(fields["labels"])
+    return Panel(
+        fields["title"],
+        fields["x"],
+        fields["y"],
+        labels,
+        tuple(values),
+        kind,
+        one(_COLOURS, random),
+        bool(random.random() < 0.4),
+        numbers,
+    )
+
+
+def question(about: str, panel: Panel, spoken: str, random: np.random.Generator) -> tuple[str, str]:
+    """(question, answer) about a chart. A question that the chart does not answer becomes one about its title."""
+    values, labels = panel.values, [_plain(label) for label in panel.labels]
+    sole = sorted(values)
+    if panel.kind == "scatter" and about in ("value", "more", "table", "most", "least"):
+        about = "count" if len(values) <= 12 else "title"
+    if (about == "most" and sole[-1] == sole[-2]) or (about == "least" and sole[0] == sole[1]):
+        about = "title"
+    chosen, other = (int(n) for n in random.choice(len(values), 2, replace=False))
+    if about == "more" and values[chosen] == values[other]:
+        about = "value"
+    asked = worded(WORDS[about], spoken, random, label=labels[chosen], other=labels[other])
+    answers = {
+        "value": lambda: number(values[chosen]),
+        "most": lambda: labels[int(np.argmax(values))],
+        "least": lambda: labels[int(np.argmin(values))],
+        "count": lambda: str(len(values)),
+        "more": lambda: labels[chosen if values[chosen] > values[other] else other],
+        "table": lambda: table(panel),
+        "title": lambda: panel.title,
+    }
+    return asked, answers[about]()
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def table(panel: Panel) -> str:
+    """The data as Markdown."""
+    rows = [f"| {_plain(label)} | {number(value)} |" for label, value in zip(panel.labels, panel.values, strict=True)]
+    return "\n".join([f"| {panel.x} | {panel.y} |", "|---|---|", *rows])
+
+
+def drawn(figure: Figure) -> UInt8[np.ndarray, "H W 3"]:
+    """The figure's pixels. What it shows is what its `code` draws."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    wide, high = figure.pixels
+    with rc_context(_FONTS):
+        canvas = FigureCanvasAgg(Canvas(figsize=(wide / 100, high / 100), dpi=100))
+        grid = canvas.figure.subplots(figure.rows, figure.columns, squeeze=False)
+        for axes, panel in itertools.zip_longest(grid.flat, figure.panels):
+            if panel is None:
+                axes.set_axis_off()
+            else:
+                _plot(axes, panel, (wide // figure.columns, high // figure.rows))
+        canvas.figure.tight_layout(pad=0.5)
+        canvas.draw()
+        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def code(figure: Figure) -> str:
+    """A program that draws the figure with matplotlib."""
+    lines = ["import matplotlib.pyplot as plt", ""]
+    several = len(figure.panels) > 1
+    lines.append(
+        f"fig, axes = plt.subplots({figure.rows}, {figure.columns})" if several else "fig, ax = plt.subplots()"
+    )
+    for place, panel in enumerate(figure.panels):
+        row, column = divmod(place, figure.columns)
+        one_way = min(figure.rows, figure.columns) == 1
+        axes = (f"axes[{place}]" if one_way else f"axes[{row}, {column}]") if several else "ax"
+        lines += ["", *_plot_lines(axes, panel)]
+    return "\n".join([*lines, "", "plt.tight_layout()", "plt.show()"])
+
+
+_FONTS = {"font.size": 7.5, "axes.titlesize": 7.5, "axes.linewidth": 0.6, "lines.linewidth": 1.4, "axes.labelpad": 2}
+
+
+def _plot(axes: Any, panel: Panel, room: tuple[int, int]) -> None:
+    labels = [_cut(_plain(label), 14 if room[1] > 150 else 9) for label in panel.labels]
+    values, ticks = panel.values, range(len(panel.values))
+    match panel.kind:
+        case "bar":
+            marks = axes.bar(ticks, values, color=panel.colour)
+        case "barh":
+            marks = axes.barh(ticks, values, color=panel.colour)
+        case "pie":
+            axes.pie(values, labels=[f"{label}\n{number(v)}" for label, v in zip(labels, values, strict=True)])
+        case "line":
+            axes.plot(ticks, values, color=panel.colour, marker="o", markersize=3)
+        case "area":
+            axes.fill_between(ticks, values, color=panel.colour, alpha=0.6)
+        case "scatter":
+            axes.scatter(panel.labels, values, s=9, color=panel.colour)
+    if panel.numbers and panel.kind in ("bar", "barh") and len(values) < room[0] / 30:
+        axes.bar_label(marks, [number(value) for value in values], padding=1)
+        axes.margins(**({"x": 0.18} if panel.kind == "barh" else {"y": 0.14}))
+    if panel.kind == "barh":
+        axes.set_yticks(ticks, labels)
+        axes.invert_yaxis()
+    elif panel.kind in ("bar", "line", "area"):
+        letters = 0.8 * room[0] / LETTER / len(labels)
+        turned = max(map(len, labels)) > letters
+        shown = range(0, len(labels), max(1, math.ceil(len(labels) * 10 / room[0])) if turned else 1)
+        axes.set_xticks([ticks[n] for n in shown], [labels[n] for n in shown])
+        if turned:
+            axes.tick_params(axis="x", rotation=90 if len(labels) > 6 else 40)
+    if panel.kind != "pie":
+        across, up = (panel.y, panel.x) if panel.kind == "barh" else (panel.x, panel.y)
+        axes.set_xlabel(_cut(across, int(0.7 * room[0] / LETTER)))
+        axes.set_ylabel(_cut(up, int(0.6 * room[1] / LETTER)))
+        axes.tick_params(length=2, pad=1.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        if panel.grid:
+            axes.grid(alpha=0.4, linewidth=0.5)
+            axes.set_axisbelow(True)
+    axes.set_title(_wrapped(panel.title, int(0.9 * room[0] / LETTER)))
+
+
+def _plot_lines(axes: str, panel: Panel) -> list[str]:
+    labels, values = repr(list(panel.labels)), f"[{', '.join(map(number, panel.values))}]"
+    match panel.kind:
+        case "bar" | "barh":
+            lines = [f"{axes}.{panel.kind}({labels}, {values}, color={panel.colour!r})"]
+        case "pie":
+            lines = [f"{axes}.pie({values}, labels={labels})"]
+        case "line":
+            lines = [f"{axes}.plot({labels}, {values}, color={panel.colour!r}, marker='o')"]
+        case "area":
+            lines = [f"{axes}.fill_between({labels}, {values}, color={panel.colour!r}, alpha=0.6)"]
+        case _:
+            lines = [f"{axes}.scatter({labels}, {values}, color={panel.colour!r})"]
+    if panel.kind == "barh":
+        lines.append(f"{axes}.invert_yaxis()")
+    if panel.kind != "pie":
+        across, up = (panel.y, panel.x) if panel.kind == "barh" else (panel.x, panel.y)
+        lines += [f"{axes}.set_xlabel({across!r})", f"{axes}.set_ylabel({up!r})"]
+        if panel.grid:
+            lines.append(f"{axes}.grid(True)")
+    return [*lines, f"{axes}.set_title({panel.title!r})"]
+
+
+def _code(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """A figure of one to four plots, and its program; or one with its plots in another order."""
+    count = int(random.choice([1, 2, 2, 4]))
+    chosen = [k, *(int(n) for n in random.integers(len(items), size=count - 1))]
+    panels = tuple(panel_of(items[n].fields, random) for n in chosen)
+    short = tuple(p for p in panels if len(p.values) <= 12)[:count] or panels[:1]
+    rows, columns = {1: (1, 1), 2: one(((1, 2), (2, 1)), random), 3: (2, 2), 4: (2, 2)}[len(short)]
+    figure = Figure(short, rows, columns, (200 + 110 * (columns - 1), 180 + 110 * (rows - 1)))
+    asked = worded(ASK["code"], language(random), random)
+    answer = f"```python\n{code(figure)}\n```"
+    turns = (Turn("user", (Image(drawn(figure)), Text(asked))), Turn("model", (Text(answer),)))
+    return Document.from_turns(turns, "chart code")
+
+
+def _plain(label: str | float) -> str:
+    return label if isinstance(label, str) else number(label)
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[: letters - 1].rstrip() + "…"
+
+
+def _wrapped(text: str, letters: int) -> str:
+    import textwrap
+
+    lines = textwrap.wrap(text, letters)
+    return "\n".join(lines[:2]) + ("…" if len(lines) > 2 else "")

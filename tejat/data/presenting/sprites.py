@@ -1,0 +1,88 @@
+"""Drawings laid on grounds: what pictures, scenes and clips are composed of."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image as pillow
+
+from tejat.data import drawing
+from tejat.data.presenting.wording import one
+
+SIDE = 96  # pixels of a picture that is drawn by codes
+SIDES = (96, 112, 128, 144)  # of a picture that is looked at
+WHITE = (255, 255, 255)
+
+Colour = tuple[int, int, int]
+Laid = tuple[pillow.Image, int, int]
+"""A sprite, and its left and top edges."""
+
+
+def drawings(blobs: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The drawings of an item by style: blobs are named STYLE.svg or STYLE.webp."""
+    return {name.rpartition(".")[0]: data for name, data in blobs.items()}
+
+
+def some_sprite(blobs: Mapping[str, bytes], random: np.random.Generator) -> pillow.Image:
+    """A drawing of an item in one of its styles, cut to the thing."""
+    return drawing.sprite(one([*blobs.values()], random))
+
+
+def scaled(sprite: pillow.Image, side: float) -> pillow.Image:
+    """The sprite with its longer side of that many pixels."""
+    scale = side / max(sprite.size)
+    width, height = (max(1, round(length * scale)) for length in sprite.size)
+    return sprite.resize((width, height), pillow.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def picture(data: bytes, random: np.random.Generator | None, side: int = SIDE) -> UInt8[np.ndarray, "S S 3"]:
+    """A drawing on white, as large as fits; with `random`, of another size, at another place, on some ground."""
+    sprite = drawing.sprite(data)
+    if random is None:
+        fitting = scaled(sprite, 0.94 * side)
+        return laid(ground(None, side, side), [(fitting, (side - fitting.width) // 2, (side - fitting.height) // 2)])
+    sprite = scaled(sprite, side * random.uniform(0.6, 0.98))
+    if random.random() < 0.25:
+        sprite = sprite.rotate(random.uniform(-12, 12), pillow.Resampling.BILINEAR, expand=True)
+    left, top = (int(random.integers(min(0, side - n), max(1, side - n + 1))) for n in sprite.size)
+    return laid(ground(random, side, side), [(sprite, left, top)])
+
+
+def ground(random: np.random.Generator | None, width: int, height: int) -> pillow.Image:
+    """White, a light colour, a darker one on which black is still seen, or two that run into each other."""
+    kind = 0.0 if random is None else random.random()
+    if random is None or kind < 0.45:
+        return pillow.new("RGB", (width, height), WHITE)
+    if kind < 0.75:
+        return pillow.new("RGB", (width, height), _colour(random, 185, 256))
+    if kind < 0.85:
+        return pillow.new("RGB", (width, height), _colour(random, 110, 180))
+    ends = np.array([_colour(random, 150, 256), _colour(random, 150, 256)], np.float32)
+    along = np.linspace(0, 1, height if random.random() < 0.6 else width)[:, None]
+    ramp = (ends[0] * (1 - along) + ends[1] * along).astype(np.uint8)
+    rows = np.repeat(ramp[:, None], width, 1) if len(ramp) == height else np.repeat(ramp[None], height, 0)
+    return pillow.fromarray(np.ascontiguousarray(rows))
+
+
+def laid(ground: pillow.Image, sprites: Iterable[Laid]) -> UInt8[np.ndarray, "H W 3"]:
+    """Sprites pasted onto a copy of the ground, the later ones over the earlier."""
+    canvas = ground.copy()
+    for sprite, left, top in sprites:
+        canvas.paste(sprite, (left, top), sprite)
+    return np.asarray(canvas)
+
+
+def _colour(random: np.random.Generator, low: int, high: int) -> Colour:
+    red, green, blue = (int(value) for value in random.integers(low, high, 3))
+    return red, green, blue
+
+
+def others(items: Sequence, k: int, count: int, random: np.random.Generator) -> list[int]:
+    """`count` numbers of items other than k, all different; fewer where there are no more."""
+    found: list[int] = []
+    count = min(count, len(items) - 1)
+    while len(found) < count:
+        n = int(random.integers(len(items)))
+        if n != k and n not in found:
+            found.append(n)
+    return found

@@ -8,9 +8,10 @@ export const count = (n) => whole.format(Math.round(n));
 /** "1 token", "2 tokens". */
 export const plural = (n, noun) => `${count(n)} ${noun}${Math.round(n) === 1 ? "" : "s"}`;
 
-/** "3.2 s", "1:05". */
+/** "41 ms", "3.2 s", "1:05". */
 export function seconds(value) {
   if (!Number.isFinite(value)) return "";
+  if (value > 0 && value < 0.0995) return `${Math.max(1, Math.round(value * 1000))} ms`;
   if (value < 59.95) return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} s`;
   const all = Math.round(value);
   return `${Math.floor(all / 60)}:${String(all % 60).padStart(2, "0")}`;

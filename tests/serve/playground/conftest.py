@@ -39,7 +39,7 @@ class Served:
     """A server of the models `micro`, which writes, and `artist`, which begins a picture wherever it may."""
 
     url: str
-    key: str = ""
+    process: subprocess.Popen | None = None
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +56,7 @@ def serve(models, tmp_path_factory) -> Iterator[Callable[..., Served]]:
     """Starts a server with these further options of `tejat serve`; all are stopped at the end."""
     running: list[subprocess.Popen] = []
 
-    def serve(*options: str, models: list[Path] = models, key: str = "") -> Served:
+    def serve(*options: str, models: list[Path] = models) -> Served:
         words = [word for model in models for word in ("--model", str(model))]
         log = tmp_path_factory.mktemp("log") / "serve.log"
         files = str(tmp_path_factory.mktemp("files"))
@@ -66,7 +66,7 @@ def serve(models, tmp_path_factory) -> Iterator[Callable[..., Served]]:
         running.append(process)
         for _ in range(int(STARTING * 10)):
             if found := re.search(r"at (http://\S+/) after", log.read_text()):
-                return Served(found[1].replace("localhost", "127.0.0.1"), key)
+                return Served(found[1].replace("localhost", "127.0.0.1"), process)
             if process.poll() is not None:
                 break
             time.sleep(0.1)

@@ -166,7 +166,7 @@ def test_the_server_refuses(visit) -> None:
     here.button("Close the settings").click()
     here.send("Hello")
     error = here.page.locator(".error span").inner_text()
-    assert re.fullmatch(r"[A-Z][^\n]{10,400}[.!?]", error), error
+    assert re.fullmatch(r"\S[^\n]{10,400}[.!?]", error), error
     here.shot("refused")
     here.button("Settings", exact=True).click()
     here.page.get_by_label("Answer in JSON").uncheck()
@@ -187,7 +187,7 @@ def test_keys(visit, serve, models, tmp_path) -> None:
     here.shot("key")
     here.page.get_by_label("API key").last.fill("wrong")
     here.page.keyboard.press("Enter")
-    here.page.get_by_text("not valid").wait_for()
+    here.page.get_by_text("does not know this API key").wait_for()
     here.page.get_by_label("API key").last.fill(key)
     here.page.keyboard.press("Enter")
     here.loaded()
@@ -204,7 +204,8 @@ def test_keys(visit, serve, models, tmp_path) -> None:
 
 
 def test_the_server_is_gone(visit, serve, models) -> None:
-    here = visit(serve(models=models[:1])).loaded()
+    server = serve(models=models[:1])
+    here = visit(server).loaded()
     here.errors_expected = True
     here.settings(Longest_answer="6")
     here.page.context.set_offline(True)
@@ -216,3 +217,15 @@ def test_the_server_is_gone(visit, serve, models) -> None:
     here.answered()
     here.until("!document.querySelector('.error')")
     assert here.messages.last.locator(".body").inner_text().strip()
+
+    # In the middle of an answer; what was written stays.
+    here.ask_at_length()
+    here.send("At length", wait=False)
+    here.begun()
+    server.process.kill()
+    here.answered()
+    assert (
+        here.page.locator(".error span").inner_text()
+        == "The connection to the server broke in the middle of the answer."
+    )
+    assert here.messages.last.locator("pre").inner_text().startswith("[")

@@ -320,6 +320,7 @@ def test_settings_and_schema(visit) -> None:
         page.get_by_role("spinbutton", name=label).fill(value)
     page.get_by_label("Stop at").fill("one\ntwo\n")
     page.get_by_label("Resolution").select_option("LOW")
+    page.get_by_label("Shape of drawn pictures").select_option("16:9")
     page.get_by_label("Answer in JSON").check()
     page.get_by_label("JSON schema").fill('{"type": "object",')
     assert page.locator("#error-schema").inner_text().startswith("The schema is not JSON")

@@ -12,7 +12,7 @@ export class ServerError extends Error {
   constructor(message, code = 0) {
     super(message);
     this.code = code;
-    this.needsKey = code === 401 || code === 403;
+    this.needsKey = code === 401;
   }
 }
 
@@ -132,7 +132,7 @@ async function problem(response) {
   }
   const { status } = response;
   const wait = Number(response.headers.get("retry-after"));
-  if (status === 401 || status === 403) return new ServerError(sentence(said, "The server asks for an API key"), status);
+  if (status === 401) return new ServerError(key() ? "The server does not know this API key." : "This server asks for an API key.", status);
   if (status === 429) {
     return new ServerError(sentence(said, "The server is busy") + (wait ? ` Try again in ${seconds(wait)}.` : ""), status);
   }
@@ -143,6 +143,6 @@ async function problem(response) {
 /** What the server said as one sentence, or the usual one. */
 function sentence(said, usual) {
   const text = String(said || usual).trim().slice(0, 600);
-  const upper = text[0].toUpperCase() + text.slice(1);
+  const upper = /^[a-z]+[ ,;:]/.test(text) ? text[0].toUpperCase() + text.slice(1) : text; // names of fields stay as they are
   return /[.!?…]$/.test(upper) ? upper : `${upper}.`;
 }

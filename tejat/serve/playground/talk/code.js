@@ -63,30 +63,40 @@ export function googleGenai(origin, model, body, withKey) {
   ].join("\n");
 }
 
-/** A Python program with openai. Its dialect has no films and no pictures in an answer's history; it says so. */
+/** A Python program with openai. Films, and pictures in answers, are this server's additions to that dialect. */
 export function openai(origin, model, body, withKey) {
   const left = new Set();
   const messages = body.contents.map(({ role, parts }) => openaiMessage(role, parts, left));
   if (body.systemInstruction) messages.unshift(`{"role": "system", "content": ${py(body.systemInstruction.parts[0].text)}}`);
   const options = openaiOptions(body.generationConfig ?? {}, left);
-  const encoded = messages.some((message) => message.includes("encoded("));
+  const draws = drawsIn(body);
+  const reads = messages.some((message) => message.includes("encoded("));
   return [
-    ...[...left].map((what) => `# Left out, for OpenAI's dialect has no place for it: ${what}.`),
-    ...(encoded ? ["import base64"] : []),
+    ...[...left].map((what) => `# Left out, for this dialect has no place for it: ${what}.`),
+    ...(reads || draws ? ["import base64"] : []),
     ...(withKey ? ["import os"] : []),
-    ...(encoded ? ["from pathlib import Path"] : []),
-    ...(encoded || withKey ? [""] : []),
+    ...(reads || draws ? ["from pathlib import Path"] : []),
+    ...(reads || draws || withKey ? [""] : []),
     "from openai import OpenAI",
     "",
-    ...(encoded ? ["", "def encoded(path):", "    return base64.b64encode(Path(path).read_bytes()).decode()", "", ""] : []),
+    ...(reads ? ["", "def encoded(path):", "    return base64.b64encode(Path(path).read_bytes()).decode()", "", ""] : []),
     `client = OpenAI(api_key=${withKey ? `os.environ["${KEY}"]` : '"none"'}, base_url=${py(`${origin}/v1`)})`,
     "messages = [",
     ...messages.map((message) => `    ${message},`),
     "]",
+    ...(draws ? ["pictures = 0"] : []),
     `stream = client.chat.completions.create(model=${py(model)}, messages=messages, stream=True${options.map((option) => `, ${option}`).join("")})`,
     "for chunk in stream:",
-    "    if chunk.choices and chunk.choices[0].delta.content:",
-    '        print(chunk.choices[0].delta.content, end="", flush=True)',
+    "    for choice in chunk.choices:",
+    '        print(choice.delta.content or "", end="", flush=True)',
+    ...(draws
+      ? [
+          '        for image in getattr(choice.delta, "images", None) or []:',
+          "            pictures += 1",
+          '            data = image["image_url"]["url"].partition(",")[2]',
+          '            Path(f"picture-{pictures}.png").write_bytes(base64.b64decode(data))',
+        ]
+      : []),
   ].join("\n");
 }
 
@@ -106,23 +116,21 @@ function genaiConfig({ systemInstruction, generationConfig = {} }) {
 }
 
 function openaiMessage(role, parts, left) {
-  const written = [];
-  for (const { text, inlineData } of parts) {
-    if (text !== undefined) written.push(`{"type": "text", "text": ${py(text)}}`);
-    else if (role === "model") left.add("pictures that the model drew");
-    else if (inlineData.mimeType.startsWith("image/")) {
-      written.push(`{"type": "image_url", "image_url": {"url": "data:${inlineData.mimeType};base64," + encoded(${py(inlineData.file)})}}`);
-    } else if (inlineData.mimeType.startsWith("audio/")) {
-      const format = /mp3|mpeg/.test(inlineData.mimeType) ? "mp3" : "wav";
-      written.push(`{"type": "input_audio", "input_audio": {"data": encoded(${py(inlineData.file)}), "format": "${format}"}}`);
-    } else left.add("films");
+  const name = role === "model" ? '"assistant"' : '"user"';
+  if (parts.every(({ text }) => text !== undefined)) return `{"role": ${name}, "content": ${py(parts.map(({ text }) => text).join(""))}}`;
+  if (parts.some(({ videoMetadata }) => videoMetadata)) left.add("clips and frame rates of films");
+  return `{"role": ${name}, "content": [\n${parts.map((part) => `        ${openaiPart(part)},\n`).join("")}    ]}`;
+}
+
+function openaiPart({ text, inlineData }) {
+  if (text !== undefined) return `{"type": "text", "text": ${py(text)}}`;
+  const { mimeType, file } = inlineData;
+  if (mimeType.startsWith("audio/")) {
+    const format = /mp3|mpeg/.test(mimeType) ? "mp3" : "wav";
+    return `{"type": "input_audio", "input_audio": {"data": encoded(${py(file)}), "format": "${format}"}}`;
   }
-  const texts = parts.every(({ text }) => text !== undefined);
-  if (role === "model" || texts) {
-    const text = parts.map(({ text: said }) => said ?? "").join("");
-    return `{"role": ${role === "model" ? '"assistant"' : '"user"'}, "content": ${py(text)}}`;
-  }
-  return `{"role": "user", "content": [\n${written.map((part) => `        ${part},\n`).join("")}    ]}`;
+  const type = mimeType.startsWith("image/") ? "image_url" : "video_url";
+  return `{"type": "${type}", "${type}": {"url": "data:${mimeType};base64," + encoded(${py(file)})}}`;
 }
 
 function openaiOptions(config, left) {
@@ -134,8 +142,9 @@ function openaiOptions(config, left) {
     else if (name === "responseJsonSchema") {
       options.push(`response_format={"type": "json_schema", "json_schema": {"name": "answer", "schema": ${py(value)}}}`);
     } else if (name === "responseMimeType" && !config.responseJsonSchema) options.push('response_format={"type": "json_object"}');
-    else if (name === "responseModalities" && value.includes("IMAGE")) left.add("pictures in the answer (see images.generate)");
+    else if (name === "responseModalities" && value.includes("IMAGE")) options.push(`modalities=${py(value.map((kind) => kind.toLowerCase()))}`);
     else if (name === "mediaResolution") left.add("the resolution of media");
+    else if (name === "imageConfig") left.add("the shape of pictures");
   }
   return options;
 }

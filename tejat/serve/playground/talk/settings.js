@@ -5,6 +5,7 @@ export const DEFAULTS = Object.freeze({
   model: "",
   system: "",
   answers: "any", // "any": text and pictures | "text" | "image"
+  aspect: "", // of pictures drawn, "width:height"; "" lets the model choose
   temperature: null,
   topP: null,
   topK: null,
@@ -45,7 +46,10 @@ export function generationConfig(settings) {
     config.responseMimeType = "application/json";
     if (settings.schema.trim()) config.responseJsonSchema = schemaOf(settings.schema);
     config.responseModalities = ["TEXT"]; // JSON has no pictures in it
-  } else config.responseModalities = MODALITIES[settings.answers];
+  } else {
+    config.responseModalities = MODALITIES[settings.answers];
+    if (settings.aspect && settings.answers !== "text") config.imageConfig = { aspectRatio: settings.aspect };
+  }
   return config;
 }
 
@@ -69,6 +73,6 @@ export function mended(stored) {
     const number = usual === null && typeof value === "number" && Number.isFinite(value);
     if (number || (usual !== null && typeof value === typeof usual)) settings[name] = value;
   }
-  if (!(settings.answers in MODALITIES)) settings.answers = DEFAULTS.answers;
+  if (!Object.hasOwn(MODALITIES, settings.answers)) settings.answers = DEFAULTS.answers;
   return settings;
 }

@@ -29,7 +29,7 @@ export function present(title, content, { className = "" } = {}) {
 
 /** Asks for a line of text: it, trimmed, or "". */
 export function ask(title, label, value) {
-  const input = h("input", { type: "text", value, maxlength: 200, dir: "auto", autocomplete: "off" });
+  const input = h("input", { type: "text", value, maxlength: 200, dir: "auto", autocomplete: "off", autofocus: true });
   const form = sheet(h("label", {}, label, input), "Save", () => input.value.trim());
   const answer = present(title, form);
   input.select();
@@ -43,7 +43,7 @@ export async function confirm(title, text, yes) {
 
 /** Asks for the API key: {key, remember}, or null. */
 export async function askForKey(reason, { known, remembered }) {
-  const input = h("input", { type: "password", value: known, autocomplete: "off", spellcheck: "false" });
+  const input = h("input", { type: "password", value: known, autocomplete: "off", spellcheck: "false", autofocus: true });
   const box = h("input", { type: "checkbox", checked: remembered });
   const content = [h("p", {}, reason), h("label", {}, "API key", input), h("label", { class: "tick" }, box, "Keep it on this device")];
   const given = await present("API key", sheet(content, "Use it", () => `key ${input.value.trim()}`));

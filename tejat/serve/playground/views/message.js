@@ -99,7 +99,7 @@ export class MessageView {
 
   #notes(running) {
     const { message: node, hooks } = this;
-    const ended = !running && ENDINGS[node.finish];
+    const ended = !running && node.finish && node.finish !== "STOP" && (ENDINGS[node.finish] ?? `Ended by the server: ${node.finish}.`);
     const silent = !running && node.role === "model" && !node.parts.length && !node.error && !ended;
     fill(
       this.note,
@@ -158,7 +158,7 @@ export class MessageView {
 /** "41 tokens · first after 0.3 s · 58 a second". */
 function figures({ usage, first, seconds: all }) {
   const tokens = usage?.answer;
-  const rate = tokens > 1 && all > first ? (tokens - 1) / (all - first) : 0;
+  const rate = all - first > 0.2 ? (tokens - 1) / (all - first) : 0; // shorter ones tell more of the clock
   return [tokens ? plural(tokens, "token") : "", first ? `first after ${seconds(first)}` : "", rate ? `${count(rate)} a second` : ""].filter(Boolean).join(" · ");
 }
 

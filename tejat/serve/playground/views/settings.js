@@ -10,6 +10,7 @@ const ANSWERS = [
   ["text", "Text only"],
   ["image", "Pictures only"],
 ];
+const SHAPES = [["", "The model's own"], ...["1:1", "4:3", "3:4", "16:9", "9:16"].map((shape) => [shape, shape])];
 const RESOLUTIONS = [
   ["", "The model's own"],
   ["LOW", "Low"],
@@ -55,10 +56,8 @@ export class SettingsView {
       h("h3", {}, "Structure"),
       schema,
       h("h3", {}, "Media"),
-      labelled(
-        "Resolution of pictures and films",
-        h("select", { onchange: (e) => set("mediaResolution", e.target.value) }, RESOLUTIONS.map(([value, word]) => h("option", { value, selected: value === settings.mediaResolution }, word))),
-      ),
+      picked("Resolution of pictures and films", RESOLUTIONS, settings.mediaResolution, (value) => set("mediaResolution", value)),
+      picked("Shape of drawn pictures", SHAPES, settings.aspect, (value) => set("aspect", value)),
       h(
         "button",
         {
@@ -167,6 +166,11 @@ export class SettingsView {
 }
 
 const labelled = (label, field) => h("label", { class: "field" }, h("span", {}, label), field);
+
+function picked(label, options, chosen, onchange) {
+  const entries = options.map(([value, word]) => h("option", { value, selected: value === chosen }, word));
+  return labelled(label, h("select", { onchange: (event) => onchange(event.target.value) }, entries));
+}
 
 function choice(legend, name, options, chosen, onchange) {
   return h(

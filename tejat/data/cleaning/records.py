@@ -16,13 +16,19 @@ _ABOUT = "id key group source language languages licence license style speaker v
 UNREAD = frozenset(_ABOUT.split())
 """Fields of an Item that tell of it and are never learned as text."""
 
+PLAIN = frozenset({"text", "page", "package", "code"})
+"""Kinds of items that are running text, in fields["text"]."""
+
 _SOUND = re.compile(rb"(?s)OggS|fLaC|RIFF....WAVE|FORM....AIF|ID3|\xff[\xe2-\xfb]")
 
 
 def texts(record: Record) -> list[str]:
-    """Every text in the record: the Text parts of a document, or the strings in the fields of an item, in order."""
+    """Every text in the record: the Text parts of a document, or the strings in the fields of an item, in order. Of an
+    item of running text that is fields["text"]: its title and summary are no part of it."""
     if isinstance(record, Document):
         return [part.text for part in record.parts if isinstance(part, Text)]
+    if record.kind in PLAIN:
+        return [record.fields["text"]]
     return [text for text, _ in _strings(record.fields, "")]
 
 
@@ -36,7 +42,7 @@ def is_plain(record: Record) -> bool:
     """Is it running text and nothing else: prose, code, tables …?"""
     if isinstance(record, Document):
         return all(isinstance(part, Text) for part in record.parts) and not any(record.roles)
-    return record.kind == "text"
+    return record.kind in PLAIN
 
 
 def is_prose(record: Record) -> bool:
@@ -63,7 +69,10 @@ def rewritten(record: Record, change: Callable[[str], str]) -> Record:
         parts = tuple(Text(change(part.text)) if isinstance(part, Text) else part for part in record.parts)
         same = all(a is b or a == b for a, b in zip(parts, record.parts, strict=True))
         return record if same else replace(record, parts=parts)
-    fields = _mapped(record.fields, "", change)
+    if record.kind in PLAIN:
+        fields = record.fields | {"text": change(record.fields["text"])}
+    else:
+        fields = _mapped(record.fields, "", change)
     return record if fields == record.fields else replace(record, fields=fields)
 
 

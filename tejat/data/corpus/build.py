@@ -18,7 +18,6 @@ import multiprocessing
 import os
 import queue
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -166,7 +165,8 @@ class _Across:
         """Shows the steps a source that is whole already."""
         for step in self._steps:
             for split in SPLITS:
-                step.remember(Shards(directory, source, split))
+                if hasattr(step, "remember"):
+                    step.remember(Shards(directory, source, split), heldout=split == "heldout")
 
     def start(self) -> None:
         """A blank report for each step: they are kept by source."""
@@ -174,26 +174,13 @@ class _Across:
             step.report = copy.deepcopy(blank)
         self._dropped = [0] * len(self._steps)
 
-    def __call__(self, records: Iterator[tuple[int, Item]], source: str) -> Iterator[tuple[int, Item]]:
-        """Of (row, item), those that stay."""
-        waiting: deque[tuple[int, Item]] = deque()
-
-        def entering() -> Iterator[Item]:
-            for row, item in records:
-                waiting.append((row, item))
-                yield item
-
+    def __call__(self, items: Iterator[Item], source: str) -> Iterator[Item]:
+        """Of the items, those that stay, perhaps changed."""
         counts = [Counted() for _ in range(len(self._steps) + 1)]
-        stream = counts[0](entering())
+        stream = counts[0](items)
         for step, count in zip(self._steps, counts[1:], strict=True):
             stream = count(step(stream, source=source))
-        for item in stream:
-            row, first = waiting.popleft()
-            while first is not item:  # those before it were dropped
-                if not waiting:
-                    raise RuntimeError("a step across sources may leave items out, but not change them or their order")
-                row, first = waiting.popleft()
-            yield row, item
+        yield from stream
         for number in range(len(self._steps)):
             self._dropped[number] += counts[number].items - counts[number + 1].items
 
@@ -238,13 +225,14 @@ def _put(
     across.start()
     splits = {}
     for split in reversed(SPLITS):  # what is held out first: what is too near to it then leaves the training set
-        rows, stayed = np.flatnonzero(keep & (found.heldout == (split == "heldout"))), []
+        rows = np.flatnonzero(keep & (found.heldout == (split == "heldout")))
+        columns = ledger.Columns(source.measure or ledger.measure)
         with Writer(directory, source.name, split, shard) as writer:
-            for row, item in across(found.records(rows), source.name):
+            for item in across(found.items(rows), source.name):
                 writer.write(item)
-                stayed.append(row)
-        index = found.index.only(np.array(stayed, np.int64))
-        index.save(folder / f"{split}-index.npz")
+                columns.add(item)
+        columns.index().save(folder / f"{split}-index.npz")
+        index = Index.load(directory, source.name, split)  # as it is told and read, in its lower precision
         length = ledger.document_tokens(Shards(directory, source.name, split))
         splits[split] = index.summary() | {"shards": writer.shards, "document_tokens": length}
     listed = json.dumps(found.groups, ensure_ascii=False, indent=0).encode()

@@ -1,7 +1,7 @@
 """The ledger of a corpus: what each source holds, by split, language and modality, and what was left out of it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,9 +73,6 @@ class Index:
     def __len__(self) -> int:
         return len(self.language)
 
-    def only(self, rows: np.ndarray) -> "Index":
-        return Index(self.languages, self.language[rows], self.documents[rows], self.tokens[rows], self.bytes[rows])
-
     def save(self, path: Path) -> None:
         """Half precision would do, but counts must add up; they pack well."""
         with path.open("wb") as file:
@@ -122,6 +119,26 @@ class Index:
             "tokens": {m: round(n) for m, n in zip(MODALITIES, self.tokens.sum(0), strict=True)},
             "languages": dict(sorted(by_language.items(), key=lambda pair: -pair[1]["bytes"])),
         }
+
+
+class Columns:
+    """Makes an index, item by item."""
+
+    def __init__(self, measure: Callable[[Item], Measure]):
+        self._measure = measure
+        self._languages: dict[str, int] = {}
+        self._rows: list[tuple[float, ...]] = []
+
+    def add(self, item: Item) -> None:
+        language = self._languages.setdefault(str(item.fields.get("language", "")), len(self._languages))
+        worth = self._measure(item)
+        self._rows.append((language, worth.documents, *worth.bytes, *worth.tokens))
+
+    def index(self) -> Index:
+        m = len(MODALITIES)
+        table = np.array(self._rows, np.float64).reshape(len(self._rows), 2 + 2 * m)
+        language, documents = table[:, :2].astype(np.int64).T
+        return Index(tuple(self._languages), language, documents, table[:, 2 + m :], table[:, 2 : 2 + m])
 
 
 def document_tokens(items: Sequence[Item], sample: int = SAMPLE) -> float | None:

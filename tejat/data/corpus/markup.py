@@ -61,7 +61,7 @@ def blocks(root: etree._Element, keep: Callable[[etree._Element, str], bool] = l
                 put(child, "\n".join(f"    {line}".rstrip() for line in code.split("\n")) if code.strip() else "")
             elif tag == "tr":
                 cells = [words(cell) for cell in child if cell.tag in ("td", "th")]
-                put(child, " | ".join(cells) if any(cells) else "")
+                put(child, " | ".join(cells).strip(" |"))
             elif tag == "li":
                 number += 1
                 walk(child, f"{number}. " if element.tag == "ol" else "- ")
@@ -81,6 +81,9 @@ def blocks(root: etree._Element, keep: Callable[[etree._Element, str], bool] = l
 def parsed_html(data: bytes) -> etree._Element | None:
     """The tree of an HTML file in UTF-8; None where there is none."""
     try:
-        return html.document_fromstring(data, parser=html.HTMLParser(encoding="utf-8"))
+        tree = html.document_fromstring(data, parser=html.HTMLParser(encoding="utf-8"))
     except (etree.ParserError, ValueError):
         return None
+    for line_break in tree.iter("br"):
+        line_break.tail = "\n" + (line_break.tail or "")
+    return tree

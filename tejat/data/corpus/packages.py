@@ -267,7 +267,8 @@ Acquire::IndexTargets::deb::Packages::DefaultEnabled "false";
         scratch,
     )
     # Of several suites the longest is the distribution itself; the others hold what was mended since.
-    found = sorted(scratch.glob(f"lists/*_Translation-{language}"), key=lambda path: path.stat().st_size)
+    coded = language.replace("_", "%5f")  # as apt-get names its files
+    found = sorted(scratch.glob(f"lists/*_Translation-{coded}"), key=lambda path: path.stat().st_size)
     if not found:
         raise BadInput(f"apt-get knows no descriptions in {language}; it may be that its archive has none")
     tree.mkdir()

@@ -41,7 +41,7 @@ class Spool:
     sizes: Int64[np.ndarray, " n"]  # of the records, in bytes
     order: Int64[np.ndarray, " n"]  # a checksum of each item: where a cap binds, those of the lowest stay
     heldout: Bool[np.ndarray, " n"]
-    groups: Sequence[str]  # the held-out ones
+    groups: Sequence[str]  # that are held out whole
     read: int  # items that the parser made
     parser: Mapping[str, Any]  # what the parser left out
     steps: Sequence[Mapping[str, Any]]  # what each step of cleaning left out
@@ -50,13 +50,13 @@ class Spool:
     differences: Sequence[str]  # of packages from what was pinned
     seconds: float
 
-    def records(self, rows: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, Item]]:
-        """(row, item) of rows that ascend."""
+    def items(self, rows: Int64[np.ndarray, " k"]) -> Iterator[Item]:
+        """The items of some rows."""
         starts = np.concatenate([[0], np.cumsum(self.sizes)])
         with self.path.open("rb") as file:
             for row in rows:
                 file.seek(starts[row])
-                yield int(row), Item.from_bytes(file.read(self.sizes[row]))
+                yield Item.from_bytes(file.read(self.sizes[row]))
 
 
 class Counted:
@@ -144,31 +144,23 @@ def _first(items: Iterable[Item], limit: int | None) -> Iterator[Item]:
 
 def _written(path: Path, source: Source, items: Iterable[Item], counted: Counted) -> dict[str, Any]:
     """Writes the records; the columns of the spool."""
-    measure = source.measure or ledger.measure
-    languages: dict[str, int] = {}
-    rows, groups, size, said = [], set(), 0, 0.0
+    columns = ledger.Columns(source.measure or ledger.measure)
+    rows: list[tuple[int, int, bool]] = []
+    groups: dict[bool, set[str]] = {False: set(), True: set()}
+    size, said = 0, 0.0
     with path.open("wb") as file:
         for item in items:
             record = item.to_bytes()
             file.write(record)
-            group = str(item.fields.get("group", ""))
-            language = languages.setdefault(str(item.fields.get("language", "")), len(languages))
-            held, worth = source.heldout(item), measure(item)
-            if held and group:
-                groups.add(group)
-            order = zlib.crc32(group.encode() + record[:1000])
-            rows.append((len(record), language, order, held, worth.documents, *worth.bytes, *worth.tokens))
+            columns.add(item)
+            group, held = str(item.fields.get("group", "")), bool(source.heldout(item))
+            groups[held].add(group)
+            rows.append((len(record), zlib.crc32(group.encode() + record[:1000]), held))
             size += len(record)
             if time.monotonic() - said > EVERY:
                 said = time.monotonic()
                 _words.put(Progress(source.name, "parsing", counted.items, size))
-    m = len(ledger.MODALITIES)
-    table = np.array(rows, np.float64).reshape(len(rows), 5 + 2 * m)
-    sizes, language, order, held, documents = table[:, :5].astype(np.int64).T
-    return {
-        "index": Index(tuple(languages), language, documents, table[:, 5 + m :], table[:, 5 : 5 + m]),
-        "sizes": sizes,
-        "order": order,
-        "heldout": held > 0,
-        "groups": sorted(groups),
-    }
+    sizes, order, heldout = np.array(rows, np.int64).reshape(len(rows), 3).T
+    # A group of which something is for training is split within, as by styles of one thing.
+    held = sorted(groups[True] - groups[False] - {""})
+    return {"index": columns.index(), "sizes": sizes, "order": order, "heldout": heldout > 0, "groups": held}

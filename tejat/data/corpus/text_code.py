@@ -53,7 +53,7 @@ def _tree(root: Path, name: str, dropped: Dropped) -> Iterator[Item]:
                 fields = {
                     "text": part,
                     "path": f"{name}/{where}",
-                    "language": "python",
+                    "language": "zxx",
                     "group": f"code/{name}/{where}",
                 }
                 yield Item("code", fields | ({"piece": [number, len(parts)]} if len(parts) > 1 else {}))

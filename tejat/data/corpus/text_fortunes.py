@@ -1,5 +1,6 @@
 """Sayings, quotations and verses in many languages: the files of fortune(6)."""
 
+import re
 from collections.abc import Iterator
 
 from tejat.data.corpus.language import tag
@@ -48,7 +49,7 @@ def fortunes(paths: Paths, dropped: Dropped) -> Iterator[Item]:
                 dropped.drop("files that are not UTF-8", f"{package}: {file.name}")
                 continue
             for number, saying in enumerate(text.split("\n%\n")):
-                saying = saying.strip("%\n ").replace("\x08", "").expandtabs(8)
+                saying = re.sub(r"\x1b\[[\d;]*m|\x08", "", saying.strip("%\n ")).expandtabs(8)
                 if len(saying) < 20:
                     dropped.drop("sayings below 20 characters", saying)
                     continue

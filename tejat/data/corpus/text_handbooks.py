@@ -40,10 +40,15 @@ def installation(paths: Paths, dropped: Dropped) -> Iterator[Item]:
 
 def references(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """Debian's reference: all languages in one folder, `ch01.de.html`."""
-    for package, path in sorted(paths.items()):
+    english: dict[str, frozenset[str]] = {}
+    for package, path in sorted(paths.items(), key=lambda pair: not pair[0].endswith("-en")):
         language = tag(package.removeprefix("debian-reference-"))
         for file in sorted(path.glob("usr/share/debian-reference/*.html")):
-            yield from _page(file, language, f"reference/{file.name.split('.')[0]}", frozenset(), dropped)
+            name = file.name.split(".")[0]
+            if language == "en":
+                english[name] = frozenset(_read(file)[1])
+            known = frozenset() if language == "en" else english.get(name, frozenset())
+            yield from _page(file, language, f"reference/{name}", known, dropped)
 
 
 def developers(paths: Paths, dropped: Dropped) -> Iterator[Item]:
@@ -51,7 +56,11 @@ def developers(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     for package, path in sorted(paths.items()):
         for file in sorted(path.glob("usr/share/**/*.html")):
             language = tag(package.rpartition("-")[2]) if package.count("-") == 2 else "en"
-            if not file.is_symlink() and file.name not in ("search.html", "genindex.html", "policy-1.html"):
+            if (
+                file.is_file()
+                and not file.is_symlink()
+                and file.name not in ("search.html", "genindex.html", "policy-1.html")
+            ):
                 yield from _page(file, language, f"{package[:17]}/{file.name}", frozenset(), dropped)
 
 
@@ -66,7 +75,7 @@ def sqlite(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """SQLite's documentation, without its history of changes and its tables of requirements."""
     for file in sorted((paths["sqlite3-doc"] / "usr/share/doc/sqlite3").rglob("*.html")):
         if not re.match(r"(releaselog|changes|chronology|requirements|hlr|keyword|matrix|doclist|sitemap)", file.name):
-            yield from _page(file, "en", f"sqlite/{file.name}", frozenset(), dropped)
+            yield from _page(file, "en", f"sqlite/{file.name}", frozenset(), dropped, by_heading=False)
 
 
 def _books(name: str, folders: Mapping[str, Path], dropped: Dropped) -> Iterator[Item]:
@@ -82,8 +91,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.html*") if not path.is_symlink())
 
 
-def _page(path: Path, language: str, group: str, english: Iterable[str], dropped: Dropped) -> Iterator[Item]:
-    title, paragraphs = _read(path)
+def _page(
+    path: Path, language: str, group: str, english: Iterable[str], dropped: Dropped, by_heading: bool = True
+) -> Iterator[Item]:
+    title, paragraphs = _read(path, by_heading)
     kept = [p for p in paragraphs if p not in english or not re.search(r"[^\W\d]{2} [^\W\d]{2}", p)]
     if len(kept) < len(paragraphs):
         shown = next(p for p in paragraphs if p in english)
@@ -97,14 +108,14 @@ def _page(path: Path, language: str, group: str, english: Iterable[str], dropped
     yield from pages(title, kept, language, group, least=200)
 
 
-def _read(path: Path) -> tuple[str, list[str]]:
-    """(title, paragraphs) of a file, which may be compressed."""
+def _read(path: Path, by_heading: bool = True) -> tuple[str, list[str]]:
+    """(title, paragraphs) of a file, which may be compressed; the title is that of its first heading or of its head."""
     data = path.read_bytes()
     tree = parsed_html(gzip.decompress(data) if path.name.endswith(".gz") else data)
     if tree is None:
         return "", []
     heading = next(iter(tree.xpath("//h1|//h2")), None)
-    title = words(heading) if heading is not None else ""
+    title = words(heading) if heading is not None and by_heading else ""
     title = title or " ".join((tree.findtext(".//title") or "").split())
     for element in tree.xpath(_APART):
         if element.getparent() is not None:
@@ -113,7 +124,8 @@ def _read(path: Path) -> tuple[str, list[str]]:
     body = tree.find("body") if body is None else body
     found = blocks(body) if body is not None else []
     title = _NUMBER.sub("", title.replace("¶", "")).strip()
-    return title, [p.replace("¶", "") for p in found if p.lstrip("# ") != title]
+    found = [p.replace("¶", "").rstrip() for p in found]
+    return title, [p for p in found if _NUMBER.sub("", p.lstrip("# ")) != title]
 
 
 def _remove(element: etree._Element) -> None:

@@ -37,7 +37,7 @@ def theorems(paths: Paths, dropped: Dropped) -> Iterator[Item]:
         head.append("Statement: " + " ".join(theorem.symbols[1:]))
         text = "\n".join([*head, *lines])
         for part in pieces([text]):
-            yield Item("text", {"text": part, "language": "metamath", "group": f"metamath/{label}"})
+            yield Item("text", {"text": part, "language": "zxx", "group": f"metamath/{label}"})
 
 
 def _read(source: str, dropped: Dropped) -> Iterator[tuple[str, _Assertion, list[str]]]:

@@ -1,5 +1,7 @@
 """The manifests of the text sources: packages, licences, parsers, sizes, caps."""
 
+from functools import partial
+
 from tejat.data.corpus import (
     text_brown,
     text_catalogs,
@@ -15,9 +17,10 @@ from tejat.data.corpus import (
     text_proofs,
     text_rst,
 )
-from tejat.data.corpus.source import Source, debs, descriptions, npms, wheels
+from tejat.data.corpus.source import Source, by_group, debs, descriptions, npms, wheels
 
 MB = 1_000_000
+FEW = partial(by_group, share=0.04)  # where groups are few: else hardly one would be held out
 
 _MANUALS = [
     "cs",
@@ -210,7 +213,7 @@ WORDNET = Source(
     copyleft=False,
     about="117,659 meanings of English words, with examples",
     megabytes=26,
-    small=6 * MB,
+    small=3 * MB,
 )
 PYTHON_DOCS = Source(
     "python-docs",
@@ -220,7 +223,8 @@ PYTHON_DOCS = Source(
     copyleft=False,
     about="Python's documentation",
     megabytes=11,
-    small=3 * MB,
+    small=1_500_000,
+    heldout=FEW,
 )
 POSTGRESQL = Source(
     "postgresql-docs",
@@ -230,7 +234,8 @@ POSTGRESQL = Source(
     copyleft=False,
     about="PostgreSQL's documentation",
     megabytes=7,
-    small=2 * MB,
+    small=1 * MB,
+    heldout=FEW,
 )
 SQLITE = Source(
     "sqlite-docs",
@@ -240,7 +245,8 @@ SQLITE = Source(
     copyleft=False,
     about="SQLite's documentation",
     megabytes=5,
-    small=2 * MB,
+    small=1 * MB,
+    heldout=FEW,
 )
 BROWN = Source(
     "brown",
@@ -251,6 +257,7 @@ BROWN = Source(
     about="the Brown corpus: a million words of American English of 1961 in 15 genres",
     megabytes=6,
     small=6 * MB,
+    heldout=FEW,
 )
 STANDARD_LIBRARY = Source(
     "python-library",
@@ -260,7 +267,8 @@ STANDARD_LIBRARY = Source(
     copyleft=False,
     about="Python's standard library",
     megabytes=8,
-    small=3 * MB,
+    small=1_500_000,
+    heldout=FEW,
 )
 WHEELS = Source(
     "python-packages",
@@ -271,7 +279,7 @@ WHEELS = Source(
     about="the code of 40 Python packages",
     megabytes=80,
     cap=90 * MB,
-    small=5 * MB,
+    small=2 * MB,
 )
 METAMATH = Source(
     "metamath",
@@ -281,7 +289,7 @@ METAMATH = Source(
     copyleft=False,
     about="theorems of set.mm, with their proofs unfolded",
     megabytes=30,
-    small=4 * MB,
+    small=2 * MB,
 )
 ELEMENTS = Source(
     "elements",
@@ -313,7 +321,7 @@ GNOME = Source(
     copyleft=True,
     about="GNOME's help in 40 languages",
     megabytes=12,
-    small=7 * MB,
+    small=2_500_000,
 )
 LIBREOFFICE = Source(
     "libreoffice-help",
@@ -323,7 +331,7 @@ LIBREOFFICE = Source(
     copyleft=True,
     about="LibreOffice's help in 31 languages, what is translated of it",
     megabytes=100,
-    small=9 * MB,
+    small=3 * MB,
 )
 HANDBOOK = Source(
     "debian-handbook",
@@ -333,7 +341,8 @@ HANDBOOK = Source(
     copyleft=True,
     about="the Debian administrator's handbook, what is translated of it",
     megabytes=13,
-    small=4 * MB,
+    small=1_500_000,
+    heldout=FEW,
 )
 INSTALLATION = Source(
     "installation-guide",
@@ -343,7 +352,8 @@ INSTALLATION = Source(
     copyleft=True,
     about="Debian's installation guide in 19 languages",
     megabytes=8,
-    small=2 * MB,
+    small=700_000,
+    heldout=FEW,
 )
 REFERENCE = Source(
     "debian-reference",
@@ -353,7 +363,8 @@ REFERENCE = Source(
     copyleft=True,
     about="Debian's reference in 11 languages",
     megabytes=8,
-    small=2 * MB,
+    small=700_000,
+    heldout=FEW,
 )
 DEVELOPERS = Source(
     "developers-reference",
@@ -367,7 +378,8 @@ DEVELOPERS = Source(
     copyleft=True,
     about="Debian's policy, and its reference for developers in 6 languages",
     megabytes=3,
-    small=1 * MB,
+    small=500_000,
+    heldout=FEW,
 )
 LINUX = Source(
     "linux-docs",
@@ -378,7 +390,7 @@ LINUX = Source(
     about="the documentation of Linux",
     megabytes=50,
     cap=30 * MB,
-    small=3 * MB,
+    small=1 * MB,
 )
 MANUALS = Source(
     "manuals",
@@ -393,7 +405,7 @@ MANUALS = Source(
     copyleft=True,
     about="manual pages in 25 languages",
     megabytes=70,
-    small=8 * MB,
+    small=2_500_000,
 )
 PACKAGES = Source(
     "package-descriptions",
@@ -403,7 +415,7 @@ PACKAGES = Source(
     copyleft=True,
     about="what Debian's packages are for, in a line and in many, in 21 languages",
     megabytes=50,
-    small=8 * MB,
+    small=2_500_000,
 )
 GCIDE = Source(
     "gcide",
@@ -413,7 +425,7 @@ GCIDE = Source(
     copyleft=True,
     about="the Collaborative International Dictionary of English",
     megabytes=35,
-    small=3 * MB,
+    small=1 * MB,
 )
 COMPUTING = Source(
     "computing-dictionaries",
@@ -423,7 +435,7 @@ COMPUTING = Source(
     copyleft=True,
     about="the Free On-line Dictionary of Computing and the Jargon File",
     megabytes=7,
-    small=2 * MB,
+    small=700_000,
 )
 FREEDICT = Source(
     "freedict",
@@ -434,7 +446,7 @@ FREEDICT = Source(
     about="bilingual dictionaries",
     megabytes=150,
     cap=60 * MB,
-    small=6 * MB,
+    small=2 * MB,
 )
 FORTUNES = Source(
     "fortunes",
@@ -444,7 +456,7 @@ FORTUNES = Source(
     copyleft=True,
     about="sayings, quotations and verses in 12 languages",
     megabytes=20,
-    small=6 * MB,
+    small=2_500_000,
 )
 NAMES = Source(
     "iso-names",
@@ -454,7 +466,7 @@ NAMES = Source(
     copyleft=True,
     about="names of countries, languages, scripts and currencies in up to 100 languages",
     megabytes=3,
-    small=3 * MB,
+    small=2 * MB,
 )
 PLACES = Source(
     "place-names",
@@ -464,7 +476,7 @@ PLACES = Source(
     copyleft=True,
     about="names of regions and their capitals in up to 68 languages",
     megabytes=4,
-    small=3 * MB,
+    small=1_500_000,
 )
 TALES = Source(
     "wesnoth",
@@ -474,7 +486,7 @@ TALES = Source(
     copyleft=True,
     about="tales and dialogues of a game in up to 56 languages",
     megabytes=40,
-    small=8 * MB,
+    small=3 * MB,
 )
 DIALOGUES = Source(
     "fillets",
@@ -484,7 +496,7 @@ DIALOGUES = Source(
     copyleft=True,
     about="the dialogues of Fish Fillets in 15 languages, line by line",
     megabytes=3,
-    small=3 * MB,
+    small=2 * MB,
 )
 
 ALL = (

@@ -75,7 +75,7 @@ class Once:
     def __init__(self):
         self.report, self.known = Report("once"), set()
 
-    def remember(self, records):
+    def remember(self, records, heldout=False):
         self.known |= {record.fields["text"] for record in records}
 
     def __call__(self, records, source=""):

@@ -100,7 +100,8 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
         listener.close()
         mend = "choose another --port or --host"
         raise BadInput(f"{options.host}:{options.port} cannot be listened at ({error.strerror}); {mend}") from error
-    keep_compiled(_cache())
+    with contextlib.suppress(OSError):  # where nothing can be kept, every start compiles
+        keep_compiled(_cache())
     limits = Limits()
     store = _store(options.files, limits, Store)
     hosted: list[Hosted] = []
@@ -164,12 +165,16 @@ def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float)
 
 def _cache() -> Path:
     """Where compiled programs are kept, so that the next start takes seconds."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tejat" / "compiled"
+    return _home("XDG_CACHE_HOME", ".cache") / "compiled"
+
+
+def _home(variable: str, usual: str) -> Path:
+    """Tejat's own folder for one kind of files, as the XDG base directories have it."""
+    return (Path(os.environ[variable]) if os.environ.get(variable) else Path.home() / usual) / "tejat"
 
 
 def _store(directory: Path | None, limits: Any, kind: Any) -> Any:
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    root = directory or Path(state) / "tejat" / "files"
+    root = directory or _home("XDG_STATE_HOME", ".local/state") / "files"
     try:
         return kind(root, limits)
     except OSError as error:

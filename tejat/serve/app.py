@@ -21,6 +21,7 @@ from tejat.serve.file_routes import FileRoutes
 from tejat.serve.gemini_routes import GeminiRoutes
 from tejat.serve.metrics import Labels
 from tejat.serve.openai_routes import OpenAIRoutes
+from tejat.serve.openapi import document
 
 SWEEP = 600.0
 """Seconds between two removals of what has expired."""
@@ -104,7 +105,12 @@ def _operations(server: Server) -> list[BaseRoute]:
                 gauges.setdefault(f"tejat_engine_{name}", {})[(("model", hosted.name),)] = value
         return PlainTextResponse(server.metrics.text(gauges), media_type="text/plain; version=0.0.4")
 
+    async def openapi(_: Request) -> Response:
+        """What the server takes and gives."""
+        return Json(document([hosted.name for hosted in server.models.all]))
+
     return [
+        Route("/openapi.json", openapi, methods=["GET"]),
         Route("/health", health, methods=["GET"]),
         Route("/ready", ready, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),

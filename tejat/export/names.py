@@ -56,8 +56,10 @@ def pairs(config: ModelConfig) -> Iterator[Pair]:
     Raises BadInput, naming the array, for a part that a Gemma 4 checkpoint has no place for.
     """
     layers = _layers(config.decoder)
+    bare = config.vision is not None and config.vision.front_end == "raw"
     for name, param in walk(multimodal.params(config)):
         where, leaf = _split(name)
+        where = "raw vision" if bare and where == "vision" else where
         if (where, leaf) not in _RULES:
             raise BadInput(f"a Gemma 4 checkpoint has no place for {name}; export a model without that part")
         theirs, axes = _RULES[where, leaf]
@@ -177,6 +179,25 @@ _rules(
         "shift": ("vision_tower.std_bias", _VECTOR),
         "spread": ("vision_tower.std_scale", _VECTOR),
         "out": ("embed_vision.embedding_projection.weight", _MATRIX),
+    },
+)
+_rules(
+    "raw vision",
+    "model.embed_vision.",
+    {
+        "pixel_norm": ("patch_ln1.weight", _VECTOR),
+        "pixel_norm_bias": ("patch_ln1.bias", _VECTOR),
+        "patch_in": ("patch_dense.weight", _MATRIX),
+        "patch_in_bias": ("patch_dense.bias", _VECTOR),
+        "patch_norm": ("patch_ln2.weight", _VECTOR),
+        "patch_norm_bias": ("patch_ln2.bias", _VECTOR),
+        "positions": (
+            "pos_embedding",
+            ((1,), (0,), (2,)),
+        ),  # x and y for each place there, places for each of them here
+        "position_norm": ("pos_norm.weight", _VECTOR),
+        "position_norm_bias": ("pos_norm.bias", _VECTOR),
+        "out": ("multimodal_embedder.embedding_projection.weight", _MATRIX),
     },
 )
 _rules(

@@ -43,12 +43,12 @@ def tokenizer_settings(context: int) -> dict[str, Any]:
 
 
 def processor_settings(config: ModelConfig) -> dict[str, Any] | None:
-    """`processor_config.json`; None where the format's own front end lacks a tower or knows no such budget.
+    """`processor_config.json`; None for a model that lacks a tower, or has budgets that the format does not know.
 
     A video is not framed as we do it: the format writes whole seconds and leaves sound out.
     """
     sight, sound = config.vision, config.audio
-    if sight is None or sound is None:
+    if sight is None or sound is None or "raw" in (sight.front_end, sound.front_end):
         return None
     budget = sight.budgets[len(sight.budgets) // 2]
     if budget not in _BUDGETS or sight.frame_budget not in _BUDGETS:

@@ -1,4 +1,4 @@
-"""A Gemma 4 `config.json` and our ModelConfig: each from the other.
+"""A Gemma 4 `config.json` and our ModelConfig: each from the other. A model without towers is of its "unified" kind.
 
 What the file asks for and ours lacks is refused by name, and so is what ours has and the file cannot say. What only
 Tejat knows (the picture tokenizer's shape, budgets of the codecs) stands under "tejat" in the files that we write,
@@ -12,6 +12,7 @@ from typing import Any
 
 from tejat.bundle import build
 from tejat.errors import BadInput
+from tejat.export import encoder_free
 from tejat.export.fields import Fields
 from tejat.model.audio import AudioConfig
 from tejat.model.decoder import AttentionType, DecoderConfig, head_shape
@@ -44,14 +45,16 @@ class _Own:
 
 
 def from_huggingface(config: Mapping[str, Any]) -> ModelConfig:
-    """The ModelConfig of a `config.json` of model_type "gemma4"; fields left out mean what `transformers` takes.
+    """The ModelConfig of a `config.json` of model_type "gemma4" or "gemma4_unified".
+
+    Fields left out mean what `transformers` takes.
 
     Raises BadInput, listing the fields, where some are unknown, contradict others or ask for what ours lacks.
     """
-    if config.get("model_type") != "gemma4":
-        raise BadInput(
-            f"config.json is of model_type {config.get('model_type')!r}; give a checkpoint of a gemma4 model"
-        )
+    kind = config.get("model_type")
+    if kind not in ("gemma4", encoder_free.KIND):
+        raise BadInput(f"config.json is of model_type {kind!r}; give a checkpoint of a gemma4 or gemma4_unified model")
+    unified = kind == encoder_free.KIND
     own = build(_Own, config.get("tejat", {}), "config.json: tejat")
     top = Fields({name: value for name, value in config.items() if name not in ("model_type", "tejat")}, "")
     for name in (*_CONTROLS, "video_token_id"):
@@ -60,13 +63,18 @@ def from_huggingface(config: Mapping[str, Any]) -> ModelConfig:
     text, sight, sound = (top.within(f"{part}_config") for part in ("text", "vision", "audio"))
     if not text.present:
         top.refuse("text_config", None)
-    shape = _decoder(text)
+    shape = _decoder(text, unified)
+    seen = heard = None
+    if sight.present:
+        seen = encoder_free.sight(sight, own.budgets, own.frame_budget) if unified else _vision(sight, own)
+    if sound.present:
+        heard = encoder_free.sound(sound, own.frames) if unified else _audio(sound, own)
     model = ModelConfig(
         name=own.name,
-        context=text.take("max_position_embeddings", 131_072),
+        context=text.take("max_position_embeddings", 262_144 if unified else 131_072),
         decoder=shape,
-        vision=_vision(sight, own) if sight.present else None,
-        audio=_audio(sound, own) if sound.present else None,
+        vision=seen,
+        audio=heard,
         picture=own.picture,
         text_vocabulary=shape.vocabulary if own.text_vocabulary is None else own.text_vocabulary,
     )
@@ -85,19 +93,26 @@ def to_huggingface(config: ModelConfig) -> dict[str, Any]:
         own = dataclasses.replace(own, budgets=config.vision.budgets, frame_budget=config.vision.frame_budget)
     if config.audio is not None:
         own = dataclasses.replace(own, frames=config.audio.frames)
+    unified = is_unified(config)
+    sight, sound = (encoder_free.sight_settings, encoder_free.sound_settings) if unified else (_sight, _sound)
     made = {
-        "architectures": ["Gemma4ForConditionalGeneration"],
-        "model_type": "gemma4",
+        "architectures": [f"Gemma4{'Unified' if unified else ''}ForConditionalGeneration"],
+        "model_type": encoder_free.KIND if unified else "gemma4",
         "tie_word_embeddings": True,
-        "text_config": _text_config(config),
-        "vision_config": _vision_config(config.vision) if config.vision else None,
-        "audio_config": _audio_config(config.audio) if config.audio else None,
+        "text_config": _text_config(config, unified),
+        "vision_config": sight(config.vision) if config.vision else None,
+        "audio_config": sound(config.audio) if config.audio else None,
         "tejat": _plain(dataclasses.asdict(own)),
     }
     # Whatever the file does not bring back, it cannot say.
     if lost := sorted(_differences(_spelt_out(config), _spelt_out(from_huggingface(made)))):
         raise BadInput(f"a Gemma 4 checkpoint has no place for {', '.join(lost)}; export a model without them")
     return made
+
+
+def is_unified(config: ModelConfig) -> bool:
+    """Does something come in without a tower?"""
+    return any(part is not None and part.front_end == "raw" for part in (config.vision, config.audio))
 
 
 def token_ids(controls: Mapping[str, int]) -> dict[str, int | None]:
@@ -108,8 +123,8 @@ def token_ids(controls: Mapping[str, int]) -> dict[str, int | None]:
     return {field: controls[name] for field, name in _CONTROLS.items()} | {"video_token_id": None}
 
 
-def _decoder(text: Fields) -> DecoderConfig:
-    text.only("model_type", "gemma4_text")
+def _decoder(text: Fields, unified: bool) -> DecoderConfig:
+    text.only("model_type", f"{encoder_free.KIND if unified else 'gemma4'}_text")
     text.only("hidden_activation", "gelu_pytorch_tanh")
     text.only("attention_bias", False)
     text.only("attention_dropout", 0.0)
@@ -124,8 +139,11 @@ def _decoder(text: Fields) -> DecoderConfig:
     if shared and set(types[: max(layers - shared, 0)]) != set(types):
         text.refuse("num_kv_shared_layers", shared)  # some layer would find no keys to share
     wide = text.take("use_double_wide_mlp", False)
-    per_layer = text.take("hidden_size_per_layer_input", 256, least=0)
-    per_layer_vocabulary = text.take("vocab_size_per_layer_input", 262_144)
+    per_layer = per_layer_vocabulary = 0
+    if not unified:
+        per_layer = text.take("hidden_size_per_layer_input", 256, least=0)
+        per_layer_vocabulary = text.take("vocab_size_per_layer_input", 262_144)
+    both_ways: tuple[str | None, ...] = ("vision", None) if unified else (None, "vision")
     rope = text.within("rope_parameters")
     sliding_base, _, _ = _rope(rope, "sliding_attention", "default", 10_000.0, 1.0)
     full_base, full_rotated, position_scale = _rope(rope, "full_attention", "proportional", 1_000_000.0, 0.25)
@@ -139,20 +157,20 @@ def _decoder(text: Fields) -> DecoderConfig:
         key_heads=key_heads,
         full_head_width=None if full_head_width == head_width else full_head_width,
         full_key_heads=None if full_key_heads == key_heads else full_key_heads,
-        window=text.take("sliding_window", 512),
+        window=text.take("sliding_window", 1_024 if unified else 512),
         pattern=None if types == _usual(layers) else types,
         sliding_base=sliding_base,
         full_base=full_base,
         full_rotated=full_rotated,
         position_scale=position_scale,
         soft_cap=text.take("final_logit_softcapping", None, float),
-        bidirectional_images=text.only("use_bidirectional_attention", None, "vision") == "vision",
+        bidirectional_images=text.only("use_bidirectional_attention", *both_ways) == "vision",
         shared_key_layers=shared,
         shared_mlp_factor=2 if wide and shared else 1,
         keys_are_values=keys_are_values,
         per_layer_width=per_layer,
         per_layer_vocabulary=per_layer_vocabulary if per_layer else 0,
-        experts=_experts(text),
+        experts=None if unified else _experts(text),
         epsilon=text.take("rms_norm_eps", 1e-6),
     )
 
@@ -302,7 +320,7 @@ def _audio(sound: Fields, own: _Own) -> AudioConfig:
     )
 
 
-def _text_config(config: ModelConfig) -> dict[str, Any]:
+def _text_config(config: ModelConfig, unified: bool) -> dict[str, Any]:
     shape = config.decoder
     full_keys, full_width = head_shape(shape, "full")
     named = {ours: theirs for theirs, ours in _ATTENTION.items()}
@@ -310,7 +328,7 @@ def _text_config(config: ModelConfig) -> dict[str, Any]:
     if shape.position_scale != 1.0:
         full["factor"] = shape.position_scale
     made = {
-        "model_type": "gemma4_text",
+        "model_type": f"{encoder_free.KIND if unified else 'gemma4'}_text",
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.width,
         "intermediate_size": shape.mlp,
@@ -337,14 +355,15 @@ def _text_config(config: ModelConfig) -> dict[str, Any]:
         "layer_types": [named[kind] for kind in shape.attention_types],
         "final_logit_softcapping": shape.soft_cap,
         "use_bidirectional_attention": "vision" if shape.bidirectional_images else None,
-        "vocab_size_per_layer_input": shape.per_layer_vocabulary or shape.vocabulary,
-        "hidden_size_per_layer_input": shape.per_layer_width,
         "attention_k_eq_v": shape.keys_are_values,
         "num_kv_shared_layers": shape.shared_key_layers,
-        "enable_moe_block": shape.experts is not None,
         "use_double_wide_mlp": shape.shared_key_layers > 0 and shape.shared_mlp_factor == 2,
     }
-    if shape.experts is not None:
+    if not unified:
+        made["vocab_size_per_layer_input"] = shape.per_layer_vocabulary or shape.vocabulary
+        made["hidden_size_per_layer_input"] = shape.per_layer_width
+        made["enable_moe_block"] = shape.experts is not None
+    if not unified and shape.experts is not None:
         made["num_experts"] = shape.experts.count
         made["top_k_experts"] = shape.experts.used
         made["moe_intermediate_size"] = shape.experts.mlp
@@ -356,7 +375,7 @@ def _text_config(config: ModelConfig) -> dict[str, Any]:
     return made
 
 
-def _vision_config(config: VisionConfig) -> dict[str, Any]:
+def _sight(config: VisionConfig) -> dict[str, Any]:
     return {
         "model_type": "gemma4_vision",
         "hidden_size": config.width,
@@ -378,7 +397,7 @@ def _vision_config(config: VisionConfig) -> dict[str, Any]:
     }
 
 
-def _audio_config(config: AudioConfig) -> dict[str, Any]:
+def _sound(config: AudioConfig) -> dict[str, Any]:
     return {
         "model_type": "gemma4_audio",
         "hidden_size": config.width,

@@ -18,6 +18,7 @@ from tejat.errors import BadInput
 from tejat.export import huggingface, names
 from tejat.export.tensors import INDEX, WHOLE
 from tejat.model import multimodal, weights
+from tejat.model.audio import AudioConfig
 from tejat.model.experts import ExpertsConfig
 from tejat.model.params import walk
 
@@ -62,8 +63,8 @@ def test_there_and_back_to_the_bit(small, saved, tmp_path, dtype, shard):
 
 
 def changed(config, **parts):
-    """The configuration with fields of its parts changed: decoder={"width": 8}, or a part left out: vision=None."""
-    made = {p: v if v is None else dataclasses.replace(getattr(config, p), **v) for p, v in parts.items()}
+    """The configuration with fields of its parts changed: decoder={"width": 8}, or a part replaced: vision=None."""
+    made = {p: dataclasses.replace(getattr(config, p), **v) if isinstance(v, dict) else v for p, v in parts.items()}
     return dataclasses.replace(config, **made)
 
 
@@ -74,6 +75,10 @@ VARIANTS = {
     "per-layer inputs": {"decoder": {"per_layer_width": 8, "per_layer_vocabulary": 2_560}},
     "keys for values": {"decoder": {"keys_are_values": True, "full_head_width": 16, "full_key_heads": 2}},
     "experts": {"decoder": {"experts": ExpertsConfig(count=4, used=2, mlp=16)}},
+    "no towers": {
+        "vision": {"width": 24, "front_end": "raw", **dict.fromkeys(("layers", "heads", "head_width", "mlp"), 0)},
+        "audio": AudioConfig(width=0, layers=0, heads=0, front_end="raw", frames=50),
+    },
     "clipped": {"vision": {"clipped": True, "standardize": True}, "audio": {"clipped": True}},
 }
 

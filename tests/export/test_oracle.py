@@ -15,6 +15,7 @@ from tejat.data.packing import Room, pack_prompts
 from tejat.export import huggingface
 from tejat.export.tensors import WHOLE
 from tejat.model import decoder, multimodal
+from tejat.model.audio import AudioConfig
 from tejat.parts import Audio, Image, Text, Turn
 
 pytestmark = pytest.mark.oracle
@@ -140,6 +141,30 @@ def test_what_transformers_saves_is_imported(small, saved, exported, network, tm
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
     for prompt in PROMPTS:
         assert difference(bundle.load(tmp_path / "back"), network, prompt) <= TOLERANCE
+
+
+def test_without_towers_it_is_the_unified_model(small, drawn, tmp_path):
+    """Another class of theirs, found by itself."""
+    raw = dict.fromkeys(("layers", "heads", "head_width", "mlp"), 0)
+    config = dataclasses.replace(
+        small.config,
+        vision=dataclasses.replace(small.config.vision, front_end="raw", **raw),
+        audio=AudioConfig(width=0, layers=0, heads=0, front_end="raw", frames=50),
+    )
+    model = dataclasses.replace(small, config=config, params=drawn(multimodal.params(config), 5))
+    bundle.save(tmp_path / "model", model, "float32")
+    huggingface.export(tmp_path / "model", tmp_path / "out")
+    network = loaded(tmp_path / "out")
+    assert type(network).__name__ == "Gemma4UnifiedForConditionalGeneration"
+    for prompt in PROMPTS:
+        assert difference(model, network, prompt) <= TOLERANCE, prompt
+    network.save_pretrained(tmp_path / "theirs")
+    for name in ("tokenizer.model", huggingface.PICTURE):
+        shutil.copy(tmp_path / "out" / name, tmp_path / "theirs")
+    huggingface.import_(tmp_path / "theirs", tmp_path / "back")
+    before, after = (load_file(folder / WHOLE) for folder in (tmp_path / "model", tmp_path / "back"))
+    assert before.keys() == after.keys()
+    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
 
 
 def test_bfloat16_is_loaded_to_the_bit(saved, tmp_path):

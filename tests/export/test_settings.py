@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tejat.errors import BadInput
 from tejat.export.settings import from_huggingface, to_huggingface, token_ids
 from tejat.model import family
+from tejat.model.audio import AudioConfig
 from tejat.model.decoder import DecoderConfig
 from tejat.model.multimodal import ModelConfig
 
@@ -109,6 +110,42 @@ def test_fields_left_out_mean_what_theirs_takes():
         per_layer_width=256,
         per_layer_vocabulary=262_144,
     )
+
+
+def test_a_model_without_towers_is_read():
+    told = {
+        "model_type": "gemma4_unified",
+        "text_config": {"model_type": "gemma4_unified_text", "hidden_size": 3840, "attention_k_eq_v": True},
+        "vision_config": {"model_type": "gemma4_unified_vision", "model_patch_size": 48},
+        "audio_config": {"audio_embed_dim": 640, "hidden_size": 640},
+    }
+    found = from_huggingface(told)
+    assert (found.decoder.window, found.decoder.bidirectional_images, found.decoder.per_layer_width) == (1024, True, 0)
+    assert (found.vision.front_end, found.vision.side, found.vision.width, found.vision.table) == (
+        "raw",
+        48,
+        3840,
+        1120,
+    )
+    assert (found.audio.front_end, found.audio.samples, found.context) == ("raw", 640, 262_144)
+    for path, wrong in {
+        "vision_config.model_patch_size": 32,
+        "vision_config.output_proj_dims": 64,
+        "audio_config.hidden_size": 64,
+        "text_config.hidden_size_per_layer_input": 256,
+        "text_config.enable_moe_block": True,
+        "text_config.model_type": "gemma4_text",
+    }.items():
+        with pytest.raises(BadInput, match=path):
+            from_huggingface(changed(path, wrong, told))
+
+
+def test_one_tower_alone_cannot_be_said():
+    """The format is either with towers or without."""
+    config = family.preset("mini")
+    mixed = dataclasses.replace(config, audio=AudioConfig(width=0, layers=0, heads=0, front_end="raw"))
+    with pytest.raises(BadInput, match="vision.front_end"):
+        to_huggingface(mixed)
 
 
 def test_experts_are_read():

@@ -17,8 +17,8 @@ from tejat.codecs import audio as audio_codec
 from tejat.codecs.framing import Encoded
 from tejat.codecs.image import Patches, patchify
 from tejat.data.packing import Batch, Room, Row, collate
-from tejat.export import names
-from tejat.model import decoder, multimodal
+from tejat.export import names, settings
+from tejat.model import decoder, multimodal, unified
 from tejat.model.audio import AudioConfig
 from tejat.model.decoder import DecoderConfig
 from tejat.model.multimodal import ModelConfig
@@ -117,57 +117,21 @@ def ours(config: ModelConfig, params, found: list[Encoded]) -> dict[str, np.ndar
     return {"logits": np.concatenate([x[: len(d)] for x, d in zip(logits, found, strict=True)]), "soft": media}
 
 
-SIGHT = {  # ours to theirs, whether the matrix is turned
-    "pixel_norm": "patch_ln1.weight",
-    "pixel_norm_bias": "patch_ln1.bias",
-    "patch_in": "patch_dense.weight",
-    "patch_in_bias": "patch_dense.bias",
-    "patch_norm": "patch_ln2.weight",
-    "patch_norm_bias": "patch_ln2.bias",
-    "positions": "pos_embedding",
-    "position_norm": "pos_norm.weight",
-    "position_norm_bias": "pos_norm.bias",
-    "out": "multimodal_embedder.embedding_projection.weight",
-}
-
-
 def theirs(config: ModelConfig, params):
     """Their model with our weights: each of its tensors is set."""
     import torch
     from transformers import Gemma4UnifiedConfig, Gemma4UnifiedForConditionalGeneration
 
-    from tejat.export import settings
-
-    bare = dataclasses.replace(config, vision=None, audio=None)
-    text = settings.to_huggingface(bare)["text_config"] | {"model_type": "gemma4_unified_text"}
-    for name in [name for name in text if "per_layer_input" in name or "moe" in name]:
-        del text[name]
-    sight, sound = config.vision, config.audio
+    marks = {"image_token_id": IMAGE, "audio_token_id": AUDIO, "video_token_id": 6}
     made = Gemma4UnifiedForConditionalGeneration(
-        Gemma4UnifiedConfig(
-            text_config=text,
-            vision_config={
-                "patch_size": sight.patch,
-                "pooling_kernel_size": sight.pool,
-                "mm_embed_dim": sight.width,
-                "mm_posemb_size": sight.table,
-                "output_proj_dims": sight.width,
-            },
-            audio_config={"audio_embed_dim": sound.samples},
-            image_token_id=IMAGE,
-            audio_token_id=AUDIO,
-            video_token_id=6,
-        )
+        Gemma4UnifiedConfig(**settings.to_huggingface(config) | marks),
     ).eval()
     made.set_attn_implementation("eager")
     leaves = {name: np.asarray(x) for name, x in walk(params)}
     given = {
-        p.theirs: p.to_theirs(leaves[p.ours] if p.layer is None else leaves[p.ours][p.layer]) for p in names.pairs(bare)
+        p.theirs: p.to_theirs(leaves[p.ours] if p.layer is None else leaves[p.ours][p.layer])
+        for p in names.pairs(config)
     }
-    for mine, name in SIGHT.items():
-        x = leaves[f"vision.{mine}"]
-        given[f"model.embed_vision.{name}"] = x.swapaxes(0, 1) if x.ndim > 1 else x  # tables are (row, axis) there
-    given["model.embed_audio.embedding_projection.weight"] = leaves["audio.out"].T
     tensors = {name: torch.from_numpy(np.array(x, order="C")) for name, x in given.items()}
     made.load_state_dict(tensors, strict=False)
     assert (
@@ -241,7 +205,7 @@ def test_answers_are_those_of_the_reference(reference):
         np.testing.assert_allclose(found[name], expected, atol=1e-4, rtol=0, err_msg=name)
 
 
-@pytest.mark.parametrize("name", sorted({*SIGHT} - {"out"}))
+@pytest.mark.parametrize("name", sorted({*unified.vision_params(CONFIG.vision, 1)} - {"out"}))
 def test_a_weight_left_out_is_seen(reference, name):
     """Control: a scale of ones, or nothing where the checkpoint has something."""
     params = weights(CONFIG, 0)

@@ -2,9 +2,10 @@
 
 After Brown et al. 2020 (GPT-3), appendix C: a run of 13 words shared with an evaluation condemns a record. Differences:
 in scripts without spaces a run is of 26 characters; a text shorter than that is looked for as a whole, if it has at
-least six words (12 characters). Case, punctuation and white space do not count. Two kinds of runs are no sign of a
-question and are left out: what many of them share (their frame, a list of names), and figures with fewer than six words
-of two letters and more among them, for "1 N 2 N 3 N 4 N" and the digits in order stand in many a manual.
+least six words (12 characters) and is the first of its question, for short answers and choices are no sign of one.
+Case, punctuation and white space do not count. Two kinds of runs are left out: what many questions share (their frame,
+a list of names), and figures with fewer than six words of two letters and more among them, for "1 N 2 N 3 N 4 N" and
+the digits in order stand in many a manual.
 """
 
 import csv
@@ -86,13 +87,15 @@ class Contamination:
                 texts += question
                 self._of.append((name, " ".join(" ".join(question).split())[:80]))
         found = words(texts)
-        sparse = [not part.mean() > 0.5 if len(part) else True for part in np.split(found.alone, found.offsets[1:-1])]
-        unit = np.where(sparse, 1, 2)
+        unit = np.where(found.unspaced, 2, 1)
         size = np.where(found.counts >= RUN * unit, RUN * unit, found.counts)
-        size[found.counts < SHORTEST * unit] = 0
-        text_of, owner_of = np.repeat(np.arange(len(texts)), found.counts), np.asarray(owners, np.int64)
-        looked: set[int] = set()
         telling = np.concatenate([[0], np.cumsum(found.telling)])
+        enough = telling[found.offsets[1:]] - telling[found.offsets[:-1]] >= SHORTEST * unit
+        begins = np.zeros(len(texts), bool)  # the first text of each question that says something
+        begins[np.unique(np.where(enough, owners, -1), return_index=True)[1]] = True
+        size[~enough | (size < RUN * unit) & ~begins] = 0
+        text_of, owner_of = found.text_of, np.asarray(owners, np.int64)
+        looked: set[int] = set()
         for n, hashes, at in all_runs(found, {int(n) for n in size if n}):
             mine = (size[text_of[at]] == n) & (telling[at + n] - telling[at] >= SHORTEST * unit[text_of[at]])
             hashes, asked = hashes[mine], owner_of[text_of[at[mine]]]
@@ -110,7 +113,7 @@ class Contamination:
         """The first question that each text has, -1 where it has none."""
         found = words(texts)
         first = np.full(len(texts), -1, np.int64)
-        text_of = np.repeat(np.arange(len(texts)), found.counts)
+        text_of = found.text_of
         for n, hashes, at in all_runs(found, self._tables.keys()):
             owners = self._tables[n].find(hashes)
             for hit in np.flatnonzero(owners >= 0):
@@ -189,5 +192,6 @@ def _objects(value: Any) -> Iterator[Question]:
         own += [text for inner in value.values() if isinstance(inner, list) for text in inner if isinstance(text, str)]
         if own:
             yield own
-        for inner in value.values():
-            yield from _objects(inner)
+        for key, inner in value.items():
+            if not key.startswith("answer"):  # spans of a passage, which is there
+                yield from _objects(inner)

@@ -18,7 +18,7 @@ from tejat.data.cleaning.report import Report
 from tejat.data.cleaning.wordlists import stopwords
 from tejat.data.cleaning.words import Words, mixed, runs, words
 
-UNSPACED = ("ja", "km", "lo", "my", "th", "yue", "zh")  # languages without spaces between words
+JOINED = ("ja", "km", "ko", "lo", "my", "th", "yue", "zh")  # function words stand beside others without a space
 SHORTEST = 3  # words: less is no prose
 LONG = 50  # words from which a text has a style
 FEWEST_LETTERS = 0.5  # of the characters that are no white space
@@ -60,21 +60,18 @@ class Heuristics:
 def faults(texts: Sequence[str], languages: Sequence[str]) -> list[str]:
     """For each text what is wrong with it, "" where nothing is."""
     found = words(texts)
-    unspaced = np.asarray([part.mean() > 0.5 if len(part) else False for part in _parts(found.alone, found)], bool)
-    top, again = repetition(found, unspaced)
+    top, again = repetition(found)
     return [
         _fault(content, tongue, int(count), bool(dense), float(most), float(twice))
         for content, tongue, count, dense, most, twice in zip(
-            texts, languages, found.counts, unspaced, top, again, strict=True
+            texts, languages, found.counts, found.unspaced, top, again, strict=True
         )
     ]
 
 
-def repetition(
-    found: Words, unspaced: np.ndarray
-) -> tuple[Float64[np.ndarray, " texts"], Float64[np.ndarray, " texts"]]:
+def repetition(found: Words) -> tuple[Float64[np.ndarray, " texts"], Float64[np.ndarray, " texts"]]:
     """(share of the commonest run of TOP words, share of words in runs of AGAIN that came before) of each text."""
-    text_of = np.repeat(np.arange(len(found.counts)), found.counts)
+    text_of, unspaced = found.text_of, found.unspaced
     top, again = np.zeros(len(found.counts)), np.zeros(len(found.counts))
     for dense in (False, True):
         chosen = unspaced == dense
@@ -105,10 +102,6 @@ def _counts(
     return text_of[first], counts
 
 
-def _parts(values: np.ndarray, found: Words) -> list[np.ndarray]:
-    return np.split(values, found.offsets[1:-1])
-
-
 def _fault(content: str, tongue: str, count: int, dense: bool, top: float, again: float) -> str:
     if count < SHORTEST:
         return "fewer than three words"
@@ -120,7 +113,7 @@ def _fault(content: str, tongue: str, count: int, dense: bool, top: float, again
         return "words too short or too long"
     if count < LONG:
         return ""
-    if tongue in stopwords() and not _has_own_words(content, stopwords()[tongue], dense or tongue in UNSPACED):
+    if tongue in stopwords() and not _has_own_words(content, stopwords()[tongue], dense or tongue in JOINED):
         return "no function words of its language"
     lines = [line.strip() for line in content.splitlines() if line.strip()]
     if len(lines) >= 4 and sum(line.endswith(("...", "…")) for line in lines) > OPEN_LINES * len(lines):

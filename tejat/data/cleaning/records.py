@@ -46,8 +46,12 @@ def is_plain(record: Record) -> bool:
 
 
 def is_prose(record: Record) -> bool:
-    """Is it running text in a human language? What rules of good prose are for; code declares the language "zxx"."""
-    return is_plain(record) and language(record) != "zxx"
+    """Is it running text in a human language? What rules of good prose are for.
+
+    Code and formulas declare the language "zxx" (BCP 47: no linguistic content), or one that is no code of a language.
+    """
+    named = language(record)
+    return is_plain(record) and named != "zxx" and len(named) in (0, 2, 3)
 
 
 def language(record: Record) -> str:

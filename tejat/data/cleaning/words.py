@@ -66,6 +66,16 @@ class Words:
     def counts(self) -> Int64[np.ndarray, " texts"]:
         return np.diff(self.offsets)
 
+    @property
+    def text_of(self) -> Int64[np.ndarray, " n"]:
+        """The text that each word is of."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @property
+    def unspaced(self) -> Bool[np.ndarray, " texts"]:
+        """Is most of each text in a script without spaces?"""
+        return 2 * np.bincount(self.text_of, self.alone, len(self.counts)) > self.counts
+
 
 def words(texts: Sequence[str]) -> Words:
     """The words of the texts."""

@@ -93,11 +93,13 @@ def import_(checkpoint: Path, folder: Path, told: Told = lambda done, whole: Non
     """
     found = _read_json(checkpoint / "config.json")
     config = settings.from_huggingface(found)
-    pairs = list(names.pairs(config))
+    pairs, unread = list(names.pairs(config)), names.unread(config)
+    if found["model_type"] == names.TEXT:
+        pairs = [dataclasses.replace(pair, theirs=names.alone(pair.theirs)) for pair in pairs]
+        unread = {names.alone(name) for name in unread}
     model = tokenizer.find(checkpoint, config.text_vocabulary)
     _check_token_ids(found, _vocabulary(model, config, checkpoint), checkpoint)
     tree = dict(walk(multimodal.params(config)))
-    unread = names.unread(config)
     _check_picture(checkpoint, config)
     with Checkpoint(checkpoint) as theirs:
         theirs.compare({pair.theirs: pair.their_shape for pair in pairs}, unread)

@@ -18,6 +18,9 @@ from tejat.model.decoder import DecoderConfig
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import walk
 
+TEXT = "gemma4_text"
+"""The model_type of a decoder alone."""
+
 Axes = tuple[tuple[int, ...], ...]
 """For each axis of theirs, those of ours that it merges, the slowest first; none: an axis of length one."""
 
@@ -69,6 +72,11 @@ def pairs(config: ModelConfig) -> Iterator[Pair]:
         numbers = layers[name.split(".")[2]] if where == "decoder.blocks" else range(param.shape[0])
         for layer, number in enumerate(numbers):
             yield Pair(name, layer, theirs.replace("*", str(number)), param.shape[1:], axes)
+
+
+def alone(name: str) -> str:
+    """What a checkpoint of the decoder alone (`TEXT`) calls this tensor of a whole one."""
+    return name.replace(_DECODER, "model.")
 
 
 def unread(config: ModelConfig) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tejat.bundle import build
 from tejat.errors import BadInput
-from tejat.export import encoder_free
+from tejat.export import encoder_free, names
 from tejat.export.fields import Fields
 from tejat.model.audio import AudioConfig
 from tejat.model.decoder import AttentionType, DecoderConfig, head_shape
@@ -45,15 +45,18 @@ class _Own:
 
 
 def from_huggingface(config: Mapping[str, Any]) -> ModelConfig:
-    """The ModelConfig of a `config.json` of model_type "gemma4" or "gemma4_unified".
+    """The ModelConfig of a `config.json` of model_type "gemma4", "gemma4_unified" or "gemma4_text" (a decoder alone).
 
     Fields left out mean what `transformers` takes.
 
     Raises BadInput, listing the fields, where some are unknown, contradict others or ask for what ours lacks.
     """
     kind = config.get("model_type")
+    if kind == names.TEXT:
+        return from_huggingface({"model_type": "gemma4", "text_config": config})
     if kind not in ("gemma4", encoder_free.KIND):
-        raise BadInput(f"config.json is of model_type {kind!r}; give a checkpoint of a gemma4 or gemma4_unified model")
+        known = f"gemma4, {encoder_free.KIND} or {names.TEXT}"
+        raise BadInput(f"config.json is of model_type {kind!r}; give a checkpoint of one of {known}")
     unified = kind == encoder_free.KIND
     own = build(_Own, config.get("tejat", {}), "config.json: tejat")
     top = Fields({name: value for name, value in config.items() if name not in ("model_type", "tejat")}, "")

@@ -105,6 +105,18 @@ def test_variants_there_and_back(small, drawn, tmp_path, variant):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_a_decoder_alone_is_imported(small, drawn, tmp_path):
+    """A checkpoint whose config.json is what others have under "text_config", and whose names are shorter."""
+    save_variant(small, tmp_path / "model", VARIANTS["text alone"], drawn)
+    huggingface.export(tmp_path / "model", tmp_path / "out")
+    arrays = {name.replace("language_model.", ""): array for name, array in tensors(tmp_path / "out").items()}
+    save_file(arrays, tmp_path / "out" / WHOLE, metadata={"format": "pt"})
+    path = tmp_path / "out" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text())["text_config"]))
+    huggingface.import_(tmp_path / "out", tmp_path / "back")
+    assert bits(tensors(tmp_path / "back")) == bits(tensors(tmp_path / "model"))
+
+
 @pytest.fixture(scope="module")
 def exported(saved, tmp_path_factory):
     """The small model as a checkpoint in one file; not to be written to."""

@@ -167,6 +167,20 @@ def test_without_towers_it_is_the_unified_model(small, drawn, tmp_path):
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
 
 
+def test_a_decoder_alone_is_imported(exported, network, tmp_path):
+    """As `Gemma4ForCausalLM` saves it."""
+    from transformers import AutoTokenizer, Gemma4ForCausalLM
+
+    text = Gemma4ForCausalLM(network.config.text_config)
+    text.model.load_state_dict(network.model.language_model.state_dict())
+    text.save_pretrained(tmp_path / "theirs")
+    AutoTokenizer.from_pretrained(exported).save_pretrained(tmp_path / "theirs")
+    huggingface.import_(tmp_path / "theirs", tmp_path / "back")
+    model = bundle.load(tmp_path / "back")
+    assert model.config.vision is None and model.pictures is None
+    assert difference(model, text.eval(), "text") <= TOLERANCE
+
+
 def test_bfloat16_is_loaded_to_the_bit(saved, tmp_path):
     import torch
 

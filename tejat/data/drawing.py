@@ -7,6 +7,7 @@ rasterising takes milliseconds, and taking from the cache a fraction of one.
 import functools
 import hashlib
 import io
+import re
 import zlib
 from collections import OrderedDict
 
@@ -17,6 +18,12 @@ from PIL import Image as pillow
 from tejat.errors import BadInput
 
 SIDE = 128  # pixels of the longer side that are kept
+UNITS = {"pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0, "pc": 16.0}
+"""Pixels in a unit of length, as CSS has it."""
+
+_ROOT = re.compile("<svg\\b[^>]*>")
+_SIZE = re.compile(r'(\b(?:width|height)=)"([0-9.]+)\s*(' + "|".join(UNITS) + ')"')
+
 KEPT = 128 << 20  # bytes of compressed rasters that a process keeps
 
 
@@ -87,6 +94,15 @@ def is_svg(data: bytes) -> bool:
     return data.lstrip()[:5] in (b"<svg ", b"<?xml", b"<!DOC")
 
 
+def _in_pixels(text: str) -> str:
+    """The drawing with its size in pixels: resvg-py refuses other units."""
+
+    def sized(match: re.Match) -> str:
+        return f'{match[1]}"{float(match[2]) * UNITS[match[3]]:g}"'
+
+    return _ROOT.sub(lambda root: _SIZE.sub(sized, root[0]), text, count=1)
+
+
 @functools.cache
 def _resvg():
     try:
@@ -95,6 +111,6 @@ def _resvg():
         raise BadInput("drawings in SVG need resvg-py; install it with: pip install 'tejat[data]'") from error
 
     def run(text: str, side: int) -> bytes:
-        return bytes(resvg_py.svg_to_bytes(svg_string=text, width=side, height=None))
+        return bytes(resvg_py.svg_to_bytes(svg_string=_in_pixels(text), width=side))
 
     return run

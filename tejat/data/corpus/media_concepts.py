@@ -121,7 +121,8 @@ def heldout(item: Item) -> bool:
 
 
 def read(paths: Paths, report: Report | None = None) -> Iterator[Concept]:
-    """Concepts in Unicode's order. Packs that are not there are passed by; Emojibase and CLDR must be."""
+    """Concepts in Unicode's order, also those without a drawing. Packs that are not there are passed by; Emojibase must
+    be there."""
     report = report or Report()
     folder = _Packages(paths)
     base = _base(folder)
@@ -135,18 +136,17 @@ def read(paths: Paths, report: Report | None = None) -> Iterator[Concept]:
     labels, categories = _labels(folder, base), _categories(folder)
     keys = json.loads((folder / "emojibase-data/meta/groups.json").read_text())
     for id, entry in base.items():
-        if drawings[id]:
-            subgroup = keys["subgroups"][str(entry["subgroup"])]
-            yield Concept(
-                id,
-                entry["emoji"],
-                labels[id],
-                tuple(entry.get("tags", ())),
-                keys["groups"][str(entry["group"])],
-                subgroup,
-                categories[subgroup],
-                tuple(drawings[id]),
-            )
+        subgroup = keys["subgroups"][str(entry["subgroup"])]
+        yield Concept(
+            id,
+            entry["emoji"],
+            labels[id],
+            tuple(entry.get("tags", ())),
+            keys["groups"][str(entry["group"])],
+            subgroup,
+            categories[subgroup],
+            tuple(drawings[id]),
+        )
 
 
 def kin(id: str) -> str:
@@ -279,7 +279,7 @@ def _by_name(style: str, pack: Mapping[str, Any], names: Mapping[str, str], repo
     for slug, id in names.items():
         squashed.setdefault(slug.replace("-", ""), id)
     aliases, chosen = _aliases(pack), {}
-    for name in pack["icons"]:
+    for name in pack.get("icons", ()):
         for called in (name, *aliases.get(name, ())):
             slug = re.sub("-[0-9]+$", "", called) if style == "streamline-emojis" else called
             id = names.get(_slug(slug))

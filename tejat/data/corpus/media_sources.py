@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from tejat.data.corpus import media_charts, media_concepts
-from tejat.data.corpus.ledger import MODALITIES, Measure
+from tejat.data.corpus import media_charts, media_clips, media_concepts, media_dialogues, media_stamps, media_voices
+from tejat.data.corpus.ledger import MODALITIES, TOKENS_PER_SECOND, Measure
 from tejat.data.corpus.ledger import measure as measured
-from tejat.data.corpus.source import Source, npms, wheels
+from tejat.data.corpus.source import Source, debs, npms, wheels
 from tejat.data.shards import Item
 
 MB = 1_000_000
@@ -16,6 +16,12 @@ def worth(item: Item, documents: int, **tokens: float) -> Measure:
     """An item that makes so many documents, with so many tokens of each modality in each."""
     found = measured(item)
     return Measure(documents, found.bytes, tuple(documents * tokens.get(name, 0.0) for name in MODALITIES))
+
+
+def spoken(item: Item, image: float = 0.0) -> Measure:
+    """A recording: its sound, and what is asked and told of it."""
+    seconds = item.fields["seconds"]
+    return worth(item, documents=2, text=12 + 4 * seconds, image=image, audio=TOKENS_PER_SECOND * seconds)
 
 
 CONCEPTS = Source(
@@ -48,4 +54,63 @@ CHARTS = Source(
     heldout=media_charts.heldout,
     measure=partial(worth, documents=3, text=90, image=30),
 )
-ALL = (CONCEPTS, CHARTS)
+STAMPS = Source(
+    "stamps",
+    media_stamps.stamps,
+    (*debs("tuxpaint-stamps-default"), *npms("emojibase-data")),
+    "GPL-2.0-or-later",
+    True,
+    "Photographs and drawings of things, captioned in 78 languages",
+    8,
+    heldout=media_stamps.heldout,
+    measure=partial(worth, documents=4, text=30, image=30),
+)
+READINGS = Source(
+    "readings",
+    media_stamps.readings,
+    (*debs("tuxpaint-stamps-default"), *npms("emojibase-data")),
+    "GPL-2.0-or-later",
+    True,
+    "The stamps' captions, read aloud by people in eleven languages",
+    55,
+    heldout=media_stamps.heldout,
+    measure=partial(spoken, image=2),
+)
+DIALOGUES = Source(
+    "dialogues",
+    media_dialogues.dialogues,
+    debs("fillets-ng-data", "fillets-ng-data-cs", "fillets-ng-data-nl"),
+    "GPL-2.0-or-later",
+    True,
+    "Acted dialogue in Czech and Dutch, with its translations",
+    32,
+    heldout=media_dialogues.heldout,
+    measure=spoken,
+)
+VOICES = Source(
+    "voices",
+    media_voices.voices,
+    (
+        *debs("fillets-ng-data", *media_voices.PROGRAM),
+        *npms("@iconify-json/noto", "@iconify-json/twemoji", "emojibase-data", "cldr-annotations-full"),
+        *npms("cldr-annotations-derived-full"),
+    ),
+    "MIT AND Unicode-3.0 AND GPL-2.0-or-later",
+    True,
+    "Names of things and lines of dialogue in 35 languages, by a synthetic voice",
+    130,
+    heldout=media_voices.heldout,
+    measure=partial(spoken, image=2),
+)
+CLIPS = Source(
+    "clips",
+    media_clips.clips,
+    npms(*media_clips.PACKAGES, "emojibase-data", "cldr-annotations-full", "cldr-annotations-derived-full"),
+    "MIT AND Unicode-3.0",
+    False,
+    "Animated emoji, named in a hundred languages",
+    15,
+    heldout=media_clips.heldout,
+    measure=partial(worth, documents=3, text=50, video=32),
+)
+ALL = (CONCEPTS, CHARTS, STAMPS, READINGS, DIALOGUES, VOICES, CLIPS)

@@ -20,7 +20,7 @@ def fillets(paths: Paths, dropped: Dropped) -> Iterator[Item]:
         speakers: dict[str, str] = {}
         for file in sorted(level.glob("dialogs_*.lua")):
             language = tag(file.stem.removeprefix("dialogs_"))
-            found = _lines(file.read_text("utf-8", "replace"))
+            found = lines_of(file.read_text("utf-8", "replace"))
             for id, (speaker, text) in found.items():
                 lines.setdefault(id, {})[language] = text
                 speakers[id] = _SPEAKERS.get(speaker, speaker.removeprefix("font_").replace("_", " "))
@@ -34,7 +34,7 @@ def fillets(paths: Paths, dropped: Dropped) -> Iterator[Item]:
                 yield Item("parallel", {"texts": texts, "group": f"fillets/{level.name}"})
 
 
-def _lines(source: str) -> dict[str, tuple[str, str]]:
+def lines_of(source: str) -> dict[str, tuple[str, str]]:
     """Speaker and text by id; a translation stands below the English line, which is the text where there is none."""
     found = {}
     parts = list(_ID.finditer(source))

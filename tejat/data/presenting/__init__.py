@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tejat.data.presenting import charts, concepts, facts, pages, text, words
+from tejat.data.presenting import charts, concepts, facts, moving, pages, speech, text, words
 from tejat.data.shards import Item
 from tejat.errors import BadInput
 from tejat.parts import Document
@@ -28,6 +28,9 @@ KINDS: dict[str, Presenter] = {
     "fact": facts.fact,
     "concept": concepts.concept,
     "chart": charts.chart,
+    "stamp": concepts.stamp,
+    "speech": speech.speech,
+    "clip": moving.animation,
 }
 
 

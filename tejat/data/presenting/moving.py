@@ -1,5 +1,6 @@
 """Clips of things that move over a ground, with questions; a throw at a goal, and how to throw better."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image as pillow
 
 from tejat.data.presenting import sprites
-from tejat.data.presenting.wording import LANGUAGES, language, one, worded, wordings
+from tejat.data.presenting.wording import CALLED, LANGUAGES, language, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Text, Turn, Video
 
@@ -79,6 +80,28 @@ def frames(movers: Sequence[Mover], count: int, random: np.random.Generator) -> 
             )
         drawn.append(sprites.laid(ground, laid))
     return np.stack(drawn)
+
+
+def animation(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """An animated thing and what it is. Fields "names" by language and "seconds"; the blob `clip.webp` is animated."""
+    fields = items[k].fields
+    with pillow.open(io.BytesIO(items[k].blobs["clip.webp"])) as moving:
+        drawn = []
+        ground = sprites.ground(random, SIDE, SIDE)
+        count = getattr(moving, "n_frames", 1)
+        for n in range(0, count, one((1, 2), random)):
+            moving.seek(n)
+            drawn.append(sprites.laid(ground, [(moving.convert("RGBA"), 0, 0)]))
+    step = max(0.05, fields["seconds"] / len(drawn))
+    video = Video(np.stack(drawn), tuple(round(step * n, 3) for n in range(len(drawn))))
+    if random.random() < 0.3:
+        spoken = one([tag for tag in fields["names"] if tag in CALLED], random)
+        asked = f"What does the clip show, in {CALLED[spoken]}?"
+    else:
+        spoken = language(random, [tag for tag in LANGUAGES if tag in fields["names"]])
+        asked = worded(WORDS["shows"], spoken, random)
+    turns = (Turn("user", (video, Text(asked))), Turn("model", (Text(fields["names"][spoken]),)))
+    return Document.from_turns(turns, "animation")
 
 
 def throw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:

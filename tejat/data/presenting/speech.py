@@ -1,0 +1,142 @@
+"""Speech: written down, translated, drawn, compared with a picture.
+
+An item of the kind "speech" has the fields "text", "language", "texts" (what it says, by language) and "speaker", the
+blob `speech.opus`, and sometimes a picture of what is named.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float32
+
+from tejat import media
+from tejat.data.presenting import sprites
+from tejat.data.presenting.wording import CALLED, LANGUAGES, language, one, worded, wordings
+from tejat.data.shards import Item
+from tejat.parts import RATE, Audio, Document, Image, Text, Turn
+
+PAGE = 3  # recordings on a page at most
+CHANGED = 0.7  # the share of recordings that are played faster, slower, softer or in noise
+KEPT = 64 << 20  # bytes of decoded sound that a process keeps
+
+WORDS = wordings("speech")
+
+TASKS = {"write": 0.5, "page": 0.14, "translate": 0.2, "draw": 0.06, "matches": 0.06, "which language": 0.04}
+"""The share of each kind of document about a recording."""
+
+
+def speech(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """Some document about recording k; what it has no material for becomes "write"."""
+    names, shares = list(TASKS), np.array(list(TASKS.values()))
+    return _MAKERS[names[int(random.choice(len(names), p=shares / shares.sum()))]](items, k, random)
+
+
+def write(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """What is said, in the language in which it is."""
+    return _answered(
+        [heard(items[k], random), Text(worded(WORDS["write"], language(random), random))], items[k], "write"
+    )
+
+
+def page(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """A few recordings, each with its text below it; only the texts are learnt."""
+    parts: list = [Text(worded(WORDS["page"], language(random), random))]
+    for n in (k, *sprites.others(items, k, int(random.integers(1, PAGE)), random)):
+        if items[n].kind == "speech":
+            parts += [heard(items[n], random), Text(items[n].fields["text"])]
+    learnt = [number > 0 and isinstance(part, Text) for number, part in enumerate(parts)]
+    return Document(tuple(parts), tuple(learnt), (None,) * len(parts), "recordings")
+
+
+def translate(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """What is said, in another language: half the time English where that is another."""
+    fields = items[k].fields
+    known = [tag for tag in fields["texts"] if tag != fields["language"] and tag in CALLED]
+    if not known:
+        return write(items, k, random)
+    target = language(random, known, english=0.5)
+    if target in LANGUAGES and random.random() < 0.6:
+        asked = worded(WORDS["translate"], target, random)
+    else:
+        asked = f"Translate what you hear into {CALLED[target]}."
+    return _answered([heard(items[k], random), Text(asked)], items[k], "speech translation", fields["texts"][target])
+
+
+def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """What is named, drawn; the answer begins with its English name, as of every drawing."""
+    picture, fields = _picture(items[k]), items[k].fields
+    if picture is None or "en" not in fields["texts"]:
+        return write(items, k, random)
+    asked = [heard(items[k], random), Text(worded(WORDS["draw"], language(random), random))]
+    answer = (Text(fields["texts"]["en"]), Image(sprites.picture(picture, None)))
+    return Document.from_turns((Turn("user", tuple(asked)), Turn("model", answer)), "dictated drawing")
+
+
+def matches(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """Is the picture of what is said?"""
+    right = random.random() < 0.5
+    others = [] if right else sprites.others(items, k, 1, random)
+    shown = items[others[0]] if others else items[k]
+    picture = _picture(shown)
+    if picture is None:
+        return write(items, k, random)
+    right = shown.fields["texts"].get("en") == items[k].fields["texts"].get("en")
+    spoken = language(random)
+    asked, yes, no = WORDS["matches"][spoken]
+    seen = Image(sprites.picture(picture, random, one(sprites.SIDES, random)))
+    return _answered([seen, heard(items[k], random), Text(asked)], items[k], "matches", yes if right else no)
+
+
+def which_language(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """The language that is spoken, by its English name."""
+    spoken = CALLED.get(items[k].fields["language"])
+    if spoken is None:
+        return write(items, k, random)
+    asked = one(("Which language is this?", "What language is being spoken?"), random)
+    return _answered([heard(items[k], random), Text(asked)], items[k], "which language", spoken)
+
+
+def heard(item: Item, random: np.random.Generator | None) -> Audio:
+    """A recording as it is, or with `random` mostly a little faster or slower, louder or softer, in a little noise."""
+    samples = _decoded(item.blobs["speech.opus"])
+    if random is not None and random.random() < CHANGED:
+        at = np.arange(0, len(samples) - 1, random.uniform(0.9, 1.1))
+        noise = random.standard_normal(len(at), np.float32) * 10 ** random.uniform(-4, -2.3)
+        changed = np.interp(at, np.arange(len(samples)), samples) * random.uniform(0.4, 1.3) + noise
+        samples = np.clip(changed, -1, 1).astype(np.float32)
+    return Audio(samples)
+
+
+_MAKERS: dict[str, Callable[[Sequence[Item], int, np.random.Generator], Document]] = {
+    "write": write,
+    "page": page,
+    "translate": translate,
+    "draw": draw,
+    "matches": matches,
+    "which language": which_language,
+}
+
+_known: OrderedDict[bytes, Float32[np.ndarray, " n"]] = OrderedDict()
+
+
+def _decoded(data: bytes) -> Float32[np.ndarray, " n"]:
+    """Samples of a recording. The last ones are kept: a small source comes round many times."""
+    key = data[-64:] + len(data).to_bytes(4, "little")
+    if key not in _known:
+        sound = media.read_audio(data)
+        assert sound.rate == RATE
+        _known[key] = sound.samples
+        while sum(samples.nbytes for samples in _known.values()) > KEPT and len(_known) > 1:
+            _known.popitem(last=False)
+    _known.move_to_end(key)
+    return _known[key]
+
+
+def _picture(item: Item) -> bytes | None:
+    return next((blob for name, blob in item.blobs.items() if name.endswith((".svg", ".webp"))), None)
+
+
+def _answered(asked: list, item: Item, source: str, answer: str | None = None) -> Document:
+    text = item.fields["text"] if answer is None else answer
+    return Document.from_turns((Turn("user", tuple(asked)), Turn("model", (Text(text),))), source)

@@ -12,7 +12,13 @@ PIECE = 8_000
 
 
 def pages(
-    title: str, paragraphs: Sequence[str], language: str, group: str, summary: str = "", least: int = 80
+    title: str,
+    paragraphs: Sequence[str],
+    language: str,
+    group: str,
+    dropped: Dropped,
+    summary: str = "",
+    least: int = 80,
 ) -> Iterator[Item]:
     """Items of one page, a piece each; none for a page with less text than `least` bytes.
 
@@ -21,10 +27,12 @@ def pages(
       paragraphs: below the title.
       language: BCP 47.
       group: what it is about, the same in all languages.
+      dropped: counts it if it is too short.
       summary: a sentence or two that someone wrote of the page; "" if none did.
     """
     parts = pieces(paragraphs)
     if sum(len(part.encode()) for part in parts) < least:
+        dropped.drop(f"pages with fewer than {least} bytes", f"{language} {group}")
         return
     for number, part in enumerate(parts):
         fields: dict[str, Any] = {"title": title, "text": part, "language": language, "group": group}

@@ -105,7 +105,7 @@ def _page(
     if not title:
         dropped.drop("pages without a title", f"{language} {path.name}")
         return
-    yield from pages(title, kept, language, group, least=200)
+    yield from pages(title, kept, language, group, dropped, least=200)
 
 
 def _read(path: Path, by_heading: bool = True) -> tuple[str, list[str]]:

@@ -32,7 +32,7 @@ def gnome(paths: Paths, dropped: Dropped) -> Iterator[Item]:
                     dropped.drop("paragraphs of pages mostly not translated", f"{language} {name}", len(told))
                     continue
                 paragraphs = told
-            yield from pages(title, paragraphs, language, f"gnome/{name}", summary)
+            yield from pages(title, paragraphs, language, f"gnome/{name}", dropped, summary)
 
 
 def _mallard(path: Path) -> tuple[str, str, list[str]]:
@@ -129,4 +129,4 @@ def _page(path: Path, name: str, language: str, english: dict, seen: set[str], d
     if sum(len(p) for p in found if not p.startswith("#")) < 60:
         dropped.drop("pages with hardly any text of their own", f"{language} {name}")
         return
-    yield from pages(title, found, language, f"libreoffice/{name}")
+    yield from pages(title, found, language, f"libreoffice/{name}", dropped)

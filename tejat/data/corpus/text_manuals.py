@@ -53,7 +53,7 @@ def manuals(paths: Paths, dropped: Dropped) -> Iterator[Item]:
             if sum(map(len, paragraphs)) < _LEAST:
                 dropped.drop(f"pages below {_LEAST} characters", f"{file.name} ({language})")
                 continue
-            yield from pages(f"{name}({section})", paragraphs, language, f"man/{name}.{section}", summary)
+            yield from pages(f"{name}({section})", paragraphs, language, f"man/{name}.{section}", dropped, summary)
 
 
 def unescaped(line: str) -> str:

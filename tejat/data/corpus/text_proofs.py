@@ -169,7 +169,14 @@ def _applied(assertion: _Assertion, stack: list[Symbols]) -> Symbols:
     if count:
         del stack[len(stack) - count :]
     substitution = {variable: symbols[1:] for (_, _, variable), symbols in zip(assertion.floating, given, strict=False)}
+    for (_, due), symbols in zip(assertion.essential, given[len(assertion.floating) :], strict=True):
+        if _substituted(due, substitution) != symbols:
+            raise ValueError("what is given is not what the assertion asks for")
+    return _substituted(assertion.symbols, substitution)
+
+
+def _substituted(symbols: Symbols, substitution: dict[str, Symbols]) -> Symbols:
     found: list[str] = []
-    for symbol in assertion.symbols:
+    for symbol in symbols:
         found += substitution.get(symbol, (symbol,))
     return tuple(found)

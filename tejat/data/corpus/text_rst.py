@@ -43,7 +43,7 @@ def _page(source: str, language: str, group: str, dropped: Dropped) -> Iterator[
     if not title:
         dropped.drop("pages without a title", group)
         return
-    yield from pages(title, paragraphs, language, group, least=300)
+    yield from pages(title, paragraphs, language, group, dropped, least=300)
 
 
 def text(source: str) -> tuple[str, list[str]]:

@@ -1,0 +1,111 @@
+"""Pages, words, facts and parallel texts as documents: pure, whole, and in the languages that they say."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tejat.data.corpus.language import NAMES
+from tejat.data.presenting import present
+from tejat.data.presenting.facts import ASKED, STATED
+from tejat.data.shards import Item
+from tejat.parts import Document
+
+PAGE = {"title": "Printing", "text": "How to print.\n\n" + "More words. " * 30, "summary": "Print.", "language": "de"}
+ITEMS = {
+    "page": [Item("page", PAGE)],
+    "package": [Item("package", {**PAGE, "title": "cups"})],
+    "code": [Item("code", {"text": "x = 1", "path": "a/b.py", "language": "zxx"})],
+    "dictionary": [Item("dictionary", {"text": "Abend\nevening", "from": "de", "language": "en"})],
+    "meaning": [
+        Item("meaning", {"words": ["dog", "domestic dog"], "part": "noun", "meaning": "a pet", "language": "en",
+                         "examples": ["the dog barked"], "above": ["canine"]}),
+        Item("meaning", {"words": ["cat"], "part": "noun", "meaning": "another pet", "language": "en"}),
+    ],
+    "parallel": [
+        Item("parallel", {"texts": {"en": "one", "de": "eins", "fr": "un"}}),
+        Item("parallel", {"texts": {"en": "two", "de": "zwei"}}),
+        Item("text", {"text": "in between"}),
+        Item("parallel", {"texts": {"de": "drei", "fr": "trois"}}),
+    ],
+    "fact": [
+        Item("fact", {"relation": r, "subject": {"en": "France", "de": "Frankreich"}, "answer": a, "asked": asked})
+        for r, a in (("capital", "Paris"), ("landlocked", "No"), ("area", "551,695 km²"))
+        for asked in (False, True)
+    ],
+}  # fmt: skip
+
+
+def drawn(items: list[Item], k: int, count: int = 300) -> list[Document]:
+    return [present(items, k, np.random.default_rng(n)) for n in range(count)]
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_a_document_is_a_function_of_its_arguments(kind):
+    assert drawn(ITEMS[kind], 0, 30) == drawn(ITEMS[kind], 0, 30)
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_dialogues_end_with_what_is_learnt(kind):
+    documents = [d for k, item in enumerate(ITEMS[kind]) if item.kind == kind for d in drawn(ITEMS[kind], k)]
+    for document in documents:
+        assert all(part.text.strip() for part in document.parts)
+        if any(document.roles):
+            assert document.roles == ("user", "model") and document.loss == (False, True)
+        else:
+            assert document.loss == (True,)
+
+
+def test_a_page_is_read_titled_and_summed_up():
+    documents = drawn(ITEMS["page"], 0)
+    plain = [d for d in documents if not any(d.roles)]
+    assert 0.65 < len(plain) / len(documents) < 0.85
+    assert {d.parts[0].text for d in plain} == {f"# Printing\n\n{PAGE['text']}"}
+    answers = Counter(d.parts[-1].text for d in documents if any(d.roles))
+    assert {*answers} == {"Printing", "Print."}
+    for document in documents:
+        if any(document.roles) and document.parts[1].text == "Printing":
+            assert "Printing" not in document.parts[0].text  # the answer is not in the question
+            assert "Überschrift" in document.parts[0].text or "Abschnitt" in document.parts[0].text
+
+
+def test_of_a_page_in_pieces_only_the_first_is_asked_about():
+    middle = [Item("page", {**PAGE, "piece": [1, 3]})]
+    assert {d.parts[0].text for d in drawn(middle, 0)} == {PAGE["text"]}
+
+
+def test_translations_are_between_the_languages_that_they_name():
+    found = Counter()
+    for document in drawn(ITEMS["parallel"], 0, 500):
+        text = document.parts[0].text
+        if any(document.roles):
+            answer = document.parts[1].text
+            language = {"one": "English", "eins": "German", "un": "French"}[answer]
+            assert language in text and answer not in text.split()
+            found[language] += 1
+        elif " | " in text:
+            head, *lines = text.split("\n")
+            pairs = [tuple(line.split(" | ")) for line in (head, *lines)]
+            names = {NAMES[code]: code for code in ("en", "de", "fr")}
+            one, other = (names[name] for name in pairs[0])
+            texts = [item.fields["texts"] for item in ITEMS["parallel"] if item.kind == "parallel"]
+            assert pairs[1:] == [(t[one], t[other]) for t in texts if one in t and other in t]
+        else:
+            assert all(line.partition(": ")[0] in NAMES.values() for line in text.split("\n"))
+    assert all(found[name] > 20 for name in ("English", "German", "French"))
+
+
+def test_facts_are_told_in_languages_that_they_have():
+    stated = Counter(d.parts[0].text for d in drawn(ITEMS["fact"], 0))
+    assert any("capital of France is Paris" in text for text in stated)
+    assert any("Hauptstadt von Frankreich ist Paris" in text for text in stated)
+    assert not any("Francia" in text or "{" in text for text in stated)
+    asked = {(d.parts[0].text, d.parts[1].text) for d in drawn(ITEMS["fact"], 1)}
+    assert ("What is the capital of France?", "Paris") in asked and {answer for _, answer in asked} == {"Paris"}
+    assert {*ASKED} - {*STATED} == {"landlocked"}
+
+
+def test_a_dictionary_page_takes_its_neighbours_along():
+    texts = {d.parts[0].text for d in drawn(ITEMS["meaning"], 0) if not any(d.roles)}
+    one = 'dog, domestic dog (noun): a pet; "the dog barked"'
+    assert texts == {one, f"{one}\ncat (noun): another pet"}

@@ -12,16 +12,20 @@ documents of stage k are numbered from k x STAGE, as `tejat.data.filling` has it
 
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from tejat.errors import BadInput
 from tejat.parts import Document
+
+if TYPE_CHECKING:
+    from tejat.codecs.framing import Encoded, Framing
+    from tejat.data.splits import HeldOut
 
 STAGE = 1 << 40  # as in `tejat.data.filling`, which loads JAX: a build, which reads recipes with stages, needs none
 BLOCK = 4_096  # documents
@@ -76,8 +80,20 @@ class _Stream:
     length: float  # of a document, in tokens, estimated
 
 
+class Documents:
+    """A mixture's documents as the trainer takes them: encoded, with the steps at which its stages begin."""
+
+    def __init__(self, mixture: "Mixture", framing: "Framing"):
+        self.mixture, self.framing, self.begins = mixture, framing, mixture.begins
+
+    def __call__(self, index: int) -> "Encoded":
+        return self.framing.encode(self.mixture.document(index))
+
+
 class Mixture:
     """Documents of a corpus by number. It can be pickled; what it keeps at hand is made again.
+
+    Of the split for training every item is checked against what the corpus holds out (`tejat.data.splits`).
 
     Args:
       directory: of the corpus.
@@ -99,6 +115,7 @@ class Mixture:
         self.begins = begins(stages, tokens_per_step)
         self._streams = _streams(self.directory, self.stages, split)
         self._tables = [_Table(stage, self._streams) for stage in self.stages]
+        self._heldout = _heldout(self.directory) if split == "train" else None
         self._forget()
         # The counts of a stage begin where those of the stages before it end, were they as long as planned.
         self._bases = [np.zeros(len(self._streams), np.int64)]
@@ -170,8 +187,10 @@ class Mixture:
     def _items(self, source: str) -> Any:
         if source not in self._shards:
             from tejat.data.shards import Shards
+            from tejat.data.splits import Training
 
-            self._shards[source] = Shards(self.directory, source, self.split)
+            items = Shards(self.directory, source, self.split)
+            self._shards[source] = Training(items, self._heldout, source) if self._heldout else items
         return self._shards[source]
 
     def _counts(self, stage: int, documents: int) -> Int64[np.ndarray, " S"]:
@@ -208,6 +227,19 @@ class Mixture:
             if len(orders) > 2:
                 orders.popitem(last=False)
         return orders[epoch]
+
+
+def within(stages: Sequence[Stage], sources: Iterable[str]) -> tuple[Stage, ...]:
+    """The stages without the sources that are not there, as where a client was missing when the corpus was built.
+
+    Raises BadInput for a stage of which nothing is left.
+    """
+    there = {*sources}
+
+    def cut(weights: Mapping[str, float]) -> dict[str, float]:
+        return {source: weight for source, weight in weights.items() if source in there}
+
+    return tuple(replace(stage, weights=cut(stage.weights), final=cut(stage.final)) for stage in stages)
 
 
 def begins(stages: Sequence[Stage], tokens_per_step: float) -> tuple[int, ...]:
@@ -288,6 +320,12 @@ def _densities(stage: Stage, weights: Mapping[str, float], streams: Sequence[_St
     return np.array(
         [weights.get(s.source, 0.0) / whole * s.tokens**stage.alpha / sums[s.source] / s.length for s in streams]
     )
+
+
+def _heldout(directory: Path) -> "HeldOut":
+    from tejat.data.splits import HeldOut
+
+    return HeldOut.of_corpus(directory)
 
 
 def _streams(directory: Path, stages: Sequence[Stage], split: str) -> list[_Stream]:

@@ -1,7 +1,9 @@
 """The mixture: document i is a function of i; shares, epochs and changes are what the stages say."""
 
+import hashlib
 import json
 import pickle
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -9,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tejat.codecs.framing import Framing
 from tejat.data import filling, mixture
 from tejat.data.corpus import ledger
 from tejat.data.corpus.ledger import Index
-from tejat.data.mixture import STAGE, Mixture, Stage, begins, changed
+from tejat.data.loading import Loader
+from tejat.data.mixture import STAGE, Documents, Mixture, Stage, begins, changed, within
+from tejat.data.packing import Room
 from tejat.data.shards import Item, Writer
 from tejat.errors import BadInput
 from tejat.parts import Document, Text
@@ -40,7 +45,12 @@ def corpus(tmp_path_factory):
             names, np.array([names.index(c) for c in languages]), np.ones(COUNTS[name], int), sizes / 3.6, sizes
         )
         index.save(directory / name / "train-index.npz")
-        told[name] = {"splits": {"train": {"document_tokens": round(length / 3.6, 1)}}}
+        held = json.dumps(["g-held"] if name == "long" else []).encode()
+        (directory / name / "heldout.json").write_bytes(held)
+        told[name] = {
+            "splits": {"train": {"document_tokens": round(length / 3.6, 1)}},
+            "heldout_sha256": hashlib.sha256(held).hexdigest(),
+        }
     (directory / "corpus.json").write_text(json.dumps({"sources": told}))
     return directory
 
@@ -184,3 +194,47 @@ def test_documents_keep_their_text_and_name_their_source(corpus):
     document = made.document(0)
     assert document == Document.of([Text(f"long {made.where(0).item} ".ljust(600, "x"))], source="long")
     assert ledger.tokens(document) == pytest.approx(600 / 3.6)
+
+
+def test_what_is_held_out_is_not_trained_on(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "leaky")
+    with Writer(tmp_path / "leaky", "long", "train") as writer:
+        for n in range(50):
+            fields = {"text": f"long {n}", "language": "en", "group": "g-held" if n == 7 else "g"}
+            writer.write(Item("text", fields))
+    made = Mixture(tmp_path / "leaky", [Stage("a", 1e6, {"long": 1})], 1000)
+    bad = next(i for i in range(100) if made.where(i).item == 7)
+    with pytest.raises(BadInput, match="g-held"):
+        made.document(bad)
+    assert made.document(bad + 1)
+    (tmp_path / "leaky/long/heldout.json").write_text("[]")
+    with pytest.raises(BadInput, match="was changed since the build"):
+        Mixture(tmp_path / "leaky", [Stage("a", 1e6, {"long": 1})], 1000)
+
+
+def test_sources_that_are_not_there_can_be_left_out():
+    stage = Stage("a", 10, {"x": 1, "y": 2}, {"y": 3})
+    assert within([stage], ["x"]) == (Stage("a", 10, {"x": 1}, {}),)
+    with pytest.raises(BadInput, match="'a' weighs no source"):
+        within([stage], ["z"])
+
+
+def test_the_loader_trains_on_a_mixture_and_its_ledger_is_known(corpus, micro):
+    """Stages change at their step, and what was seen follows from the loader's position."""
+    stages = [Stage("a", 3 * 2 * 256, {"short": 1}), Stage("b", 1e4, {"many": 1})]
+    made = Mixture(corpus, stages, 2 * 256)
+    documents = Documents(made, Framing(micro.config, micro.vocabulary, None))
+    room = Room(rows=2, tokens=256, targets=256, patches=0, sounds=0, frames=0)
+    loader = Loader(documents, micro.config, room)
+    try:
+        batches = [next(loader) for _ in range(5)]
+    finally:
+        loader.close()
+    texts = [micro.vocabulary.decode([int(t) for t in batch.inputs.tokens.ravel() if t]) for batch, _ in batches]
+    assert all("short" in text and "many" not in text for text in texts[:3])
+    assert all("many" in text and "short" not in text for text in texts[3:])
+    places = [place for _, place in sorted(batches[-1][1].rows.items())]
+    drawn = [[place.ended[0] for place in places], [place.drawn for place in places]]
+    seen = made.seen(drawn)
+    assert seen["short"]["documents"] == sum(drawn[0]) and seen["many"]["documents"] == sum(drawn[1])
+    assert seen["short"]["epochs"] == pytest.approx(sum(drawn[0]) / 400)

@@ -73,8 +73,8 @@ class Playground {
       reuse: (medium) => this.composer.addMedium(medium),
       edit: (node) => this.#edit(node),
       again: (node) => this.#again(node),
-      branch: (node) => this.#choose(node),
-      choose: (node) => this.#choose(node),
+      branch: (node) => this.#choose(node, ".branches button:not(:disabled)"),
+      choose: (node) => this.#choose(node, ".choice"),
       try: (text) => this.composer.write(text),
     });
     this.history = new HistoryView({
@@ -104,7 +104,7 @@ class Playground {
       model: (lane, name) => {
         this.#lanes[lane].model = name;
         this.#settingsChanged();
-        this.settings.update(this.#lanes);
+        this.settings.update(this.#lanes, true);
       },
     });
     this.frame.keyed = Boolean(key());
@@ -142,6 +142,7 @@ class Playground {
       this.frame.trouble = { sentence: error.message, again: () => this.#askModels() };
     }
     this.#settleModels();
+    this.settings.update(this.#lanes, true); // its hints tell the models' own defaults
     this.#show();
   }
 
@@ -244,10 +245,11 @@ class Playground {
     this.composer.focus();
   }
 
-  #choose(node) {
+  #choose(node, focused) {
     choose(this.#conversation, node.id);
     this.#save(this.#conversation);
     this.#show();
+    this.view.focus(node.id, focused);
   }
 
   // Conversations
@@ -318,6 +320,8 @@ class Playground {
     await this.#refreshList();
   }
 
+  #saveSoon = whenQuiet(400, (conversation) => this.#save(conversation));
+
   async #refreshList() {
     const stored = await this.#library.conversations();
     const live = new Map([...this.#running.values()].map(({ conversation }) => [conversation.id, conversation]));
@@ -343,7 +347,7 @@ class Playground {
 
   #settingsChanged() {
     localStorage.setItem(LANES, JSON.stringify(this.#lanes));
-    this.#save(this.#conversation);
+    this.#saveSoon(this.#conversation);
     this.frame.update(this.#conversation, this.#models);
     this.#count();
   }

@@ -127,6 +127,37 @@ def test_keyboard_alone(visit) -> None:
         assert here.page.evaluate(NAMED)
 
 
+def test_the_caret_stays(visit) -> None:
+    """Nothing that comes in from the server or is saved takes the keyboard's focus away."""
+    here = visit().loaded()
+    here.send("One", wait=False)
+    here.button("Settings", exact=True).click()
+    field = here.page.get_by_label("System instruction")
+    field.fill("")
+    here.page.keyboard.type("Be ")
+    here.answered()
+    here.page.keyboard.type("brief.", delay=120)  # over the time in which settings are saved
+    assert field.input_value() == "Be brief."
+    here.button("Close the settings").click()
+
+    picker = here.page.get_by_label("Model", exact=True)
+    picker.focus()
+    picker.select_option(label="artist")
+    here.page.wait_for_timeout(600)
+    assert picker.evaluate("n => n === document.activeElement")
+
+    here.button("Ask again").click()
+    here.answered()
+    here.button("Earlier branch").focus()
+    here.page.keyboard.press("Enter")
+    assert here.page.evaluate(FOCUS) == "Later branch"
+    here.button("Rename: One").focus()
+    here.prompt.evaluate("n => { n.value = 'Two'; n.dispatchEvent(new Event('input')); }")
+    here.button("Send").evaluate("n => n.click()")
+    here.answered()
+    assert here.messages.count() == 4
+
+
 def test_narrow_drawers(visit) -> None:
     here = visit(width=360).loaded()
     assert not here.page.locator("#history").is_visible()
@@ -181,6 +212,7 @@ def test_the_server_refuses(visit) -> None:
 def test_keys(visit, serve, models, tmp_path) -> None:
     path = tmp_path / "keys.json"
     key = keys.add(path, "alice", None, None)
+    slow = keys.add(path, "bob", 6, None)
     guarded = serve("--keys", str(path), models=models[:1])
     here = visit(guarded, errors=True)
     here.page.get_by_role("dialog").wait_for()
@@ -199,6 +231,17 @@ def test_keys(visit, serve, models, tmp_path) -> None:
     code = here.page.locator("dialog pre").inner_text()
     assert "$TEJAT_API_KEY" in code and key not in code
     here.page.keyboard.press("Escape")
+    here.button("API key").click()
+    here.page.get_by_label("API key").last.fill(slow)
+    here.page.keyboard.press("Enter")
+    here.page.locator("dialog").wait_for(state="detached")
+    for _ in range(6):
+        here.send("More")
+        if here.page.locator(".error").count():
+            break
+    assert re.search(r"\d+ s\.$", here.page.locator(".error span").inner_text())
+    here.shot("busy")
+
     # Of this tab alone: nothing lasting was asked for.
     assert here.page.evaluate("[...Object.values(localStorage)].join()").find(key) < 0
 

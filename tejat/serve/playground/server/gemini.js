@@ -1,6 +1,5 @@
 // The server this page came from, in its Gemini dialect. Every failure is a ServerError with one clear sentence.
 
-import { seconds } from "../words.js";
 import { key } from "./key.js";
 import { events } from "./sse.js";
 
@@ -134,7 +133,8 @@ async function problem(response) {
   const wait = Number(response.headers.get("retry-after"));
   if (status === 401) return new ServerError(key() ? "The server does not know this API key." : "This server asks for an API key.", status);
   if (status === 429) {
-    return new ServerError(sentence(said, "The server is busy") + (wait ? ` Try again in ${seconds(wait)}.` : ""), status);
+    const told = sentence(said, "The server is busy");
+    return new ServerError(wait && !/\d s\b/.test(told) ? `${told} Try again in ${Math.ceil(wait)} s.` : told, status);
   }
   if (status === 413) return new ServerError(sentence(said, "The request is larger than the server takes"), status);
   return new ServerError(sentence(said, `The server answered with status ${status}`), status);

@@ -10,6 +10,7 @@ import { readFile } from "../media/reading.js";
 import { seconds } from "../words.js";
 import { clipSaid, facts, show } from "./media.js";
 
+const TOUCH = matchMedia("(pointer: coarse)");
 const TALLEST = 320; // pixels of one text area
 
 export class Composer {
@@ -157,7 +158,7 @@ export class Composer {
       value: text,
       dir: "auto",
       autocomplete: "off",
-      enterkeyhint: "send",
+      enterkeyhint: TOUCH.matches ? "enter" : "send",
       oninput: () => {
         this.#grow(block.area);
         this.#ready();
@@ -270,7 +271,9 @@ export class Composer {
 
   #key(event) {
     const area = event.target.tagName === "TEXTAREA" ? event.target : null;
-    if (event.key === "Enter" && area && !event.shiftKey && !event.isComposing && !event.altKey) {
+    // Without a real keyboard there is no Shift+Enter: there Enter is a new line, and the button sends.
+    const sends = !event.shiftKey && !event.altKey && (!TOUCH.matches || event.ctrlKey || event.metaKey);
+    if (event.key === "Enter" && area && sends && !event.isComposing) {
       event.preventDefault();
       if (!this.#busy) this.#act();
     } else if (event.key === "ArrowUp" && area && this.empty && this.#blocks.length === 1) {

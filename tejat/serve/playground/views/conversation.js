@@ -52,6 +52,11 @@ export class ConversationView {
     if (this.#following) this.toEnd();
   }
 
+  /** Puts the keyboard where it was, in the message that came into the place of another. */
+  focus(id, selector) {
+    this.#views.get(id)?.node.querySelector(selector)?.focus();
+  }
+
   toEnd(smoothly = false) {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.node.scrollTo({ top: this.node.scrollHeight, behavior: smoothly && !calm ? "smooth" : "instant" });

@@ -76,7 +76,11 @@ export class Frame {
     this.title.textContent = conversation.title || "New conversation";
     const { lanes } = conversation;
     this.compare.setAttribute("aria-pressed", String(lanes.length > 1));
-    fill(this.pickers, lanes.map(({ model }, lane) => this.#picker(models, model, lane, lanes.length)));
+    // The same choice stays the same element: the keyboard's focus is on it.
+    const choice = JSON.stringify([models.map(({ name, displayName }) => [name, displayName]), lanes.length]);
+    if (choice !== this.choice) fill(this.pickers, lanes.map(({ model }, lane) => this.#picker(models, model, lane, lanes.length)));
+    this.choice = choice;
+    if (models.length) [...this.pickers.querySelectorAll("select")].forEach((select, lane) => (select.value = lanes[lane].model));
   }
 
   #picker(models, chosen, lane, of) {

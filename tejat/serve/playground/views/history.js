@@ -6,6 +6,9 @@ import { day } from "../words.js";
 import { ask, confirm } from "./dialog.js";
 
 export class HistoryView {
+  #rows = new Map(); // conversation id → its row
+  #groups = new Map(); // "Today" → its heading and list
+
   /** `hooks`: open(id), begin(), rename(id, title), delete(id), export(id or null), import(file), keys(), theme(), shut(). */
   constructor(hooks) {
     this.hooks = hooks;
@@ -46,32 +49,50 @@ export class HistoryView {
   #draw() {
     const wanted = this.search.value.trim().toLowerCase();
     const found = this.conversations.filter((conversation) => matches(conversation, wanted));
-    const groups = grouped(found);
-    const sections = [...groups].map(([title, members]) => [h("h2", {}, title), h("ul", {}, members.map((member) => this.#row(member)))]);
-    fill(this.list, sections.flat().length ? sections : h("p", { class: "none" }, wanted ? "Nothing found." : "Conversations are kept in this browser alone."));
+    const sections = [...grouped(found)].map(([title, members]) => {
+      if (!this.#groups.has(title)) this.#groups.set(title, { heading: h("h2", {}, title), list: h("ul") });
+      const { heading, list } = this.#groups.get(title);
+      fill(list, members.map((member) => this.#row(member)));
+      return [heading, list];
+    });
+    fill(this.list, sections.length ? sections : h("p", { class: "none" }, wanted ? "Nothing found." : "Conversations are kept in this browser alone."));
   }
 
+  /** The row of a conversation: the same element each time, so that the keyboard's focus stays on it. */
   #row(conversation) {
     const { id } = conversation;
+    if (!this.#rows.has(id)) this.#rows.set(id, this.#newRow(id));
+    const { row, open, labelled } = this.#rows.get(id);
     const title = conversation.title || "Untitled";
-    const action = (name, label, act) => h("button", { type: "button", class: "quiet", "aria-label": `${label}: ${title}`, title: label, onclick: act }, icon(name));
-    return h(
-      "li",
-      { class: id === this.current ? "current" : "" },
-      h("button", { type: "button", class: "title", dir: "auto", title, "aria-current": id === this.current ? "page" : null, onclick: () => this.hooks.open(id) }, title),
-      h(
-        "span",
-        { class: "actions" },
-        action("pencil", "Rename", async () => {
-          const named = await ask("Rename the conversation", "Name", title);
-          if (named) this.hooks.rename(id, named);
-        }),
-        action("download", "Export", () => this.hooks.export(id)),
-        action("trash", "Delete", async () => {
-          if (await confirm(`Delete “${title}”?`, "Its messages, branches and media go from this browser for good.", "Delete")) this.hooks.delete(id);
-        }),
-      ),
-    );
+    if (open.textContent !== title) {
+      open.textContent = open.title = title;
+      for (const [button, label] of labelled) button.setAttribute("aria-label", `${label}: ${title}`);
+    }
+    row.classList.toggle("current", id === this.current);
+    if (id === this.current) open.setAttribute("aria-current", "page");
+    else open.removeAttribute("aria-current");
+    return row;
+  }
+
+  #newRow(id) {
+    const open = h("button", { type: "button", class: "title", dir: "auto", onclick: () => this.hooks.open(id) });
+    const labelled = [];
+    const action = (name, label, act) => {
+      const button = h("button", { type: "button", class: "quiet", title: label, onclick: () => act(open.textContent) }, icon(name));
+      labelled.push([button, label]);
+      return button;
+    };
+    const actions = [
+      action("pencil", "Rename", async (title) => {
+        const named = await ask("Rename the conversation", "Name", title);
+        if (named) this.hooks.rename(id, named);
+      }),
+      action("download", "Export", () => this.hooks.export(id)),
+      action("trash", "Delete", async (title) => {
+        if (await confirm(`Delete “${title}”?`, "Its messages, branches and media go from this browser for good.", "Delete")) this.hooks.delete(id);
+      }),
+    ];
+    return { row: h("li", {}, open, h("span", { class: "actions" }, actions)), open, labelled };
   }
 
   #tool(name, label, act) {

@@ -20,6 +20,7 @@ const RESOLUTIONS = [
 
 export class SettingsView {
   #lane = 0;
+  #shown = null; // the lanes on show, and how many they were
 
   /** `hooks`: changed(), modelOf(name) → the server's description or null, shut(). */
   constructor(hooks) {
@@ -33,7 +34,10 @@ export class SettingsView {
     );
   }
 
-  update(lanes) {
+  /** Shows these lanes; the ones on show stay as they are, with the caret in them, unless `anew`. */
+  update(lanes, anew = false) {
+    if (!anew && this.#shown?.lanes === lanes && this.#shown.count === lanes.length) return;
+    this.#shown = { lanes, count: lanes.length };
     this.#lane = Math.min(this.#lane, lanes.length - 1);
     if (lanes.length === 1) return fill(this.place, this.#fields(lanes[0], lanes));
     const entries = lanes.map((settings, at) => ({ name: String(at), label: `Answer ${"AB"[at]}`, content: () => this.#fields(settings, lanes) }));
@@ -65,7 +69,7 @@ export class SettingsView {
           class: "reset",
           onclick: () => {
             Object.assign(settings, { ...DEFAULTS, model: settings.model });
-            this.update(lanes);
+            this.update(lanes, true);
             hooks.changed();
           },
         },

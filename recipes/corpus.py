@@ -57,7 +57,7 @@ WEIGHTS = {
     # code, proofs, facts
     **{"python-packages": 6, "python-library": 2, "metamath": 2, "world": 2.5, "elements": 0.3},
     # pictures, clips, sounds
-    **{"concepts": 24, "charts": 4},
+    **{"concepts": 18, "stamps": 4, "clips": 5, "charts": 4, "voices": 5, "readings": 2, "dialogues": 1},
 }
 LAST = {
     **WEIGHTS,

@@ -106,7 +106,7 @@ def train(
         _cut(log, now.step)
 
         # ---- Steps ---------------------------------------------------------------------------------------------------
-        with closing(Loader(source, recipe.config, recipe.room, now.position)) as batches:
+        with closing(Loader(source, recipe.config, recipe.room, now.position, workers=recipe.workers)) as batches:
             begun = time.perf_counter() - now.seconds
             advance = _compiled(recipe, state)
             line_at, line_tokens = time.perf_counter(), now.tokens

@@ -36,6 +36,7 @@ class Recipe:
     log_every: int = 10  # steps between lines of the log
     save_every: int = 200  # steps between checkpoints
     keep: int = 2  # checkpoints kept
+    workers: int = 0  # processes that make batches; none: a thread of this one. It may change when a run goes on
 
 
 def read(path: Path, kind: type[Kind] = Recipe) -> Kind:

@@ -235,7 +235,7 @@ class Reader:
                 schema = given
         if mime == "text/x.enum":
             values = schema.get("enum") if isinstance(schema, dict) else None
-            return None, choice_regex(values or [], "generationConfig.responseSchema.enum")
+            return None, choice_regex(values or [], "generationConfig.responseSchema.enum", self.limits.schema)
         if mime not in ("text/plain", "application/json"):
             raise invalid(f"{config.at('responseMimeType')} is {mime[:60]!r}; give text/plain or application/json")
         if schema is None:

@@ -46,8 +46,9 @@ def json_schema(schema: Fields) -> dict[str, Any]:
         if (definitions := schema.object(name)) is not None:
             made["$defs"] = {own: json_schema(Fields(d, definitions.at(own))) for own, d in definitions.value.items()}
     schema.ignore("example", "default", "propertyOrdering")
+    nullable = schema.flag("nullable", False)
     schema.done()
-    return _or_null(made) if schema.flag("nullable") else made
+    return _or_null(made) if nullable else made
 
 
 def _properties(schema: Fields, made: dict[str, Any]) -> None:
@@ -82,10 +83,12 @@ def compact(schema: Any, where: str, most: int) -> str:
     return text
 
 
-def choice_regex(values: list[Any], where: str) -> str:
-    """An expression that one of these strings matches, and nothing else."""
+def choice_regex(values: list[Any], where: str, most: int) -> str:
+    """An expression that each of these strings matches, and nothing else. Raises Problem for none, or too many."""
     if not values or not all(isinstance(value, str) and value for value in values):
         raise invalid(f"{where} must be a list of strings, none of them empty")
+    if (size := sum(map(len, values))) > most:
+        raise invalid(f"{where} has {size:,} characters, and {most:,} are the limit; give fewer choices")
     return "|".join(f"({_escaped(value)})" for value in values)
 
 

@@ -35,6 +35,8 @@ class Build:
     """A source to build; may be given again. All, if not given."""
     size: Literal["full", "small"] = "full"
     """How much of each source: the whole below its cap, or a sample for a small corpus."""
+    whole: Path | None = None
+    """Take the sources of this corpus of the same recipe rather than of their packages: a small one in a minute."""
     limit: int | None = None
     """The most items of each source that are parsed, for a try."""
     shard: int | None = None
@@ -101,6 +103,7 @@ def _build(options: Build) -> int:
             options.shard or SHARD,
             options.workers,
             bar,
+            options.whole,
         )
     if options.pin:
         packages.pin(package for source in outcome.ledger["sources"].values() for package in source["packages"])

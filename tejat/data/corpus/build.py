@@ -12,31 +12,27 @@ the recipe's identity is whole, and is kept when the build is run again.
 """
 
 import copy
-import hashlib
 import json
 import multiprocessing
 import os
 import queue
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
-from tejat.data.corpus import ledger, packages, recipe
-from tejat.data.corpus.ledger import Index
+from tejat.data.corpus import ledger, packages, recipe, writing
 from tejat.data.corpus.recipe import Corpus
 from tejat.data.corpus.source import Source, Step
 from tejat.data.corpus.spooling import Counted, Progress, Spool, begin, name_of, spool
-from tejat.data.shards import SHARD, Item, Shards, Writer
+from tejat.data.corpus.writing import SPLITS
+from tejat.data.shards import SHARD, Item, Shards
 from tejat.errors import BadInput
 from tejat.parts import write_whole
-
-SPLITS = ("train", "heldout")
 
 
 @dataclass
@@ -58,6 +54,7 @@ def build(
     shard: int = SHARD,
     workers: int | None = None,
     told: Callable[[Progress], None] = lambda _: None,
+    whole: Path | None = None,
 ) -> Outcome:
     """Builds the corpus of a recipe into a directory, or goes on with it.
 
@@ -70,6 +67,7 @@ def build(
       shard: bytes of records in a shard before compression.
       workers: processes; as many as there are cores, if None.
       told: called often, with how far each source is.
+      whole: a corpus of the same recipe, of which to take the sources rather than of their packages.
 
     Raises BadInput for a recipe that cannot be used, before anything is written.
     """
@@ -78,7 +76,9 @@ def build(
     if directory.exists() and not directory.is_dir():
         raise BadInput(f"{directory} is a file; choose a directory with --out")
     identities = {source.name: recipe.identity(corpus, source, size, limit) for source in sources}
-    due = [source for source in sources if not _is_whole(directory, source.name, identities[source.name])]
+    due = [source for source in sources if not writing.is_whole(directory, source.name, identities[source.name])]
+    if whole is not None:
+        return _excerpt(corpus, due, identities, whole, directory, size, shard, told)
     across, outcome = _Across(corpus.across), Outcome()
     spools = directory / ".spool"
     spools.mkdir(parents=True, exist_ok=True)
@@ -114,6 +114,32 @@ def build(
     return outcome
 
 
+def _excerpt(
+    corpus: Corpus,
+    due: Sequence[Source],
+    identities: Mapping[str, str],
+    whole: Path,
+    directory: Path,
+    size: str,
+    shard: int,
+    told: Callable[[Progress], None],
+) -> Outcome:
+    """Builds sources of those of a whole corpus, where it has them."""
+    known, outcome = ledger.read(whole)["sources"], Outcome()
+    if whole.resolve() == directory.resolve():
+        raise BadInput(f"{whole} cannot be an excerpt of itself; choose another directory with --out")
+    for source in due:
+        if source.name not in known:
+            outcome.failed[source.name] = f"{whole} has it not"
+            continue
+        told(Progress(source.name, "writing"))
+        cap = source.cap if size == "full" else source.small
+        writing.excerpt(directory, source, whole, cap or 1 << 60, shard, identities[source.name])
+        told(Progress(source.name, "done"))
+    outcome.ledger = write_ledger(corpus, directory, size)
+    return outcome
+
+
 def write_ledger(corpus: Corpus, directory: Path, size: str) -> dict[str, Any]:
     """Puts `corpus.json` together from the ledgers of the sources that are whole."""
     found = {}
@@ -130,28 +156,6 @@ def write_ledger(corpus: Corpus, directory: Path, size: str) -> dict[str, Any]:
     }
     write_whole(directory / "corpus.json", json.dumps(whole, ensure_ascii=False, indent=1).encode())
     return whole
-
-
-def under_cap(index: Index, order: Int64[np.ndarray, " n"], cap: int | None) -> Bool[np.ndarray, " n"]:
-    """Which items stay below a cap of bytes. The largest languages give way first, to one level; of a language, the
-    items of the lowest `order` stay."""
-    sizes = index.bytes.sum(1)
-    keep = np.ones(len(index), bool)
-    if cap is None or sizes.sum() <= cap:
-        return keep
-    each = np.bincount(index.language, sizes, len(index.languages))
-    level, left = 0.0, float(cap)
-    for place, size in enumerate(sorted(each)):
-        level = left / (len(each) - place)
-        if size > level:
-            break
-        left -= size
-    for language, size in enumerate(each):
-        if size > level:
-            rows = np.flatnonzero(index.language == language)
-            ranked = rows[np.argsort(order[rows], kind="stable")]
-            keep[ranked[np.cumsum(sizes[ranked]) > level]] = False
-    return keep
 
 
 class _Across:
@@ -190,11 +194,6 @@ class _Across:
         return [{"step": name_of(step), "dropped": n, "report": step.report.to_json()} for step, n in pairs]
 
 
-def _is_whole(directory: Path, name: str, identity: str) -> bool:
-    path = directory / name / "ledger.json"
-    return path.exists() and json.loads(path.read_text()).get("identity") == identity
-
-
 def _awaited(future: Future, words: Any, told: Callable[[Progress], None], name: str, outcome: Outcome) -> Spool | None:
     """A source's spool, telling meanwhile what all workers say; None where it cannot be had, which `outcome` notes."""
     while not future.done():
@@ -217,41 +216,17 @@ def _awaited(future: Future, words: Any, told: Callable[[Progress], None], name:
 def _put(
     source: Source, found: Spool, cap: int | None, across: _Across, directory: Path, identity: str, shard: int
 ) -> None:
-    """Writes a source's shards, indices, held-out list and, last, its ledger."""
-    folder = directory / source.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    keep = under_cap(found.index, found.order, cap)
+    """Writes a source of its spool."""
+    writing.begin(directory, source)
+    keep = writing.under_cap(found.index, found.order, cap)
     across.start()
     splits = {}
     for split in reversed(SPLITS):  # what is held out first: what is too near to it then leaves the training set
         rows = np.flatnonzero(keep & (found.heldout == (split == "heldout")))
-        columns = ledger.Columns(source.measure or ledger.measure)
-        with Writer(directory, source.name, split, shard) as writer:
-            for item in across(found.items(rows), source.name):
-                writer.write(item)
-                columns.add(item)
-        columns.index().save(folder / f"{split}-index.npz")
-        index = Index.load(directory, source.name, split)  # as it is told and read, in its lower precision
-        length = ledger.document_tokens(Shards(directory, source.name, split))
-        splits[split] = index.summary() | {"shards": writer.shards, "document_tokens": length}
-    listed = json.dumps(found.groups, ensure_ascii=False, indent=0).encode()
-    write_whole(folder / "heldout.json", listed)
-    told = {
-        "about": source.about,
-        "licence": source.licence,
-        "copyleft": source.copyleft,
-        "packages": found.packages,
-        "missing": found.missing,
-        "differences": found.differences,
-        "read": found.read,
-        "splits": {split: splits[split] for split in SPLITS},
-        "on_disk": sum(path.stat().st_size for path in folder.iterdir()),
-        "parser": found.parser,
-        "steps": [*found.steps, {"step": "cap", "dropped": int((~keep).sum())}, *across.told()],
-        "heldout_sha256": hashlib.sha256(listed).hexdigest(),
-        "seconds": round(found.seconds, 1),
-        "identity": identity,
-    }
-    write_whole(folder / "ledger.json", json.dumps(told, ensure_ascii=False, indent=1).encode())
+        items = across(found.items(rows), source.name)
+        splits[split] = writing.write(directory, source, split, items, shard)
+    told = {name: getattr(found, name) for name in ("packages", "missing", "differences", "read", "parser")}
+    steps = [*found.steps, {"step": "cap", "dropped": int((~keep).sum())}, *across.told()]
+    told |= {"steps": steps, "seconds": round(found.seconds, 1), "identity": identity}
+    writing.seal(directory, source, splits, found.groups, told)
     found.path.unlink()

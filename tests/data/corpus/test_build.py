@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tejat.data.corpus import ledger, recipe
-from tejat.data.corpus.build import build, under_cap
+from tejat.data.corpus.build import build
 from tejat.data.corpus.ledger import Index
 from tejat.data.corpus.report import page, table
+from tejat.data.corpus.writing import under_cap
 from tejat.data.shards import Shards
 from tejat.errors import BadInput
 
@@ -201,6 +202,21 @@ def test_a_source_that_fails_does_not_take_others_along(work, tmp_path):
     sizes = [counts["bytes"] for counts in train["languages"].values()]
     assert len(sizes) == 3 and max(sizes) < 2 * min(sizes)
     assert list(ledger.faults(tmp_path / "corpus")) == []
+
+
+def test_a_small_corpus_is_an_excerpt_of_a_whole_one(work, built, tmp_path):
+    small = build(work / "recipe.py", tmp_path / "small", size="small", whole=work / "corpus")
+    assert [*small.ledger["sources"]] == ["numbers", "doubles"] and list(ledger.faults(tmp_path / "small")) == []
+    for name in ("numbers", "doubles"):
+        for split in ("train", "heldout"):
+            whole = [item.fields["text"] for item in Shards(work / "corpus", name, split)]
+            part = [item.fields["text"] for item in Shards(tmp_path / "small", name, split)]
+            assert bool(part) == bool(whole) and part == [text for text in whole if text in {*part}]
+        assert small.ledger["sources"][name]["splits"]["train"]["bytes"]["text"] <= 2_000
+        listed = [(d / name / "heldout.json").read_bytes() for d in (work / "corpus", tmp_path / "small")]
+        assert listed[0] == listed[1]
+    with pytest.raises(BadInput, match="excerpt of itself"):
+        build(work / "recipe.py", work / "corpus", size="small", whole=work / "corpus")
 
 
 @settings(max_examples=50, deadline=None)

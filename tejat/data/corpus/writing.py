@@ -1,0 +1,121 @@
+"""A source on disk: its shards, indices, held-out list and, last, its ledger, which says that it is whole."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from tejat.data.corpus import ledger
+from tejat.data.corpus.ledger import Index
+from tejat.data.corpus.source import Source
+from tejat.data.shards import Item, Shards, Writer
+from tejat.errors import BadInput
+from tejat.parts import write_whole
+
+SPLITS = ("train", "heldout")
+
+
+def is_whole(directory: Path, name: str, identity: str) -> bool:
+    """Is a source there, as the recipe has it?"""
+    path = directory / name / "ledger.json"
+    return path.exists() and json.loads(path.read_text()).get("identity") == identity
+
+
+def begin(directory: Path, source: Source) -> None:
+    """Makes room for a source; what was there of it goes."""
+    shutil.rmtree(directory / source.name, ignore_errors=True)
+    (directory / source.name).mkdir(parents=True)
+
+
+def write(directory: Path, source: Source, split: str, items: Iterable[Item], shard: int) -> dict[str, Any]:
+    """Writes a split; its part of the ledger."""
+    columns = ledger.Columns(source.measure or ledger.measure)
+    with Writer(directory, source.name, split, shard) as writer:
+        for item in items:
+            writer.write(item)
+            columns.add(item)
+    columns.index().save(directory / source.name / f"{split}-index.npz")
+    index = Index.load(directory, source.name, split)  # as it is read, in its lower precision
+    length = ledger.document_tokens(Shards(directory, source.name, split))
+    return index.summary() | {"shards": writer.shards, "document_tokens": length}
+
+
+def seal(
+    directory: Path, source: Source, splits: Mapping[str, Any], heldout: Iterable[str], told: Mapping[str, Any]
+) -> None:
+    """Writes the held-out list and the ledger; `told` is what the maker knows: where it is from, what is left out."""
+    folder = directory / source.name
+    listed = json.dumps(list(heldout), ensure_ascii=False, indent=0).encode()
+    write_whole(folder / "heldout.json", listed)
+    whole = {
+        "about": source.about,
+        "licence": source.licence,
+        "copyleft": source.copyleft,
+        "splits": {split: splits[split] for split in SPLITS},
+        "on_disk": sum(path.stat().st_size for path in folder.iterdir()),
+        "heldout_sha256": hashlib.sha256(listed).hexdigest(),
+        **told,
+    }
+    write_whole(folder / "ledger.json", json.dumps(whole, ensure_ascii=False, indent=1).encode())
+
+
+def excerpt(directory: Path, source: Source, whole: Path, cap: int, shard: int, identity: str) -> None:
+    """Makes a source of its part of a whole corpus, below a cap of bytes: the same items on the same sides.
+
+    Raises BadInput where the whole corpus has not the source.
+    """
+    known = ledger.read(whole)["sources"].get(source.name)
+    if known is None:
+        raise BadInput(f"{whole} has no source {source.name!r}; build it there first")
+    begin(directory, source)
+    index = {split: Index.load(whole, source.name, split) for split in SPLITS}
+    size = sum(each.bytes.sum() for each in index.values())
+    splits, dropped = {}, 0
+    for split in SPLITS:
+        # As much of what is held out, so that it still measures something: up to a tenth of the cap.
+        share = cap * index[split].bytes.sum() / max(size, 1)
+        most = max(share, min(cap / 10, index[split].bytes.sum())) if split == "heldout" else share
+        order = np.random.default_rng(0).permutation(len(index[split]))
+        keep = under_cap(index[split], order, int(most))
+        dropped += int((~keep).sum())
+        shards = Shards(whole, source.name, split)
+        splits[split] = write(directory, source, split, _those(shards, keep), shard)
+    told = {name: known[name] for name in ("packages", "missing", "differences")}
+    heldout = json.loads((whole / source.name / "heldout.json").read_text())
+    read = sum(len(each) for each in index.values())
+    steps = [{"step": "cap", "dropped": dropped}]
+    told |= {"read": read, "parser": {}, "steps": steps, "seconds": 0.0, "identity": identity}
+    seal(directory, source, splits, heldout, told)
+
+
+def _those(items: Iterable[Item], keep: Bool[np.ndarray, " n"]) -> Iterator[Item]:
+    for item, stays in zip(items, keep, strict=True):
+        if stays:
+            yield item
+
+
+def under_cap(index: Index, order: Int64[np.ndarray, " n"], cap: int | None) -> Bool[np.ndarray, " n"]:
+    """Which items stay below a cap of bytes. The largest languages give way first, to one level; of a language, the
+    items of the lowest `order` stay."""
+    sizes = index.bytes.sum(1)
+    keep = np.ones(len(index), bool)
+    if cap is None or sizes.sum() <= cap:
+        return keep
+    each = np.bincount(index.language, sizes, len(index.languages))
+    level, left = 0.0, float(cap)
+    for place, size in enumerate(sorted(each)):
+        level = left / (len(each) - place)
+        if size > level:
+            break
+        left -= size
+    for language, size in enumerate(each):
+        if size > level:
+            rows = np.flatnonzero(index.language == language)
+            ranked = rows[np.argsort(order[rows], kind="stable")]
+            keep[ranked[np.cumsum(sizes[ranked]) > level]] = False
+    return keep

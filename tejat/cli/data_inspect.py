@@ -36,8 +36,7 @@ class Inspect:
     source: Annotated[str, tyro.conf.Positional]
     """Where the documents are."""
     format: str | None = None
-    """Their format, where names do not tell it: jsonl, parquet, webdataset, arrayrecord, html, warc, text, code,
-    images, audio, video or huggingface."""
+    """Their format, where names do not tell it: jsonl, webdataset, images … (a wrong one is answered by a list)."""
     limit: int = 10
     """Documents shown."""
     skip: int = 0

@@ -53,7 +53,7 @@ FORMATS = {
 """Every format by its name; of several that a folder may be, the first."""
 
 _LOOKED_AT = 500  # files of a folder that decide what it holds
-_LEAST = {"html": 0.2, "text": 0.67}  # the share of them that makes a format; pages have more pictures than pages
+_LEAST = {"arrayrecord": 0.01, "html": 0.2, "text": 0.67}  # the share of them that makes a format: pages have pictures
 _OTHER = 0.33
 
 

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
@@ -38,10 +39,15 @@ class _File(Sequence[Item]):
 
 
 def read(path: str, dropped: Dropped) -> Iterator[Document]:
-    """Documents of a shard, or of all below a folder. Raises BadInput for a URL, and for a single file that is none."""
+    """Documents of a shard, or of all training shards below a folder: what is held out is read by its own name alone.
+
+    Raises BadInput for a URL, and for a single file that is no shard.
+    """
     if files.is_url(path):
         raise BadInput(f"{path} is a URL, and ArrayRecord files are read from disk alone; copy it here")
     for name in files.walk(path, (".array_record",)):
+        if name != path and not files.bare(name).startswith("train-"):
+            continue
         try:
             items = _File(name)
         except BadInput as error:
@@ -49,9 +55,12 @@ def read(path: str, dropped: Dropped) -> Iterator[Document]:
                 raise
             dropped.drop("files that are damaged", error)
             continue
+        source = files.name(files.folder_of(name))
         for k in range(len(items)):
             try:
                 # Wording and sizes that are drawn at random are drawn by the item's number.
-                yield present(items, k, np.random.default_rng([zlib.crc32(files.bare(name).encode()), k]))
+                document = present(items, k, np.random.default_rng([zlib.crc32(files.bare(name).encode()), k]))
             except BadInput as error:
                 dropped.drop("items that are damaged", error)
+            else:
+                yield document if document.source else replace(document, source=source)

@@ -197,8 +197,13 @@ def test_array_record_shards_of_a_corpus(tmp_path):
         for k in range(20):
             writer.write(Item("text", {"text": f"page {k} " + "x" * 50}))
     assert writer.shards > 1
+    with Writer(tmp_path, "prose", "heldout") as writer:
+        writer.write(Item("text", {"text": "kept from training"}))
+    write(tmp_path / "prose", ledger__json="{}", heldout__json="{}")
     reading = read(str(tmp_path / "prose"))
     assert reading.format == "arrayrecord" and len(texts(reading)) == 20
+    assert texts(read(str(tmp_path / "prose" / "heldout-00000.array_record"))) == ["kept from training"]
+    assert {document.source for document in read(str(tmp_path / "prose"))} == {"prose"}
     shard = tmp_path / "prose" / "train-00000.array_record"
     assert texts(read(str(shard)))[0].startswith("page 0 ")
     shard.write_bytes(shard.read_bytes()[:100])

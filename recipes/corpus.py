@@ -69,7 +69,7 @@ LAST = {
     "python-packages": 3,
     "freedict": 1,
 }
-"""What answers questions, toward the end."""
+"""What answers questions, toward the end, and then whole pages and files rather than pieces of them."""
 
 
 def _known(weights: dict[str, float]) -> dict[str, float]:
@@ -80,7 +80,7 @@ def _known(weights: dict[str, float]) -> dict[str, float]:
 STAGES = (
     Stage("broad", 600e6, _known(WEIGHTS), alpha=0.7),
     Stage("turn", 300e6, _known(WEIGHTS), _known(LAST), alpha=0.5),
-    Stage("last", 100e6, _known(LAST), alpha=0.5),
+    Stage("long", 100e6, _known(LAST), alpha=0.5, join=64_000),
 )
 
 RECIPE = Corpus(name="corpus", sources=SOURCES, clean=CLEAN, across=ACROSS, stages=STAGES)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STAGE = 1 << 40  # as in `tejat.data.filling`, which loads JAX: a build, which reads recipes with stages, needs none
 BLOCK = 4_096  # documents
 _KEPT = 8  # blocks kept at hand
+_SAMPLE = 60  # items of a source, to see how long they are when joined
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Stage:
       weights: the share of each source in the tokens; they need not sum to one. Sources left out are not drawn.
       final: weights at the end of the stage, where they differ from those at its begin: it goes there evenly.
       alpha: of a source's languages, each is drawn in proportion to its tokens to this power; 1: as they are.
+      join: bytes up to which pieces of a page that follow each other are one document; 0: each is one by itself.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Stage:
     weights: Mapping[str, float]
     final: Mapping[str, float] = field(default_factory=dict)
     alpha: float = 1.0
+    join: int = 0
 
     def __post_init__(self) -> None:
         if not self.tokens > 0:
@@ -114,9 +117,9 @@ class Mixture:
         self.tokens_per_step = tokens_per_step
         self.begins = begins(stages, tokens_per_step)
         self._streams = _streams(self.directory, self.stages, split)
-        self._tables = [_Table(stage, self._streams) for stage in self.stages]
         self._heldout = _heldout(self.directory) if split == "train" else None
         self._forget()
+        self._tables = [_Table(stage, self._streams, self._stretched(stage)) for stage in self.stages]
         # The counts of a stage begin where those of the stages before it end, were they as long as planned.
         self._bases = [np.zeros(len(self._streams), np.int64)]
         for number, (begin, end) in enumerate(zip(self.begins, self.begins[1:], strict=False)):
@@ -137,11 +140,14 @@ class Mixture:
 
     def document(self, index: int) -> Document:
         """Document `index`. Raises BadInput for a damaged item, which it names."""
-        from tejat.data.presenting import present  # presenters of media load much
+        from tejat.data.presenting import pages, present  # presenters of media load much
 
-        drawn = self.where(index)
+        drawn, stage = self.where(index), self.stages[index // STAGE]
+        items, place = self._items(drawn.source), drawn.item
+        if stage.join and "piece" in items[place].fields:
+            items, place = [pages.joined(items, place, stage.join)], 0
         random = np.random.default_rng([self.seed, index // STAGE, index % STAGE])
-        return replace(present(self._items(drawn.source), drawn.item, random), source=drawn.source)
+        return replace(present(items, place, random), source=drawn.source)
 
     def seen(self, drawn: Sequence[Sequence[int]]) -> dict[str, dict[str, Any]]:
         """The ledger of a run: by source, documents, epochs, and estimates of tokens and bytes by modality.
@@ -192,6 +198,24 @@ class Mixture:
             items = Shards(self.directory, source, self.split)
             self._shards[source] = Training(items, self._heldout, source) if self._heldout else items
         return self._shards[source]
+
+    def _stretched(self, stage: Stage) -> dict[str, float]:
+        """How much longer the documents of each source are for being joined, by a sample of them."""
+        if not stage.join:
+            return {}
+        from tejat.data.presenting import pages
+
+        found = {}
+        for source in {stream.source for stream in self._streams}:
+            items, sums = self._items(source), [0, 0]
+            for place in np.unique(np.linspace(0, len(items) - 1, _SAMPLE).astype(int)).tolist():
+                item = items[place]
+                if "piece" not in item.fields:
+                    continue
+                sums[0] += len(item.fields["text"])
+                sums[1] += len(pages.joined(items, place, stage.join).fields["text"])
+            found[source] = sums[1] / sums[0] if sums[0] else 1.0
+        return found
 
     def _counts(self, stage: int, documents: int) -> Int64[np.ndarray, " S"]:
         """Of each stream, how many are drawn once a stage has drawn so many, those of earlier stages included."""
@@ -270,15 +294,15 @@ class _Cut(Stage):
     @classmethod
     def of(cls, stage: Stage, tokens: float) -> "_Cut":
         ramp = stage.ramp if isinstance(stage, _Cut) else stage.tokens
-        return cls(stage.name, tokens, stage.weights, stage.final, stage.alpha, ramp)
+        return cls(stage.name, tokens, stage.weights, stage.final, stage.alpha, stage.join, ramp)
 
 
 class _Table:
     """How many documents of each stream are in the first b blocks of a stage, for any b."""
 
-    def __init__(self, stage: Stage, streams: Sequence[_Stream]):
-        first = _densities(stage, stage.weights, streams)
-        last = _densities(stage, {**stage.weights, **stage.final}, streams)
+    def __init__(self, stage: Stage, streams: Sequence[_Stream], stretched: Mapping[str, float]):
+        first = _densities(stage, stage.weights, streams, stretched)
+        last = _densities(stage, {**stage.weights, **stage.final}, streams, stretched)
         # Only streams that are drawn: sums then stay the same to the bit whatever else another stage draws.
         self._used = np.flatnonzero(first + last)
         self._first, self._last, self._streams = first[self._used], last[self._used], len(streams)
@@ -311,15 +335,20 @@ class _Table:
         return counts
 
 
-def _densities(stage: Stage, weights: Mapping[str, float], streams: Sequence[_Stream]) -> Float64[np.ndarray, " S"]:
+def _densities(
+    stage: Stage, weights: Mapping[str, float], streams: Sequence[_Stream], stretched: Mapping[str, float]
+) -> Float64[np.ndarray, " S"]:
     """Documents of each stream for one token of the mixture."""
     sums: dict[str, float] = {}
     for stream in streams:
         sums[stream.source] = sums.get(stream.source, 0.0) + stream.tokens**stage.alpha
     whole = sum(weight for source, weight in weights.items() if source in sums)
-    return np.array(
-        [weights.get(s.source, 0.0) / whole * s.tokens**stage.alpha / sums[s.source] / s.length for s in streams]
-    )
+
+    def density(s: _Stream) -> float:
+        share = weights.get(s.source, 0.0) / whole * s.tokens**stage.alpha / sums[s.source]
+        return share / (s.length * stretched.get(s.source, 1.0))
+
+    return np.array([density(stream) for stream in streams])
 
 
 def _heldout(directory: Path) -> "HeldOut":

@@ -238,3 +238,18 @@ def test_the_loader_trains_on_a_mixture_and_its_ledger_is_known(corpus, micro):
     seen = made.seen(drawn)
     assert seen["short"]["documents"] == sum(drawn[0]) and seen["many"]["documents"] == sum(drawn[1])
     assert seen["short"]["epochs"] == pytest.approx(sum(drawn[0]) / 400)
+
+
+def test_a_stage_of_long_documents_keeps_its_shares(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "paged")
+    with Writer(tmp_path / "paged", "long", "train") as writer:
+        for n in range(50):
+            fields = {"text": f"long {n} ".ljust(600, "x"), "language": "en", "group": "g", "piece": [n % 10, 10]}
+            writer.write(Item("text", fields))
+    made = Mixture(tmp_path / "paged", [Stage("a", 1e6, {"long": 1, "short": 1}, join=6_018)], 1000)
+    documents = [made.document(i) for i in range(mixture.BLOCK)]
+    assert {len(d.parts[0].text) for d in documents if d.source == "long"} == {
+        600 * n + 2 * (n - 1) for n in range(1, 11)
+    }
+    sums = tokens(documents)
+    assert sums["long"] / sum(sums.values()) == pytest.approx(0.5, abs=0.06)

@@ -213,7 +213,7 @@ WORDNET = Source(
     copyleft=False,
     about="117,659 meanings of English words, with examples",
     megabytes=26,
-    small=3 * MB,
+    small=2 * MB,
 )
 PYTHON_DOCS = Source(
     "python-docs",
@@ -256,7 +256,7 @@ BROWN = Source(
     copyleft=False,
     about="the Brown corpus: a million words of American English of 1961 in 15 genres",
     megabytes=6,
-    small=6 * MB,
+    small=4 * MB,
     heldout=FEW,
 )
 STANDARD_LIBRARY = Source(
@@ -279,7 +279,7 @@ WHEELS = Source(
     about="the code of 40 Python packages",
     megabytes=80,
     cap=90 * MB,
-    small=2 * MB,
+    small=1_500_000,
 )
 METAMATH = Source(
     "metamath",
@@ -289,7 +289,7 @@ METAMATH = Source(
     copyleft=False,
     about="theorems of set.mm, with their proofs unfolded",
     megabytes=30,
-    small=2 * MB,
+    small=1_500_000,
 )
 ELEMENTS = Source(
     "elements",
@@ -310,7 +310,7 @@ WORLD = Source(
     copyleft=True,
     about="capitals, neighbours, currencies, languages of countries; cities",
     megabytes=9,
-    small=9 * MB,
+    small=2 * MB,
     heldout=text_facts.heldout,
 )
 GNOME = Source(
@@ -321,7 +321,7 @@ GNOME = Source(
     copyleft=True,
     about="GNOME's help in 40 languages",
     megabytes=12,
-    small=2_500_000,
+    small=2 * MB,
 )
 LIBREOFFICE = Source(
     "libreoffice-help",
@@ -331,7 +331,7 @@ LIBREOFFICE = Source(
     copyleft=True,
     about="LibreOffice's help in 31 languages, what is translated of it",
     megabytes=100,
-    small=3 * MB,
+    small=2 * MB,
 )
 HANDBOOK = Source(
     "debian-handbook",
@@ -341,7 +341,7 @@ HANDBOOK = Source(
     copyleft=True,
     about="the Debian administrator's handbook, what is translated of it",
     megabytes=13,
-    small=1_500_000,
+    small=1 * MB,
     heldout=FEW,
 )
 INSTALLATION = Source(
@@ -405,7 +405,7 @@ MANUALS = Source(
     copyleft=True,
     about="manual pages in 25 languages",
     megabytes=70,
-    small=2_500_000,
+    small=2 * MB,
 )
 PACKAGES = Source(
     "package-descriptions",
@@ -415,7 +415,7 @@ PACKAGES = Source(
     copyleft=True,
     about="what Debian's packages are for, in a line and in many, in 21 languages",
     megabytes=50,
-    small=2_500_000,
+    small=2 * MB,
 )
 GCIDE = Source(
     "gcide",
@@ -446,7 +446,7 @@ FREEDICT = Source(
     about="bilingual dictionaries",
     megabytes=150,
     cap=60 * MB,
-    small=2 * MB,
+    small=1_500_000,
 )
 FORTUNES = Source(
     "fortunes",
@@ -456,7 +456,7 @@ FORTUNES = Source(
     copyleft=True,
     about="sayings, quotations and verses in 12 languages",
     megabytes=20,
-    small=2_500_000,
+    small=2 * MB,
 )
 NAMES = Source(
     "iso-names",
@@ -466,7 +466,7 @@ NAMES = Source(
     copyleft=True,
     about="names of countries, languages, scripts and currencies in up to 100 languages",
     megabytes=3,
-    small=2 * MB,
+    small=1_500_000,
 )
 PLACES = Source(
     "place-names",
@@ -476,7 +476,7 @@ PLACES = Source(
     copyleft=True,
     about="names of regions and their capitals in up to 68 languages",
     megabytes=4,
-    small=1_500_000,
+    small=1 * MB,
 )
 TALES = Source(
     "wesnoth",
@@ -486,7 +486,7 @@ TALES = Source(
     copyleft=True,
     about="tales and dialogues of a game in up to 56 languages",
     megabytes=40,
-    small=3 * MB,
+    small=2 * MB,
 )
 DIALOGUES = Source(
     "fillets",
@@ -496,7 +496,7 @@ DIALOGUES = Source(
     copyleft=True,
     about="the dialogues of Fish Fillets in 15 languages, line by line",
     megabytes=3,
-    small=2 * MB,
+    small=1_500_000,
 )
 
 ALL = (

@@ -4,6 +4,7 @@ Wordings are chosen when a document is drawn. A page in a language that has none
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -77,6 +78,23 @@ def package(items: Sequence[Item], k: int, random: np.random.Generator) -> Docum
         return Document.of([Text(f"{fields['title']}: {fields['summary']}\n\n{fields['text']}")])
     name = f"{fields['title']}\n\n" if random.random() < 0.5 else ""
     return _asked(SUMMARY, fields["language"], name + fields["text"], fields["summary"], random)
+
+
+def joined(items: Sequence[Item], k: int, limit: int) -> Item:
+    """Item k, a piece of a page, with the pieces that follow it, up to `limit` bytes of text; at least the item."""
+    fields = items[k].fields
+    texts, size = [fields["text"]], len(fields["text"].encode())
+    number, _ = fields["piece"]
+    for j in range(k + 1, len(items)):
+        after = items[j].fields
+        same = all(after.get(name) == fields.get(name) for name in ("group", "language", "title"))
+        if not same or after.get("piece", (-1,))[0] != number + len(texts):
+            break
+        size += 2 + len(after["text"].encode())
+        if size > limit:
+            break
+        texts.append(after["text"])
+    return replace(items[k], fields=fields | {"text": "\n\n".join(texts)})
 
 
 def _asked(

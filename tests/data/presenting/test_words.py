@@ -8,6 +8,7 @@ import pytest
 from tejat.data.corpus.language import NAMES
 from tejat.data.presenting import present
 from tejat.data.presenting.facts import ASKED, STATED
+from tejat.data.presenting.pages import joined
 from tejat.data.shards import Item
 from tejat.parts import Document
 
@@ -109,3 +110,16 @@ def test_a_dictionary_page_takes_its_neighbours_along():
     texts = {d.parts[0].text for d in drawn(ITEMS["meaning"], 0) if not any(d.roles)}
     one = 'dog, domestic dog (noun): a pet; "the dog barked"'
     assert texts == {one, f"{one}\ncat (noun): another pet"}
+
+
+def test_pieces_of_a_page_are_joined_to_a_long_one():
+    def piece(number: int, language: str = "en", group: str = "g") -> Item:
+        text = f"piece {number} ".ljust(100, ".")
+        return Item("text", {"text": text, "language": language, "group": group, "piece": [number, 5]})
+
+    items = [piece(0), piece(1), piece(2), piece(4), piece(0, "de"), piece(1, "de", "h"), Item("text", {"text": "x"})]
+    texts = [item.fields["text"] for item in items]
+    assert joined(items, 0, 1_000).fields["text"] == "\n\n".join(texts[:3])  # the fourth is not there
+    assert joined(items, 0, 210).fields["text"] == "\n\n".join(texts[:2])
+    assert joined(items, 1, 50) == items[1]
+    assert [joined(items, k, 1_000) for k in (3, 4, 5)] == items[3:6]

@@ -90,7 +90,8 @@ def get(package: Package, version: str | None = None) -> Fetched:
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=home) as scratch:
         tree = Path(scratch, "tree")
-        found_version = _CLIENTS[package.kind](package.name, wanted, version is not None, Path(scratch), tree)
+        exact = version is not None
+        found_version = _CLIENTS[package.kind](package.name, wanted, exact, Path(scratch), tree)
         files, size, digest = _content(tree)
         target = home / _safe(found_version)
         if not target.exists():

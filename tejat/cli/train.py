@@ -29,7 +29,7 @@ class Train:
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Another value for a field of the recipe, as in schedule.peak=0.002; may be given again."""
     mesh: str | None = None
-    """How to spread the model over devices, as in fsdp=8,tensor=2."""
+    """How to spread the model over devices, as in fsdp=8,tensor=2; fsdp over all of them if not given."""
     supervise: int | None = None
     """Begin again after a failure, up to so many times."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -43,22 +43,21 @@ def main(arguments: list[str]) -> int:
       BadInput: for a recipe, a setting or a directory that cannot be used, and for what is not in this version.
     """
     options = tyro.cli(Train, args=arguments, prog="tejat train")
-    if options.mesh is not None:
-        raise BadInput("`tejat train --mesh` arrives with training on many devices; it is not in this version.")
     if options.supervise is not None:
         raise BadInput("`tejat train --supervise` arrives with fault tolerance; it is not in this version.")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar
-    from tejat.train import loop, recipe
+    from tejat.train import loop, mesh, recipe
 
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
     freed_memory.keep(chosen.schedule.steps)
+    devices = mesh.chosen(options.mesh)
     directory = options.out or Path("runs", chosen.name)
     again = shlex.join(["tejat", "train", *(a for a in arguments if a != "--resume"), "--resume"])
     try:
         with TrainingBar(chosen.schedule.steps) as bar:
-            loop.train(chosen, directory, resume=options.resume, told=bar)
+            loop.train(chosen, directory, resume=options.resume, mesh=devices, told=bar)
     except loop.Stopped as stop:
         print(f"tejat: {stop}; the model so far is {directory / 'model'}; go on with: {again}", file=sys.stderr)
         return 130

@@ -22,6 +22,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from tejat import bundle
 from tejat.bundle import Bundle
@@ -33,9 +34,10 @@ from tejat.data.loading import Loader, Position
 from tejat.data.packing import Batch
 from tejat.errors import BadInput
 from tejat.evals.plots import loss_plot
-from tejat.model import picture, weights
+from tejat.model import multimodal, picture, weights
 from tejat.parts import write_whole
 from tejat.train import identity, step
+from tejat.train import mesh as meshes
 from tejat.train.checkpoint import Checkpoints
 from tejat.train.objective import PREDICTED
 from tejat.train.recipe import Recipe
@@ -80,35 +82,48 @@ class Standing:
 
 
 def train(
-    recipe: Recipe, directory: Path, *, resume: bool = False, told: Callable[[Line], None] = lambda line: None
+    recipe: Recipe,
+    directory: Path,
+    *,
+    resume: bool = False,
+    mesh: Mesh | None = None,
+    told: Callable[[Line], None] = lambda line: None,
 ) -> Bundle:
     """The trained model, which is in `directory`/model too. `told` is called with every new line of the log.
 
+    With a `mesh`, its devices share the work (`tejat.train.mesh`); another one may take over when a run goes on.
+
     Raises:
       BadInput: for a directory that holds a run where `resume` is False, or none where it is True; for another recipe
-        than the run was begun with; for a checkpoint that cannot be used.
+        than the run was begun with; for a checkpoint that cannot be used; for a mesh that does not divide the model.
       Diverged: where the loss is not a number.
       Stopped: on Ctrl-C.
     """
     # ---- What the run is made of ------------------------------------------------------------------------------------
+    if mesh is not None:
+        meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows)
     vocabulary = _begin(recipe, directory, resume)
     codec = _codec(recipe)
     source = recipe.documents(Framing(recipe.config, vocabulary, codec), recipe.seed)
     (identity.check if resume else identity.begin)(directory, identity.identity(recipe, source, vocabulary))
     state, now = step.initial_state(recipe.config, recipe.schedule, recipe.seed), Standing()
+    shardings = None
+    if mesh is not None:
+        shardings = meshes.state(mesh, multimodal.params(recipe.config), state), meshes.rows(mesh)
+        state = jax.device_put(state, shardings[0])
     log, steps = directory / "log.jsonl", recipe.schedule.steps
 
     with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
         # ---- Where it stood ------------------------------------------------------------------------------------------
         if checkpoints.latest is not None:
-            state, kept = checkpoints.restore(jax.eval_shape(lambda: state))
+            state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
             now = Standing.from_json(kept)
         _cut(log, now.step)
 
         # ---- Steps ---------------------------------------------------------------------------------------------------
         with closing(Loader(source, recipe.config, recipe.room, now.position, workers=recipe.workers)) as batches:
             begun = time.perf_counter() - now.seconds
-            advance = _compiled(recipe, state)
+            advance = _compiled(recipe, state, shardings)
             line_at, line_tokens = time.perf_counter(), now.tokens
             stop = False
             with _ctrl_c() as interrupted:
@@ -136,7 +151,8 @@ def train(
                         checkpoints.save(state, asdict(now))
 
         # ---- The model, or the model so far ------------------------------------------------------------------------
-        trained = Bundle(recipe.config, vocabulary, state.params, codec)
+        params = state.params if mesh is None else jax.device_put(jax.device_get(state.params))
+        trained = Bundle(recipe.config, vocabulary, params, codec)
         bundle.save(directory / "model", trained)
     if now.step < steps:
         raise Stopped(now.step)
@@ -172,7 +188,11 @@ def _codec(recipe: Recipe) -> PictureCodec | None:
     return PictureCodec(weights.read(recipe.pictures, picture.params(config)), config)
 
 
-def _compiled(recipe: Recipe, state: step.TrainState) -> Callable:
+def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
+
+
+def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any) -> Callable:
     """The step, compiled before the first batch is there."""
     build = step.build(
         recipe.config,
@@ -180,6 +200,7 @@ def _compiled(recipe: Recipe, state: step.TrainState) -> Callable:
         dtype=jnp.bfloat16 if recipe.bfloat16 else jnp.float32,
         picture_weight=recipe.picture_weight,
         remat=recipe.remat,
+        shardings=shardings,
     )
     return build.lower(state, packing.empty(recipe.config, recipe.room)).compile()
 

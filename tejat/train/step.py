@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int
 
@@ -47,14 +48,23 @@ def build(
     dtype: DTypeLike = jnp.float32,
     picture_weight: float = 1.0,
     remat: bool = False,
+    shardings: tuple[TrainState, NamedSharding] | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """The compiled step: (state, batch) to (next state, sums for the log). The old state's memory is reused."""
+    """The compiled step: (state, batch) to (next state, sums for the log). The old state's memory is reused.
+
+    `shardings` say where the state's arrays and those of a batch lie, on several devices (`tejat.train.mesh`).
+    """
     transform = optimizer.build(schedule, multimodal.params(config))
     rate = schedule.rate()
 
     options = _CPU if jax.default_backend() == "cpu" else None
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=options)
+    lies = {}
+    if shardings is not None:
+        everywhere = NamedSharding(shardings[1].mesh, PartitionSpec())
+        lies = {"in_shardings": shardings, "out_shardings": (shardings[0], everywhere)}
+
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=options, **lies)
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
         def objective_of(params: Tree):
             computed = multimodal.cast(params, dtype)

@@ -48,7 +48,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_the_last_good_checkpoint_sta
         ([RECIPE, "--set", "schedule.steps=many"], "gives 'many' where a int belongs"),
         ([RECIPE, "--set", "config.vision.budgets=4"], "only the recipe's file can set"),
         ([RECIPE, "--resume"], "holds no run to resume"),
-        ([RECIPE, "--mesh", "fsdp=8"], "arrives with training on many devices"),
+        ([RECIPE, "--mesh", "fsdp=8"], "the mesh fsdp=8 is of 8 devices and there are 1; try fsdp=1"),
         ([RECIPE, "--supervise", "2"], "arrives with fault tolerance"),
     ],
 )

@@ -1,0 +1,163 @@
+"""Devices as a mesh, and the one table that says along which of its axes each axis of the model is cut.
+
+    slice     pods or data centres, joined by a slow network: whole copies of the model, gradients exchanged once a step
+    data      copies of the model inside one
+    fsdp      copies that each keep a part of every weight, and gather it when it is used (Rajbhandari et al. 2020)
+    tensor    matrices cut by heads, by the MLP's width and by the vocabulary (Shoeybi et al. 2019)
+
+The rows of a batch are spread over the first three. Nothing in the model knows of this: XLA's partitioner is told where
+parameters and batches lie, and adds the exchanges (Xu et al. 2021).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from tejat.errors import BadInput
+from tejat.model.params import Param, Tree, map_params, walk
+
+AXES = ("slice", "data", "fsdp", "tensor")
+ROWS = ("slice", "data", "fsdp")
+"""The axes over which the rows of a batch are spread."""
+
+RULES: dict[str, str] = {
+    "embed": "fsdp",
+    "vision": "fsdp",
+    "audio": "fsdp",
+    "audio_out": "fsdp",
+    "heads": "tensor",
+    "key_heads": "tensor",
+    "mlp": "tensor",
+    "vocabulary": "tensor",
+    "experts": "tensor",
+}
+"""Which axis of the mesh cuts an axis of the model; axes that are not here stay whole."""
+
+WHOLE_IF_ODD = ("key_heads", "experts", "vision", "audio", "audio_out")
+"""Axes that stay whole where the mesh does not divide them: small ones, of which copies cost little."""
+
+
+def parse(text: str | None) -> dict[str, int]:
+    """{"fsdp": 8, "tensor": 2} from "fsdp=8,tensor=2". Raises BadInput for what is none."""
+    sizes: dict[str, int] = {}
+    for part in (text or "").split(","):
+        if not part:
+            continue
+        name, _, size = part.strip().partition("=")
+        if name not in AXES:
+            raise BadInput(f"the mesh {text!r} names the axis {name!r}; there are {', '.join(AXES)}")
+        if name in sizes or not size.isascii() or not size.isdigit() or int(size) < 1:
+            raise BadInput(f"the mesh {text!r} is no list like fsdp=8,tensor=2, with each axis once")
+        sizes[name] = int(size)
+    return sizes
+
+
+def chosen(text: str | None) -> Mesh | None:
+    """The mesh of `text` over all devices, fsdp over them all without one; None where there is a single device.
+
+    Raises BadInput for a text that is no mesh, or one of another number of devices.
+    """
+    sizes = parse(text) if text else {"fsdp": jax.device_count()}
+    mesh = make(sizes)
+    return mesh if mesh.size > 1 else None
+
+
+def make(sizes: Mapping[str, int], devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh of all devices with all of `AXES`; those not named have one device along them.
+
+    Raises BadInput where the sizes do not multiply to the number of devices.
+    """
+    devices = jax.devices() if devices is None else devices
+    shape = tuple(sizes.get(axis, 1) for axis in AXES)
+    if math.prod(shape) != len(devices):
+        told = ",".join(f"{name}={size}" for name, size in sizes.items()) or "without axes"
+        nearest = ",".join(f"{name}={size}" for name, size in _fitted(sizes, len(devices)).items())
+        raise BadInput(f"the mesh {told} is of {math.prod(shape)} devices and there are {len(devices)}; try {nearest}")
+    return Mesh(_arranged(shape, devices), AXES)
+
+
+def _fitted(sizes: Mapping[str, int], devices: int) -> dict[str, int]:
+    """The same axes, each as near to what was asked as `devices` allow, the last of them taking what is left."""
+    found, left = {}, devices
+    *first, last = sizes or ["fsdp"]
+    for name in first:
+        found[name] = math.gcd(sizes[name], left)
+        left //= found[name]
+    return found | {last: left}
+
+
+def _arranged(shape: tuple[int, ...], devices: Sequence[jax.Device]) -> np.ndarray:
+    """Devices in the order in which neighbours along the last axes are nearest to each other."""
+    from jax.experimental import mesh_utils
+
+    slices = {getattr(device, "slice_index", 0) for device in devices}
+    if len(slices) > 1 and len(slices) == shape[0]:
+        inside, across = (1, *shape[1:]), (shape[0], *(1 for _ in shape[1:]))
+        return mesh_utils.create_hybrid_device_mesh(inside, across, devices)
+    return mesh_utils.create_device_mesh(shape, devices)
+
+
+def check(mesh: Mesh, tree: Tree, rows: int) -> None:
+    """Can the mesh hold this model and batches of so many rows? Raises BadInput, naming what it does not divide."""
+    copies = math.prod(mesh.shape[axis] for axis in ROWS)
+    if rows % copies:
+        nearest = max(1, round(rows / copies)) * copies
+        raise BadInput(f"a batch of {rows} rows cannot be spread over {copies} devices; try room.rows={nearest}")
+    for name, param in walk(tree):
+        for axis, size in zip(param.axes, param.shape, strict=True):
+            cut = mesh.shape.get(RULES.get(axis, ""), 1)
+            if size % cut and axis not in WHOLE_IF_ODD:
+                told = f"{RULES[axis]}={cut} does not divide the {size} of {axis} in {name}"
+                raise BadInput(f"{told}; try {RULES[axis]}={math.gcd(size, cut)}")
+
+
+def spec(mesh: Mesh, param: Param) -> PartitionSpec:
+    """How a parameter is cut. An axis of the mesh cuts one axis of it at most, the first that it may."""
+    used: set[str] = set()
+    parts: list[str | None] = []
+    for axis, size in zip(param.axes, param.shape, strict=True):
+        along = RULES.get(axis or "")
+        if along is None or along in used or mesh.shape[along] == 1 or size % mesh.shape[along]:
+            parts.append(None)
+        else:
+            used.add(along)
+            parts.append(along)
+    return PartitionSpec(*parts)
+
+
+def parameters(mesh: Mesh, tree: Tree) -> Tree:
+    """A sharding for every Param of the tree."""
+    return map_params(lambda param: NamedSharding(mesh, spec(mesh, param)), tree)
+
+
+def state(mesh: Mesh, tree: Tree, shapes):
+    """Shardings for a `TrainState` of these shapes: parameters by their rules, their moments alike, the rest whole."""
+    known = {tuple(name.split(".")): (param.shape, spec(mesh, param)) for name, param in walk(tree)}
+
+    def place(path, leaf) -> NamedSharding:
+        keys = tuple(_key(entry) for entry in path)
+        for length in range(len(keys), 0, -1):
+            shape, cut = known.get(keys[-length:], (None, None))
+            if shape == leaf.shape:
+                return NamedSharding(mesh, cut)
+        return NamedSharding(mesh, PartitionSpec())
+
+    return jax.tree_util.tree_map_with_path(place, shapes)
+
+
+def _key(entry) -> str:
+    return str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry))))
+
+
+def rows(mesh: Mesh) -> NamedSharding:
+    """How every array of a batch lies: its rows spread, each whole."""
+    return NamedSharding(mesh, PartitionSpec(ROWS))
+
+
+def spread(mesh: Mesh, batch):
+    """A batch, of which this process has its share of the rows, on the devices."""
+    sharding = rows(mesh)
+    return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, np.asarray(array)), batch)

@@ -1,0 +1,126 @@
+"""A model on many devices learns what it learns on one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jax.sharding import AbstractMesh, PartitionSpec
+
+from tejat.errors import BadInput
+from tejat.model import family, multimodal
+from tejat.model.params import walk
+from tejat.train import mesh
+
+HERE = Path(__file__).parent
+QUICK = ["fsdp=4,tensor=2"]
+ALL = [
+    "--muon",
+    "fsdp=4,tensor=2",
+    "data=8",
+    "fsdp=8",
+    "slice=2,data=4",
+    "slice=2,data=2,tensor=2",
+    "slice=2,fsdp=2,tensor=2",
+    "data=2,fsdp=4",
+]
+
+
+def on_eight_devices(*words: str) -> str:
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, *words], env=environment, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("meshes", [QUICK, pytest.param(ALL, marks=pytest.mark.slow)], ids=["quick", "all"])
+def test_two_steps_are_those_of_one_device(meshes):
+    found = json.loads(on_eight_devices("sharded.py", *meshes))
+    assert found.keys() == {*meshes} - {"--muon"}
+    for name, wrong in found.items():
+        # Rates are 4e-3, and Adam divides by the gradient's size: where that is near zero, rounding decides.
+        assert wrong["difference"] < 1e-4, name
+        assert wrong["text_loss"] < 1e-2 and wrong["picture_loss"] < 1e-2  # sums over a thousand tokens
+        assert wrong["gradient_norm"] < 1e-4
+        assert bool(wrong["moments cut"]) == ("fsdp" in name or "tensor" in name)
+
+
+RESUMED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tejat.train import loop, mesh, recipe
+directory, first, then = sys.argv[1:]
+chosen = recipe.read(Path("smallest.py"))
+chosen = replace(chosen, room=replace(chosen.room, rows=8), schedule=replace(chosen.schedule, steps=12), save_every=6)
+
+def told(line):
+    if line["step"] == 8 and len(sys.argv) == 4:
+        raise SystemExit(7)
+
+try:
+    loop.train(chosen, Path(directory), mesh=mesh.chosen(first), told=told if then else lambda line: None)
+except SystemExit:
+    loop.train(chosen, Path(directory), resume=True, mesh=mesh.chosen(then))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_upon_another_mesh(tmp_path):
+    on_eight_devices("-c", RESUMED, str(tmp_path / "one"), "fsdp=4,tensor=2", "")
+    on_eight_devices("-c", RESUMED, str(tmp_path / "two"), "fsdp=4,tensor=2", "data=8")
+    one, two = ((tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two"))
+    assert len(one) == len(two) == 3
+    for a, b in zip(map(json.loads, one), map(json.loads, two), strict=True):
+        assert a["step"] == b["step"] and a["tokens"] == b["tokens"]
+        assert abs(a["text_loss"] - b["text_loss"]) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("fsdp=8,depth=2", "names the axis 'depth'"),
+        ("fsdp=8,fsdp=2", "each axis once"),
+        ("fsdp=zero", "no list like"),
+        ("fsdp=0", "no list like"),
+        ("fsdp", "no list like"),
+    ],
+)
+def test_what_is_no_mesh_is_told(text, told):
+    with pytest.raises(BadInput, match=told):
+        mesh.parse(text)
+
+
+def test_a_mesh_of_other_devices_names_the_nearest():
+    devices = list(range(8))
+    with pytest.raises(BadInput, match="of 12 devices and there are 8; try data=2,fsdp=4"):
+        mesh.make({"data": 6, "fsdp": 2}, devices)
+    with pytest.raises(BadInput, match="try fsdp=8"):
+        mesh.make({}, devices)
+
+
+def abstract(**sizes: int) -> AbstractMesh:
+    return AbstractMesh(tuple(sizes.get(axis, 1) for axis in mesh.AXES), mesh.AXES)
+
+
+def test_the_large_sizes_are_cut_into_even_parts():
+    for name, sizes in {"ultra": {"fsdp": 64, "tensor": 16}, "nano1": {"fsdp": 16, "tensor": 4}}.items():
+        tree = multimodal.params(family.preset(name))
+        mesh.check(abstract(**sizes), tree, rows=sizes["fsdp"] * 2)
+        specs = {key: mesh.spec(abstract(**sizes), param) for key, param in walk(tree)}
+        assert specs["decoder.blocks.sliding.gate"] == PartitionSpec(None, "fsdp", "tensor")
+        assert specs["decoder.blocks.full.o"] == PartitionSpec(None, "tensor", None, "fsdp")
+        assert specs["decoder.embedding"] == PartitionSpec("tensor", "fsdp")
+        keys = specs["decoder.blocks.full.k"]
+        assert keys == PartitionSpec(None, "fsdp", "tensor" if name == "ultra" else None, None)  # one key head stays
+
+
+def test_what_a_mesh_does_not_divide_is_named():
+    tree = multimodal.params(family.preset("mini"))
+    with pytest.raises(BadInput, match="tensor=8 does not divide the 4 of heads in decoder.*try tensor=4"):
+        mesh.check(abstract(tensor=8), tree, rows=8)
+    with pytest.raises(BadInput, match="a batch of 6 rows cannot be spread over 4 devices; try room.rows=8"):
+        mesh.check(abstract(data=4), tree, rows=6)

@@ -67,11 +67,16 @@ class State(NamedTuple):
 
 
 class Engine:
-    """Answers, scores and vectors from one bundle. `rows` bounds a batch, `tokens` its rows times their length."""
+    """Answers, scores and vectors from one bundle. `rows` bounds a batch, `tokens` its rows times their length.
 
-    def __init__(self, bundle: Bundle, *, rows: int = 64, tokens: int = 65_536):
+    `params` are those of the bundle where a device has them already, their layers apart (`Service.params`).
+    """
+
+    def __init__(self, bundle: Bundle, *, rows: int = 64, tokens: int = 65_536, params: Tree | None = None):
         self.bundle, self.config, self.rule = bundle, bundle.config, Rule.of(bundle.vocabulary, bundle.config.picture)
-        self.params = jax.device_put({**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])})
+        if params is None:
+            params = jax.device_put({**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])})
+        self.params = params
         self.rows, self.tokens = rows, tokens
 
     def generate(self, prompts: Sequence[Encoded], options: Options | Sequence[Options]) -> list[Generation]:

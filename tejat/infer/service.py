@@ -81,12 +81,12 @@ class Service:
         self.queue, self._rule = queue, Rule.of(bundle.vocabulary, bundle.config.picture)
         on_cpu = jax.default_backend() == "cpu"
         params = {**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])}
-        params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")))
+        self.params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")))
         self._sizes = (32, 128) if on_cpu else (64, 256)
         if bundle.config.decoder.bidirectional_images and bundle.config.vision:
             self._sizes = (*self._sizes[:-1], bucket(max(*bundle.config.vision.budgets, self._sizes[-1])))
         self._scheduler = Scheduler(
-            params,
+            self.params,
             bundle.config,
             bundle.vocabulary,
             slots=slots,
@@ -95,7 +95,7 @@ class Service:
             prefixes=PrefixCache(prefix_bytes),
             fast=fast,
         )
-        self._soft = SoftTokens(params, bundle.config, soft_bytes)
+        self._soft = SoftTokens(self.params, bundle.config, soft_bytes)
         if warm:
             warming.warm(self._scheduler, self._sizes)
             if bundle.pictures is not None:
@@ -143,7 +143,8 @@ class Service:
                 self._preparing -= 1
                 self._wake.notify_all()
             raise
-        self._tickets[job] = ticket
+        with self._wake:
+            self._tickets[job] = ticket
         if digests and not self._soft.known(digests):
             self._preparer.submit(self._prepare, job, digests)
         else:
@@ -158,8 +159,8 @@ class Service:
                 for job in list(self._tickets):
                     job.stop_now = True
             self._wake.notify_all()
-        self._preparer.shutdown(wait=True)
         self._thread.join()
+        self._preparer.shutdown()
 
     def stats(self) -> Stats:
         counts = self._scheduler.counts
@@ -231,16 +232,21 @@ class Service:
         scheduler = self._scheduler
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: scheduler.busy or self._waiting or (self._closing and not self._tickets))
-                if not (scheduler.busy or self._waiting):
+                self._wake.wait_for(lambda: scheduler.busy or self._waiting or self._over())
+                if self._over():
                     return
             try:
                 self._admit()
                 scheduler.tick()
             except Exception as error:
-                # One request cannot be told to be the cause; all that are running fail, and the batch begins anew.
-                self._fail(scheduler.jobs, error)
+                # One request cannot be told to be the cause; all that have a row fail, and the batch begins anew.
+                with self._wake:
+                    running = [job for job in self._tickets if job.row >= 0]
+                self._fail(running, error)
                 scheduler.reset()
+
+    def _over(self) -> bool:
+        return self._closing and not self._tickets and not self._preparing
 
     def _admit(self) -> None:
         """Gives free rows to those that wait, in order; those that are not wanted any more leave."""
@@ -248,11 +254,10 @@ class Service:
             gone = [job for job in self._waiting if job.over]
             for job in gone:
                 self._waiting.remove(job)
-            coming = [self._waiting.popleft() for _ in range(min(self._scheduler.free, len(self._waiting)))]
         for job in gone:
             job.finish()
-        for job in coming:
-            self._scheduler.add(job)
+        while self._scheduler.free and self._waiting:  # only this thread takes from it
+            self._scheduler.add(self._waiting.popleft())
 
     def _fail(self, jobs: list[Job], error: Exception) -> None:
         for job in jobs:

@@ -5,6 +5,7 @@ async for piece in ticket: ...
 """
 
 import asyncio
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -109,5 +110,5 @@ class Ticket:
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    if not loop.is_closed():
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads
         loop.call_soon_threadsafe(function)

@@ -20,8 +20,10 @@ from tejat.data.packing import Room, pack_prompts
 from tejat.errors import BadInput
 from tejat.infer import constraints, steps
 from tejat.infer.constraints import Rule
+from tejat.infer.engine import Engine
 from tejat.infer.options import Options
 from tejat.infer.pieces import Piece, joined
+from tejat.infer.prefix import chunks
 from tejat.infer.service import Busy, Service
 from tejat.infer.ticket import Ticket
 from tejat.model import decoder, multimodal
@@ -353,3 +355,26 @@ def test_options_out_of_range(wrong: dict) -> None:
         Options(**wrong)
     with pytest.raises(BadInput, match="^json_schema and regex are both given"):
         Options(json_schema="{}", regex="a")
+
+
+@pytest.mark.slow
+def test_images_that_see_themselves_stay_whole(tiny, requests) -> None:
+    """An image across the boundary of a part is read whole, with the next; the control cuts it."""
+    config = dataclasses.replace(tiny.config.decoder, bidirectional_images=True)
+    seeing = dataclasses.replace(tiny, config=dataclasses.replace(tiny.config, decoder=config))
+    random = np.random.default_rng(1)
+    image = Image(random.integers(0, 256, (64, 64, 3), np.uint8))
+    asked = (tiny.framing.prompt([Turn("user", (Text("a " * n), image, Text("What?")))]) for n in range(60, 130))
+    prompt = next(p for p in asked if len(p) > 129 and p.blocks[127] == 1 == p.blocks[128])
+    wish = dataclasses.replace(GREEDY, pictures=False, max_tokens=4)
+    with Service(seeing, slots=4) as service:
+        first, again = (joined(list(service.submit(prompt, wish))) for _ in range(2))
+        same(again, first)
+        assert service.stats().cached_tokens > 0
+    (wanted,) = Engine(seeing).generate([prompt], wish)
+    assert first.tokens.tolist() == wanted.tokens.tolist()
+    np.testing.assert_allclose(first.logprobs, wanted.logprobs, atol=1e-4)
+    with pytest.MonkeyPatch.context() as patch, Service(seeing, slots=4, prefix_bytes=0, warm=False) as service:
+        patch.setattr("tejat.infer.service.chunks", lambda p, digests, sizes, whole: chunks(p, digests, sizes, False))
+        cut = joined(list(service.submit(prompt, wish)))
+    assert np.abs(cut.logprobs - wanted.logprobs).max() > 1e-3

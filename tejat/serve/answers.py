@@ -1,7 +1,7 @@
 """Candidates of one request while they are written: pieces of tokens become parts, and tokens are counted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,7 +89,7 @@ class Writing:
     async def __aexit__(self, *_: object) -> None:
         self.cancel()
 
-    async def steps(self) -> AsyncIterator[Step]:
+    async def steps(self) -> AsyncGenerator[Step, None]:
         """Steps as they come, of all candidates. Raises what the engine raises."""
         if len(self._tickets) == 1:
             async for step in self._of(0):
@@ -106,13 +106,13 @@ class Writing:
 
         tasks = [asyncio.create_task(drain(number)) for number in range(len(self._tickets))]
         try:
-            for_ends = len(tasks)
-            while for_ends:
-                step = await queue.get()
-                if isinstance(step, BaseException):
-                    raise step
-                for_ends -= step.finish is not None
-                yield step
+            unfinished = len(tasks)
+            while unfinished:
+                came = await queue.get()
+                if isinstance(came, BaseException):
+                    raise came
+                unfinished -= came.finish is not None
+                yield came
         finally:
             for task in tasks:
                 task.cancel()
@@ -125,7 +125,7 @@ class Writing:
             gathered[step.candidate].append(step)
         return [_joined(number, steps) for number, steps in enumerate(gathered)]
 
-    async def _of(self, number: int) -> AsyncIterator[Step]:
+    async def _of(self, number: int) -> AsyncGenerator[Step, None]:
         candidate = self._candidates[number]
         async for piece in self._tickets[number]:
             if piece.finish_reason == "deadline":

@@ -242,8 +242,7 @@ def _described(part: Part) -> tuple[dict, list[np.ndarray]]:
             return {"kind": "audio", "rate": rate}, [samples]
         case Video(frames, times, audio):
             sound = [] if audio is None else [audio.samples]
-            rate = None if audio is None else audio.rate
-            return {"kind": "video", "times": times, "rate": rate}, [frames, *sound]
+            return {"kind": "video", "times": times, "rate": audio.rate if audio else None}, [frames, *sound]
 
 
 def _part(answer: dict, arrays: list[np.ndarray]) -> Part:

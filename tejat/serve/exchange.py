@@ -67,6 +67,18 @@ class Server:
         """Runs what reads or writes files, off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._storing, work, *arguments)
 
+    async def prepared(
+        self, request: Request, work: Callable[[bytes], T], undo: Callable[[T], object] | None = None
+    ) -> T:
+        """Reads the body and does the work with it off the loop, unless the client leaves or its time is over."""
+        async with self.body(request) as body:
+            doing = self.prepare(lambda: work(body), undo)
+            return await unless_gone(request.receive, in_time(doing, deadline(request, self.limits)))
+
+    def note_first(self, request: Request) -> None:
+        """The first piece of an answer is on its way."""
+        self.metrics.time("tejat_first_piece_seconds", time.monotonic() - request.scope["tejat.started"])
+
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """The body, counted among all that are being read. Raises Problem for too much, or too slow."""

@@ -1,15 +1,14 @@
 """The routes of the Gemini dialect: models, answers, counts and vectors."""
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from tejat.codecs.framing import Encoded
 from tejat.errors import BadInput
 from tejat.parts import Document
 from tejat.serve import gemini
@@ -17,9 +16,10 @@ from tejat.serve.answers import Writing, counts
 from tejat.serve.dialects import dialect
 from tejat.serve.exchange import Json, Server, Stream, caller, deadline, dumped, event, in_time, unless_gone
 from tejat.serve.fields import invalid, parse
+from tejat.serve.files import File
 from tejat.serve.hosting import Hosted
 from tejat.serve.openai import model_json as openai_model
-from tejat.serve.problems import Problem, gemini_body
+from tejat.serve.problems import Problem, gemini_body, while_answering
 from tejat.serve.requests import Request, Said, Wanted, budget, decode, merged, options, prepare
 
 METHODS = ("generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents")
@@ -46,7 +46,8 @@ class GeminiRoutes:
 
     async def model(self, request: HttpRequest) -> Response:
         hosted = self.server.models.find(request.path_params["model"])
-        speaks, body = dialect(request), {}
+        speaks = dialect(request)
+        body: dict[str, Any] = {}
         if speaks != "gemini":
             body |= openai_model(hosted)
         if speaks != "openai":
@@ -63,13 +64,16 @@ class GeminiRoutes:
             return await self._generate(request, hosted)
         if method == "streamGenerateContent":
             return await self._stream(request, hosted)
+        reader, many = self._reader(request), method == "batchEmbedContents"
         if method == "countTokens":
-            return Json(await self._prepared(request, self._count, hosted))
-        return Json(await self._prepared(request, self._embed, hosted, method == "batchEmbedContents"))
+            return Json(
+                await self.server.prepared(request, lambda body: self._count(reader.count(parse(body)), hosted))
+            )
+        return Json(await self.server.prepared(request, lambda b: self._embed(reader.embed(parse(b)), hosted, many)))
 
     async def _generate(self, request: HttpRequest, hosted: Hosted) -> Response:
         until = deadline(request, self.server.limits)
-        wanted, writing = await self._prepared(request, self._begin, hosted, until, undo=_cancel)
+        wanted, writing = await self._begun(request, hosted, until)
 
         async def work() -> dict[str, Any]:
             async with writing:
@@ -82,7 +86,7 @@ class GeminiRoutes:
 
     async def _stream(self, request: HttpRequest, hosted: Hosted) -> Response:
         until, events = deadline(request, self.server.limits), request.query_params.get("alt") == "sse"
-        wanted, writing = await self._prepared(request, self._begin, hosted, until, undo=_cancel)
+        wanted, writing = await self._begun(request, hosted, until)
         chunks = self._chunks(request, hosted, wanted, writing, events)
         return Stream(chunks, "text/event-stream" if events else "application/json; charset=utf-8")
 
@@ -98,14 +102,12 @@ class GeminiRoutes:
                         if not (step.parts or step.finish or (wanted.logprobs and step.chosen)):
                             continue
                         if first:
-                            seconds = time.monotonic() - request.scope["tejat.started"]
-                            self.server.metrics.time("tejat_first_piece_seconds", seconds)
+                            self.server.note_first(request)
                         body = gemini.piece(step, wanted, hosted, writing.usage, request.scope["tejat.id"])
                         yield event(body) if events else ("[" if first else ",\n") + dumped(body)
                         first = False
             except Exception as error:
-                known = isinstance(error, Problem)
-                body = gemini_body(error if known else Problem("INTERNAL", "the engine failed; send the request again"))
+                body = gemini_body(while_answering(error))
                 yield event(body) if events else ("[" if first else ",\n") + dumped(body)
                 first = False
             finally:
@@ -113,25 +115,27 @@ class GeminiRoutes:
             if not events:
                 yield "[]" if first else "]"
 
-    def _begin(self, body: Any, request: HttpRequest, hosted: Hosted, until: float) -> tuple[Wanted, Writing]:
-        asked = self._reader(request).generate(body)
-        prompt = prepare(asked, hosted, self.server.decoder, self.server.limits)
-        wishes, chosen = options(asked.wanted, hosted, prompt), asked.wanted.logprobs
-        return asked.wanted, Writing(hosted, prompt, wishes, until, chosen=chosen)
+    async def _begun(self, request: HttpRequest, hosted: Hosted, until: float) -> tuple[Wanted, Writing]:
+        """What is wanted, and the answer that is being written."""
+        reader = self._reader(request)
 
-    def _count(self, body: Any, request: HttpRequest, hosted: Hosted) -> dict[str, Any]:
-        return gemini.counted(counts(self._framed(self._reader(request).count(body), hosted)))
+        def begin(body: bytes) -> tuple[Wanted, Writing]:
+            asked = reader.generate(parse(body))
+            prompt = prepare(asked, hosted, self.server.decoder, self.server.limits)
+            wishes, chosen = options(asked.wanted, hosted, prompt), asked.wanted.logprobs
+            return asked.wanted, Writing(hosted, prompt, wishes, until, chosen=chosen)
 
-    def _framed(self, asked: Request, hosted: Hosted) -> Encoded:
-        """A dialogue as the model would read it, whoever speaks last."""
+        return await self.server.prepared(request, begin, lambda begun: begun[1].cancel())
+
+    def _count(self, asked: Request, hosted: Hosted) -> dict[str, Any]:
+        """Of a dialogue as the model would read it, whoever speaks last."""
         turns = merged(asked.turns)
         if not turns:
             raise BadInput("the request says nothing; give contents with text or media")
         decoded = decode(turns, self.server.decoder, self.server.limits)
-        return hosted.bundle.framing.prompt(decoded, budget(asked.wanted.resolution, hosted))
+        return gemini.counted(counts(hosted.bundle.framing.prompt(decoded, budget(asked.wanted.resolution, hosted))))
 
-    def _embed(self, body: Any, request: HttpRequest, hosted: Hosted, many: bool) -> dict[str, Any]:
-        wanted = self._reader(request).embed(body)
+    def _embed(self, wanted: list[tuple[Said, int | None]], hosted: Hosted, many: bool) -> dict[str, Any]:
         if not wanted:
             raise invalid("requests is empty; give at least one content")
         vectors = embedded([said for said, _ in wanted], hosted, self.server)
@@ -141,21 +145,11 @@ class GeminiRoutes:
     def _reader(self, request: HttpRequest) -> gemini.Reader:
         store, owner = self.server.store, caller(request).name
 
-        def file_of(name: str):
+        def file_of(name: str) -> tuple[File, Path]:
             file = store.get(owner, name)
             return file, store.path(owner, file)
 
         return gemini.Reader(file_of, self.server.limits)
-
-    async def _prepared(self, request: HttpRequest, work: Any, *arguments: Any, undo: Any = None) -> Any:
-        """Reads the body and does the work with it beside the loop, unless the client leaves."""
-        async with self.server.body(request) as body:
-            doing = self.server.prepare(lambda: work(parse(body), request, *arguments), undo)
-            return await unless_gone(request.receive, in_time(doing, deadline(request, self.server.limits)))
-
-
-def _cancel(begun: tuple[Wanted, Writing]) -> None:
-    begun[1].cancel()
 
 
 def embedded(said: list[Said], hosted: Hosted, server: Server) -> np.ndarray:

@@ -14,6 +14,7 @@ _TEXTS = (
     "application/x-javascript",
     "application/yaml",
 )
+_FAMILIES: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video", "text": "text"}
 _DATA_URI = re.compile(r"data:([^;,]{0,128})((?:;[^;,]{0,64}){0,4}?)(;base64)?,", re.IGNORECASE)
 
 
@@ -21,8 +22,8 @@ def kind_of(mime: str, where: str) -> Kind | None:
     """What a MIME type announces; None where it tells nothing, and the content must. Raises Problem for others."""
     mime = mime.partition(";")[0].strip().lower()
     family = mime.partition("/")[0]
-    if family in ("image", "audio", "video", "text"):
-        return family
+    if family in _FAMILIES:
+        return _FAMILIES[family]
     if mime in _TEXTS:
         return "text"
     if mime in ("", "application/octet-stream", "application/ogg", "application/mp4"):

@@ -60,9 +60,9 @@ class Metrics:
                 lines += [f"# HELP {name} {HELP.get(name, name)}", f"# TYPE {name} histogram"]
                 for labels, row in sorted(rows.items()):
                     lines += _histogram(name, labels, row)
-        for name, series in sorted(gauges.items()):
-            lines += [f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}"]
-            lines += [f"{name}{_braces(labels)} {value:g}" for labels, value in sorted(series.items())]
+        for name, measured in sorted(gauges.items()):
+            lines += [f"# TYPE {name} gauge"]
+            lines += [f"{name}{_braces(labels)} {value:g}" for labels, value in sorted(measured.items())]
         return "\n".join(lines) + "\n"
 
 

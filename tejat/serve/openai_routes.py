@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from starlette.requests import Request as HttpRequest
@@ -19,14 +19,13 @@ from tejat.parts import Audio, Image, Text
 from tejat.serve import multipart, openai
 from tejat.serve.answers import Chosen, Step, Usage, Writing, shown
 from tejat.serve.decoder import Medium
-from tejat.serve.exchange import Json, Server, Stream, deadline, dumped, event, in_time, unless_gone
+from tejat.serve.exchange import Json, Server, Stream, deadline, event, in_time, unless_gone
 from tejat.serve.fields import Fields, invalid, parse
 from tejat.serve.gemini_routes import embedded, shortened
 from tejat.serve.hosting import Hosted
-from tejat.serve.problems import Problem, openai_body
+from tejat.serve.problems import openai_body, while_answering
 from tejat.serve.requests import Request, Said, Wanted, options, picture_size, plain, prepare
 
-T = TypeVar("T")
 TRANSCRIBE = "Transcribe this sound."
 DONE = "data: [DONE]\n\n"
 SIDE_BY_SIDE = 8
@@ -48,7 +47,7 @@ class OpenAIRoutes:
             hosted = self.server.models.find(asked.model)
             return asked, hosted, self._write(asked.request, hosted, until)
 
-        asked, hosted, writing = await self._prepared(request, begin, _cancel)
+        asked, hosted, writing = await self.server.prepared(request, begin, lambda begun: begun[2].cancel())
         wanted = asked.request.wanted
         if not asked.stream:
             steps = await self._whole(request, writing, until)
@@ -78,7 +77,7 @@ class OpenAIRoutes:
             prompts = [_ids(prompt, hosted) for prompt in asked.prompts]
             return asked, hosted, prompts, self._echoed(prompts, hosted, asked) if asked.echo else [[] for _ in prompts]
 
-        asked, hosted, prompts, echoed = await self._prepared(request, begin)
+        asked, hosted, prompts, echoed = await self.server.prepared(request, begin)
         gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
         def write(ids: list[int]) -> Writing:
@@ -105,7 +104,7 @@ class OpenAIRoutes:
             answers = await unless_gone(request.receive, in_time(every(), until + 5))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
-        usage, choices = Usage({}), []
+        usage, choices = Usage({}), list[dict[str, Any]]()
         for (steps, used), chosen in zip(answers, echoed, strict=True):
             _add(usage, used)
             for step in steps:
@@ -140,7 +139,7 @@ class OpenAIRoutes:
             fields.done()
             return as_url, self._write(Request((Said("user", (Text(prompt),)),), wanted), hosted, until)
 
-        as_url, writing = await self._prepared(request, begin, lambda begun: begun[1].cancel())
+        as_url, writing = await self.server.prepared(request, begin, lambda begun: begun[1].cancel())
         pictures = [p for s in await self._whole(request, writing, until) for p in s.parts if isinstance(p, Image)]
         uris = [openai.png_uri(picture) for picture in pictures]
         data = [{"url": uri} if as_url else {"b64_json": uri.partition(",")[2]} for uri in uris]
@@ -170,7 +169,7 @@ class OpenAIRoutes:
             writing = self._write(Request((said,), wanted), hosted, until)
             return fields, sound.seconds if isinstance(sound, Audio) else 0.0, writing
 
-        fields, seconds, writing = await self._prepared(request, begin, lambda begun: begun[2].cancel())
+        fields, seconds, writing = await self.server.prepared(request, begin, lambda begun: begun[2].cancel())
         (step,) = await self._whole(request, writing, until)
         text = _text(step).strip()
         if fields.get("response_format") == "text":
@@ -201,7 +200,7 @@ class OpenAIRoutes:
             usage = {"prompt_tokens": tokens, "total_tokens": tokens}
             return {"object": "list", "data": data, "model": hosted.name, "usage": usage}
 
-        return Json(await self._prepared(request, work))
+        return Json(await self.server.prepared(request, work))
 
     async def tokenizer_info(self, request: HttpRequest) -> Response:
         """GET /tokenizer_info, as lm-eval asks it."""
@@ -226,7 +225,7 @@ class OpenAIRoutes:
             tokens = [BOS, *tokens] if special else tokens
             return {"tokens": tokens, "count": len(tokens), "max_model_len": hosted.bundle.config.context}
 
-        return Json(await self._prepared(request, work))
+        return Json(await self.server.prepared(request, work))
 
     async def detokenize(self, request: HttpRequest) -> Response:
         """POST /detokenize {tokens} gives {prompt}."""
@@ -240,7 +239,7 @@ class OpenAIRoutes:
             fields.done()
             return {"prompt": hosted.bundle.vocabulary.decode(_checked(tokens, hosted) if tokens else ())}
 
-        return Json(await self._prepared(request, work))
+        return Json(await self.server.prepared(request, work))
 
     def _hosted(self, fields: Fields) -> Hosted:
         name = fields.text("model")
@@ -301,16 +300,13 @@ class OpenAIRoutes:
                         if (body := piece(step)) is None:
                             continue
                         if first:
-                            seconds = time.monotonic() - request.scope["tejat.started"]
-                            self.server.metrics.time("tejat_first_piece_seconds", seconds)
+                            self.server.note_first(request)
                         first = False
                         yield event(body)
                 if (last := end()) is not None:
                     yield event(last)
             except Exception as error:
-                known = isinstance(error, Problem)
-                told = error if known else Problem("INTERNAL", "the engine failed; send the request again")
-                yield f"data: {dumped(openai_body(told))}\n\n"
+                yield event(openai_body(while_answering(error)))
             finally:
                 self.server.metrics.tokens(writing.usage.prompt, writing.usage.written)
             yield DONE
@@ -323,18 +319,6 @@ class OpenAIRoutes:
         steps = await unless_gone(request.receive, in_time(work(), until + 5))
         self.server.metrics.tokens(writing.usage.prompt, writing.usage.written)
         return steps
-
-    async def _prepared(
-        self, request: HttpRequest, work: Callable[[bytes], T], undo: Callable[[T], object] | None = None
-    ) -> T:
-        """Reads the body and does the work with it beside the loop, unless the client leaves."""
-        async with self.server.body(request) as body:
-            doing = self.server.prepare(lambda: work(body), undo)
-            return await unless_gone(request.receive, in_time(doing, deadline(request, self.limits)))
-
-
-def _cancel(begun: tuple[Any, Any, Writing]) -> None:
-    begun[2].cancel()
 
 
 def _ids(prompt: str | tuple[int, ...], hosted: Hosted) -> list[int]:

@@ -25,6 +25,13 @@ class Problem(Exception):
         self.headers = headers or {}
 
 
+def while_answering(error: Exception) -> Problem:
+    """What is told of an error after an answer has begun: of our own all of it, of any other nothing."""
+    if isinstance(error, Problem):
+        return error
+    return Problem("INTERNAL", "the engine failed; send the request again")
+
+
 def gemini_body(problem: Problem) -> dict:
     """`google.rpc.Status` as JSON, which the SDK turns into ClientError or ServerError."""
     return {"error": {"code": problem.code, "message": problem.message, "status": problem.status}}

@@ -116,8 +116,9 @@ def begun(encoded: Encoded, hosted: Hosted) -> Encoded:
     if hosted.bundle.pictures is None:
         raise BadInput(f"the model {hosted.name!r} draws no pictures; ask for text alone")
     added = (hosted.bundle.vocabulary["<|picture>"], False, Modality.PICTURE, 0, -1, 0)
-    columns = [np.append(c, np.asarray(v, c.dtype)) for c, v in zip(encoded[:-1], added, strict=True)]
-    return Encoded(*columns, encoded.media)
+    columns: list = [np.append(c, np.asarray(v, c.dtype)) for c, v in zip(encoded[:-1], added, strict=True)]
+    tokens, loss, modality, blocks, item, soft = columns
+    return Encoded(tokens, loss, modality, blocks, item, soft, encoded.media)
 
 
 def plain(tokens: Sequence[int], hosted: Hosted) -> Encoded:

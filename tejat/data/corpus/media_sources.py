@@ -2,10 +2,18 @@
 
 from functools import partial
 
-from tejat.data.corpus import media_charts, media_clips, media_concepts, media_dialogues, media_stamps, media_voices
+from tejat.data.corpus import (
+    media_charts,
+    media_clips,
+    media_concepts,
+    media_dialogues,
+    media_generated,
+    media_stamps,
+    media_voices,
+)
 from tejat.data.corpus.ledger import MODALITIES, TOKENS_PER_SECOND, Measure
 from tejat.data.corpus.ledger import measure as measured
-from tejat.data.corpus.source import Source, debs, npms, wheels
+from tejat.data.corpus.source import Items, Source, debs, npms, wheels
 from tejat.data.shards import Item
 
 MB = 1_000_000
@@ -113,4 +121,54 @@ CLIPS = Source(
     heldout=media_clips.heldout,
     measure=partial(worth, documents=3, text=50, video=32),
 )
-ALL = (CONCEPTS, CHARTS, STAMPS, READINGS, DIALOGUES, VOICES, CLIPS)
+INSTRUCTIONS = Source(
+    "instructions",
+    media_generated.instructions,
+    npms("emojibase-data", "cldr-annotations-full", "cldr-annotations-derived-full"),
+    "MIT AND Unicode-3.0",
+    False,
+    "Instructions whose fulfilment can be checked, about things of a category",
+    1,
+    measure=partial(worth, documents=80, text=70),
+)
+
+
+def _generated(name: str, items: Items, about: str, **tokens: float) -> Source:
+    return Source(
+        name,
+        items,
+        (),
+        "Apache-2.0",
+        False,
+        about,
+        1,
+        small=MB,
+        heldout=media_generated.heldout,
+        measure=partial(worth, documents=10, **tokens),
+    )
+
+
+ARITHMETIC = _generated("arithmetic", media_generated.sums, "Sums, units and word problems with their steps", text=110)
+PHYSICS = _generated(
+    "physics", media_generated.solutions, "Written solutions with a wrong step, to be checked", text=90, image=20
+)
+RETRIEVAL = _generated(
+    "retrieval", media_generated.lists, "Keys and values, up to 64, and what belongs to one", text=300
+)
+LONG_RETRIEVAL = _generated(
+    "retrieval-long", media_generated.long_lists, "Keys and values, up to 3,200, and what belongs to one", text=11_000
+)
+ALL = (
+    CONCEPTS,
+    CHARTS,
+    STAMPS,
+    READINGS,
+    DIALOGUES,
+    VOICES,
+    CLIPS,
+    INSTRUCTIONS,
+    ARITHMETIC,
+    PHYSICS,
+    RETRIEVAL,
+    LONG_RETRIEVAL,
+)

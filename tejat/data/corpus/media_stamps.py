@@ -60,7 +60,7 @@ class Stamp:
 
 
 def stamps(paths: Paths, dropped: Dropped) -> Iterator[Item]:
-    """Items of the kind "stamp": "names" by language; one picture, `stamp.svg` or `stamp.webp`."""
+    """Items of the kind "stamp": "names" by language; one picture, `stamp.webp`."""
     for stamp in _read(paths, dropped):
         try:
             picture = _picture(stamp.picture, SIDE)
@@ -128,7 +128,7 @@ def _read(paths: Paths, dropped: Dropped) -> Iterator[Stamp]:
 
 
 def _captions(file: Path) -> dict[str, str]:
-    """By language: the first line is English, then a line LANGUAGE.utf8=TEXT for each; the first of a language stays."""
+    """By language: the first line is English, then LANGUAGE.utf8=TEXT, one a line; the first of a language stays."""
     lines = file.read_text("utf-8", "replace").splitlines()
     found = {"en": lines[0].strip()} if lines and lines[0].strip() else {}
     for line in lines[1:]:
@@ -156,11 +156,8 @@ def _concepts(package: Path) -> Mapping[str, str]:
 
 
 def _picture(path: Path, side: int) -> tuple[str, bytes] | None:
-    """(name of the blob, its bytes); a drawing stays one where it is light and wanted large. None: too small to see."""
+    """(name of the blob, a WebP file), no larger than it was drawn; None for what is too small to see."""
     data = path.read_bytes()
-    if path.suffix == ".svg" and len(data) < media_concepts.HEAVY and side == SIDE:
-        drawing.rasterised(data, SMALL)  # raises what is wrong with it
-        return "stamp.svg", data
     if path.suffix == ".png":
         with pillow.open(io.BytesIO(data)) as picture:
             longest = max(picture.size)

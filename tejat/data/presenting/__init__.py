@@ -8,7 +8,20 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tejat.data.presenting import charts, concepts, facts, moving, pages, speech, text, words
+from tejat.data.presenting import (
+    arithmetic,
+    charts,
+    concepts,
+    facts,
+    instructions,
+    moving,
+    pages,
+    physics,
+    retrieval,
+    speech,
+    text,
+    words,
+)
 from tejat.data.shards import Item
 from tejat.errors import BadInput
 from tejat.parts import Document
@@ -31,6 +44,10 @@ KINDS: dict[str, Presenter] = {
     "stamp": concepts.stamp,
     "speech": speech.speech,
     "clip": moving.animation,
+    "arithmetic": arithmetic.arithmetic,
+    "physics": physics.physics,
+    "retrieval": retrieval.retrieval,
+    "instruction": instructions.instruction,
 }
 
 

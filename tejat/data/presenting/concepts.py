@@ -4,12 +4,13 @@ An item of the kind "concept" has the fields "names" by language, "category" by 
 and drawings as blobs named STYLE.svg or STYLE.webp. Other kinds of the same shape are presented here too: stamps.
 """
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tejat.data.presenting import moving, scenes, sprites
+from tejat.data.presenting import handwriting, moving, scenes, sprites
 from tejat.data.presenting.wording import CALLED, LANGUAGES, language, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Image, Text, Turn
@@ -19,6 +20,8 @@ DRAWN = ("noto", "twemoji", "fluent-emoji-flat")
 every picture would be a mean of them."""
 
 WORDS = wordings("concepts")
+LETTERS = 30  # of a line to be read
+READ = wordings("physics")["read"]  # "What is written here?"
 
 
 def concept(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
@@ -121,6 +124,19 @@ def question(items: Sequence[Item], k: int, random: np.random.Generator) -> Docu
     return caption(items, k, random)
 
 
+def lettering(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """One to four names as printed or written lines, to be read."""
+    spoken = language(random, [tag for tag in handwriting.SCRIPTS if tag in items[k].fields["names"]])
+    chosen = [k, *sprites.others(items, k, int(random.integers(0, 4)), random)]
+    lines = [items[n].fields["names"][spoken] for n in chosen if spoken in items[n].fields["names"]]
+    number = int(random.integers(10_000))
+    lines = [line if random.random() < 0.85 else f"{line} {number}" for line in lines]
+    lines = [part for line in lines for part in textwrap.wrap(line, LETTERS)]
+    drawn = handwriting.printed(lines, random) if random.random() < 0.7 else handwriting.page(lines, random)
+    asked = worded(READ, language(random), random)
+    return _answered([Image(drawn), Text(asked)], "\n".join(lines), "lettering")
+
+
 Maker = Callable[[Sequence[Item], int, np.random.Generator], Document]
 
 TASKS = {
@@ -129,6 +145,7 @@ TASKS = {
     "draw": 0.20,
     "question": 0.12,
     "name": 0.04,
+    "lettering": 0.05,
     "scene": 0.14,
     "clip": 0.12,
 }
@@ -140,6 +157,7 @@ _MAKERS: dict[str, Maker] = {
     "draw": draw,
     "question": question,
     "name": name,
+    "lettering": lettering,
     "scene": scenes.scene,
     "clip": moving.clip,
 }

@@ -105,7 +105,8 @@ def concepts(paths: Paths, dropped: Dropped) -> Iterator[Item]:
                 "list": concept.group,
                 "category": concept.categories,
                 "styles": [drawing.style for drawing in drawings],
-                "group": kin(concept.id),
+                # Its own group: the trainer refuses whatever shares one with what is held out.
+                "group": kin(concept.id) + (" in held-out styles" if axis == "style" else ""),
             }
             blobs = {f"{d.style}.{d.format}": d.data for d in map(_light, drawings)}
             yield Item("concept", fields | ({"axis": axis} if axis else {}), blobs)

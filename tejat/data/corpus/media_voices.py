@@ -62,7 +62,7 @@ def heldout(item: Item) -> bool:
         return True
     if "concept" in fields:
         return media_concepts.is_held_out(fields["concept"])
-    return by_checksum("level", fields["group"], media_dialogues.HELD_OUT_SHARE)
+    return by_checksum("level", fields["level"], media_dialogues.HELD_OUT_SHARE)
 
 
 class Speaker:
@@ -99,7 +99,7 @@ def _named(
     concept: Concept, language: str, speak: Speaker, random: np.random.Generator, dropped: Dropped
 ) -> Iterator[Item]:
     texts = {tag: name for tag, name in concept.names.items() if tag in LANGUAGES or tag == "ja"}
-    fields = {"texts": texts, "concept": concept.id, "group": media_concepts.kin(concept.id)}
+    fields = {"texts": texts, "concept": concept.id}
     blobs = {}
     for drawing in concept.drawings:
         if (
@@ -126,8 +126,7 @@ def _lines(package: Path, speak: Speaker, random: np.random.Generator, dropped: 
         known = [(level, texts) for level, texts in told if len(texts.get(language, "")) in range(8, LETTERS)]
         for n in sorted(random.choice(len(known), min(LINES, len(known)), replace=False)) if known else ():
             level, texts = known[n]
-            fields = {"texts": texts, "group": f"fillets/{level}"}
-            yield from _said(texts[language], language, fields, {}, speak, random, dropped)
+            yield from _said(texts[language], language, {"texts": texts, "level": level}, {}, speak, random, dropped)
 
 
 def _said(
@@ -142,6 +141,8 @@ def _said(
         dropped.drop("what eSpeak NG does not say well", f"{language}: {text[:60]}: {error}")
         return
     told = {"text": text, "language": language, "speaker": f"espeak/{voice}", "seconds": round(sound.seconds, 2)}
+    # What is said and the voice: both decide on which side of the split a reading is.
+    told["group"] = f"{fields.get('concept') or fields['level']}+{tone}"
     yield Item("speech", told | fields, {"speech.opus": media_sound.opus(sound), **blobs})
 
 

@@ -46,7 +46,7 @@ CONCEPTS = Source(
     True,  # openmoji and emojione-v1, which are held out; training sees permissive ones and CC-BY alone
     "1,900 things drawn in eleven styles and named in a hundred languages",
     54,
-    small=20 * MB,
+    small=14 * MB,
     heldout=media_concepts.heldout,
     measure=partial(worth, documents=12, text=30, image=40, video=20),
 )
@@ -58,7 +58,7 @@ CHARTS = Source(
     True,
     "Tables of 1,900 real data sets, to be drawn as charts",
     5,
-    small=3 * MB,
+    small=2 * MB,
     heldout=media_charts.heldout,
     measure=partial(worth, documents=3, text=90, image=30),
 )
@@ -70,6 +70,7 @@ STAMPS = Source(
     True,
     "Photographs and drawings of things, captioned in 78 languages",
     8,
+    small=1 * MB,
     heldout=media_stamps.heldout,
     measure=partial(worth, documents=4, text=30, image=30),
 )
@@ -81,6 +82,7 @@ READINGS = Source(
     True,
     "The stamps' captions, read aloud by people in eleven languages",
     55,
+    small=2 * MB,
     heldout=media_stamps.heldout,
     measure=partial(spoken, image=2),
 )
@@ -92,6 +94,7 @@ DIALOGUES = Source(
     True,
     "Acted dialogue in Czech and Dutch, with its translations",
     32,
+    small=1 * MB,
     heldout=media_dialogues.heldout,
     measure=spoken,
 )
@@ -107,6 +110,7 @@ VOICES = Source(
     True,
     "Names of things and lines of dialogue in 35 languages, by a synthetic voice",
     130,
+    small=2 * MB,
     heldout=media_voices.heldout,
     measure=partial(spoken, image=2),
 )
@@ -118,6 +122,7 @@ CLIPS = Source(
     False,
     "Animated emoji, named in a hundred languages",
     15,
+    small=1 * MB,
     heldout=media_clips.heldout,
     measure=partial(worth, documents=3, text=50, video=32),
 )
@@ -129,6 +134,7 @@ INSTRUCTIONS = Source(
     False,
     "Instructions whose fulfilment can be checked, about things of a category",
     1,
+    small=MB,
     measure=partial(worth, documents=80, text=70),
 )
 

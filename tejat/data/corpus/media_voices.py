@@ -34,8 +34,8 @@ HELD_OUT_TONES = ("f4", "m6")
 
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")  # of English
 
-ENGLISH, ELSEWHERE = 2, 260  # readings of each name in English; names read in each other language
-LINES = 450  # lines of dialogue in each language that has them
+ENGLISH, ELSEWHERE = 2, 150  # readings of each name in English; names read in each other language
+LINES = 300  # lines of dialogue in each language that has them
 LETTERS = 90  # of a line at most
 
 

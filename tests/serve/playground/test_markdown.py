@@ -79,7 +79,7 @@ HOSTILE = [
 MARKS = ["*", "**", "_", "__", "~~", "`", "``", "```", "\n", "\n\n", "    ", " ", "[", "](", ")", "![", "<", ">", "> "]
 MARKS += ["- ", "1. ", "# ", "|", "|-|-|", "---", "\\", "https://x.org/a_b", "javascript:alert(1)", "<img onerror=x>"]
 pieces = st.sampled_from([*MARKS, "word", "é", "日本", "😀"])
-markdown = st.lists(pieces | st.text(max_size=6), max_size=60).map("".join)
+markdown = st.lists(pieces | st.text(max_size=6), max_size=40).map("".join)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ def test_hostile_text_stays_text(rendered) -> None:
     check(seen)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(markdown, min_size=20, max_size=20))
+@settings(max_examples=80, deadline=None, suppress_health_check=[*HealthCheck])
+@given(st.lists(markdown, min_size=1, max_size=8))
 def test_any_text(rendered, texts) -> None:
     """Only the allowed elements, and every letter is still there, on the page or in a link's address."""
     for text, seen in zip(texts, rendered(texts), strict=True):
@@ -131,8 +131,8 @@ def test_any_text(rendered, texts) -> None:
         assert not missing, (missing, text, seen["html"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(markdown, st.lists(st.integers(0, 200), max_size=8)), min_size=20, max_size=20))
+@settings(max_examples=80, deadline=None, suppress_health_check=[*HealthCheck])
+@given(st.lists(st.tuples(markdown, st.lists(st.integers(0, 200), max_size=8)), min_size=1, max_size=8))
 def test_growing_is_whole(grown, pairs) -> None:
     """Text that comes in pieces looks in the end as it does at once."""
     cut = [(text, sorted(at for at in cuts if at <= len(text))) for text, cuts in pairs]

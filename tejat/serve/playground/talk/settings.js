@@ -4,7 +4,7 @@
 export const DEFAULTS = Object.freeze({
   model: "",
   system: "",
-  answers: "any", // "any": text and pictures | "text" | "image"
+  answers: "any", // "any": text and pictures | "text" | "image": begun with a picture
   aspect: "", // of pictures drawn, "width:height"; "" lets the model choose
   temperature: null,
   topP: null,

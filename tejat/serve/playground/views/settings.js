@@ -8,7 +8,7 @@ import { tabs } from "./tabs.js";
 const ANSWERS = [
   ["any", "Text and pictures"],
   ["text", "Text only"],
-  ["image", "Pictures only"],
+  ["image", "Picture first"],
 ];
 const SHAPES = [["", "The model's own"], ...["1:1", "4:3", "3:4", "16:9", "9:16"].map((shape) => [shape, shape])];
 const RESOLUTIONS = [

@@ -26,7 +26,7 @@ SHIPPED = Path(__file__).parent / "lists" / "quality.npz"
 BITS = 16  # of a feature's hash
 LONGEST = 4_000  # characters of a text that are looked at
 SHORTEST = 30  # words of a text that is judged
-LEAST = 0.03
+LEAST = 0.01
 """The probability of being prose below which a text is dropped; see recipes/quality.py for what that costs."""
 
 

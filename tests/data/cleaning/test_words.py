@@ -1,7 +1,7 @@
 """Words: the same in any letter case and batch, and nothing of one text in another's."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tejat.data.cleaning.table import Table
@@ -14,6 +14,7 @@ def hashes(text: str) -> list[int]:
     return words([text]).hashes.tolist()
 
 
+@settings(max_examples=50, deadline=None)
 @given(texts)
 def test_a_batch_is_its_texts_one_after_the_other(batch):
     found = words(batch)
@@ -21,6 +22,7 @@ def test_a_batch_is_its_texts_one_after_the_other(batch):
     assert found.counts.tolist() == [len(hashes(text)) for text in batch]
 
 
+@settings(max_examples=50, deadline=None)
 @given(texts, st.integers(1, 4))
 def test_runs_are_of_one_text(batch, n):
     found, at = runs(words(batch), n)
@@ -28,6 +30,7 @@ def test_runs_are_of_one_text(batch, n):
     assert found.tolist() == alone and len(at) == len(found)
 
 
+@settings(max_examples=50, deadline=None)
 @given(texts)
 def test_runs_of_many_sizes_are_those_of_each(batch):
     many = {n: (found.tolist(), at.tolist()) for n, found, at in all_runs(words(batch), {1, 3, 4})}
@@ -45,6 +48,7 @@ def test_what_is_a_word():
     assert hashes("") == hashes(" .\n") == []
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=3_000), st.integers(0, 50))
 def test_a_table_is_a_dict_whose_first_value_stays(keys, spread):
     keys = [key % (spread or 2**64) for key in keys]

@@ -64,7 +64,7 @@ def report(options: "Tokenizer") -> int:
         "tokenizers": {name: {"pieces": vocabulary.size} for name, vocabulary in tokenizers.items()},
         **comparison.to_json(),
     }
-    said = [compression.table(comparison.languages, "language"), compression.table(comparison.domains, "domain")]
+    said = [compression.tables(comparison)]
     if options.steps:
         sized = {name: v for name, v in tokenizers.items() if v.size == tokenizers["ours"].size}
         plan = tokenizer_trial.Plan(options.steps, seeds=tuple(range(options.seeds)))

@@ -5,6 +5,7 @@ question, which `tejat.evals.tokenizer_trial` asks.
 """
 
 import io
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from typing import Any
 from tejat.codecs.vocabulary import Vocabulary
 from tejat.data.text_sample import Passage
 from tejat.parts import write_whole
+
+LEAST = 4_000
+"""Bytes of held-out text from which on a language is shown, and counts in the mean."""
 
 COLOURS = ("#0f6f78", "#c2571a", "#6a4c93", "#8a8d2b", "#b83256", "#4d6fb3", "#7a7a7a")
 
@@ -53,11 +57,22 @@ class Comparison:
     domains: list[Row]
     all: Row
 
+    @property
+    def measured(self) -> list[Row]:
+        """Languages with text enough to speak of."""
+        return [row for row in self.languages if row.bytes >= LEAST]
+
+    def mean(self, tokenizer: str) -> float:
+        """Bytes a token: the mean over the languages measured, whatever the size of each; of all if there is none."""
+        return statistics.mean(row.per_token(tokenizer) for row in self.measured or [self.all])
+
     def to_json(self) -> dict[str, Any]:
+        names = list(self.all.tokens)
         return {
             "languages": [row.to_json() for row in self.languages],
             "domains": [row.to_json() for row in self.domains],
             "all": self.all.to_json(),
+            "mean": {"languages": len(self.measured), **{name: round(self.mean(name), 4) for name in names}},
         }
 
 
@@ -89,19 +104,29 @@ def _fragments(vocabulary: Vocabulary) -> frozenset[int]:
     return frozenset(i for i, piece in enumerate(vocabulary.piece_bytes) if len(piece) == 1 and piece[0] >= 0x80)
 
 
-def table(rows: Sequence[Row], heading: str) -> str:
-    """Bytes a token in Markdown, the best of a row in bold."""
-    names = list(rows[0].tokens)
-    lines = [
-        "| " + " | ".join([heading, "bytes", *names]) + " |",
-        "|" + "---|" + "--:|" * (len(names) + 1),
-    ]
-    for row in rows:
-        shown = {name: f"{row.per_token(name):.2f}" for name in names}
-        best = max(shown.values(), key=float)
-        cells = [f"**{value}**" if value == best else value for value in shown.values()]
-        lines.append("| " + " | ".join([row.name, f"{row.bytes:,}", *cells]) + " |")
-    return "\n".join(lines)
+def tables(comparison: Comparison) -> str:
+    """Bytes a token in Markdown, the best of a row in bold: by language, their mean, by domain, and of all the text."""
+    names = list(comparison.all.tokens)
+    size = sum(row.bytes for row in comparison.measured)
+    mean = _cells(f"mean of {len(comparison.measured)}", size, [comparison.mean(name) for name in names])
+    return "\n\n".join(
+        [
+            "\n".join([*_rows("language", comparison.measured, names), mean]),
+            "\n".join(_rows("domain", [*comparison.domains, comparison.all], names)),
+        ]
+    )
+
+
+def _rows(heading: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    head = ["| " + " | ".join([heading, "bytes", *names]) + " |", "|" + "---|" + "--:|" * (len(names) + 1)]
+    return head + [_cells(row.name, row.bytes, [row.per_token(name) for name in names]) for row in rows]
+
+
+def _cells(name: str, size: int, values: Sequence[float]) -> str:
+    shown = [f"{value:.2f}" for value in values]
+    best = max(shown, key=float)
+    cells = [f"**{value}**" if value == best else value for value in shown]
+    return "| " + " | ".join([name, f"{size:,}", *cells]) + " |"
 
 
 def plot(comparison: Comparison, out: Path) -> None:
@@ -110,7 +135,9 @@ def plot(comparison: Comparison, out: Path) -> None:
     from matplotlib.figure import Figure
 
     names = list(comparison.all.tokens)
-    rows = sorted(comparison.languages, key=lambda row: row.per_token(names[0]) / row.per_token(names[-1]))
+    rows = sorted(
+        comparison.measured or [comparison.all], key=lambda row: row.per_token(names[0]) / row.per_token(names[-1])
+    )
     figure = Figure(figsize=(7.2, 1.2 + 0.2 * len(rows)), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

@@ -6,7 +6,7 @@ from PIL import Image
 from tejat import sample
 from tejat.codecs.vocabulary import Vocabulary, train
 from tejat.data.text_sample import Group, Passage
-from tejat.evals.compression import compare, plot, table
+from tejat.evals.compression import compare, plot, tables
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,17 @@ def test_what_is_counted(tokenizers):
 
 
 def test_it_is_shown(tokenizers, tmp_path):
-    found = compare(tokenizers, PASSAGES)
-    lines = table(found.languages, "language").splitlines()
-    assert lines[0] == "| language | bytes | long | short |" and len(lines) == 5
-    assert lines[3] == "| zh | 6 | **1.00** | **1.00** |"
+    found = compare(tokenizers, [*PASSAGES[:1], *PASSAGES[1:2] * 800, *PASSAGES[2:]])
+    lines = tables(found).splitlines()
+    assert lines[0] == "| language | bytes | long | short |"
+    assert lines[2].startswith("| zh | 4,800 | **1.00** | **1.00** |")
+    assert lines[3].startswith("| mean of 1 | 4,800 | **1.00** | **1.00** |")  # of the others there is too little
+    assert lines[5] == "| domain | bytes | long | short |" and [line.split()[1] for line in lines[7:]] == [
+        "prose",
+        "code",
+        "all",
+    ]
+    assert found.to_json()["mean"] == {"languages": 1, "long": 1.0, "short": 1.0}
     plot(found, tmp_path / "report.png")
     with Image.open(tmp_path / "report.png") as image:
         assert image.width > 900

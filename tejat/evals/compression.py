@@ -130,14 +130,16 @@ def _cells(name: str, size: int, values: Sequence[float]) -> str:
 
 
 def plot(comparison: Comparison, out: Path) -> None:
-    """Writes a PNG: a line for each language, a dot on it for each tokenizer, the language that gains most on top."""
+    """Writes a PNG: a line for each language, a dot on it for each tokenizer; on top, where the first gains most."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     names = list(comparison.all.tokens)
-    rows = sorted(
-        comparison.measured or [comparison.all], key=lambda row: row.per_token(names[0]) / row.per_token(names[-1])
-    )
+
+    def gain(row: Row) -> float:
+        return row.per_token(names[0]) / max(row.per_token(name) for name in names[1:] or names)
+
+    rows = sorted(comparison.measured or [comparison.all], key=gain)
     figure = Figure(figsize=(7.2, 1.2 + 0.2 * len(rows)), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

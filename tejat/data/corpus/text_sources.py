@@ -497,6 +497,7 @@ DIALOGUES = Source(
     about="the dialogues of Fish Fillets in 15 languages, line by line",
     megabytes=3,
     small=1_500_000,
+    heldout=partial(by_group, share=0.1),  # the levels that are held out of the recordings too
 )
 
 ALL = (

@@ -242,7 +242,7 @@ def _code(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     short = tuple(p for p in panels if len(p.values) <= 12)[:count] or panels[:1]
     rows, columns = {1: (1, 1), 2: one(((1, 2), (2, 1)), random), 3: (2, 2), 4: (2, 2)}[len(short)]
     figure = Figure(short, rows, columns, (200 + 110 * (columns - 1), 180 + 110 * (rows - 1)))
-    asked = worded(ASK["code"], language(random), random)
+    asked = worded(WORDS["code"], language(random), random)
     answer = f"```python\n{code(figure)}\n```"
     turns = (Turn("user", (Image(drawn(figure)), Text(asked))), Turn("model", (Text(answer),)))
     return Document.from_turns(turns, "chart code")

@@ -110,7 +110,9 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
         if any(one.name == model.config.name for one in hosted):
             raise BadInput(f"two models are named {model.config.name!r}; serve one of them")
         hosted.append(Hosted(model.config.name, model, _service(model, options)))
-    server = Server(Models(hosted), store, Decoder(), keys, limits, origins=frozenset(options.allow_origin))
+    decoder = Decoder()
+    decoder.start()
+    server = Server(Models(hosted), store, decoder, keys, limits, origins=frozenset(options.allow_origin))
     try:
         return _serve(build(server), server, listener, options, started)
     finally:

@@ -98,6 +98,10 @@ class Decoder:
             raise BadInput(str(answer["error"]))
         return _part(answer, arrays)
 
+    def start(self) -> None:
+        """Starts the nursery, so that the first file need not wait for it."""
+        self.decode(Medium(b"-", "text", "the first file"))
+
     def close(self) -> None:
         """Ends the nursery."""
         with self._lock:

@@ -153,6 +153,8 @@ class Edge:
 
     def _note(self, request: Request, scope: Scope, code: int, started: float, caller: Caller | None, id: str) -> None:
         """One line, without the query, which may hold a key, and without anything of the body."""
+        if request.url.path in ("/health", "/ready", "/metrics") and code == 200:
+            return  # asked every few seconds by machines, and of interest to none when all is well
         seconds = time.monotonic() - started
         route = getattr(scope.get("endpoint"), "__name__", "none")
         self._metrics.add("tejat_requests_total", route=route, code=str(code))

@@ -9,7 +9,7 @@
 Nothing is ever changed in place: everything is written under a temporary name and renamed, so a reader on another
 replica sees all of it or nothing. No replica remembers anything: how much of an upload has come follows from the names
 and lengths of its chunks, so any replica may take any chunk, and one sent again is the same chunk. OWNER is a hash of
-the caller's name. The id of an upload is 192 random bits, and whoever knows it may go on with the upload.
+the caller's name. The id of an upload holds 192 random bits, and whoever knows it may go on with the upload.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from tejat.serve.limits import Busy, Limits
 from tejat.serve.problems import Problem
 
 _FILE_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-_UPLOAD_ID = re.compile(r"[A-Za-z0-9_-]{32}")
+_UPLOAD_ID = re.compile(r"[0-9a-f]{16}-[A-Za-z0-9_-]{32}")
 _MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")
 _COPY = 1 << 20
 
@@ -119,12 +119,12 @@ class Store:
         if name is not None and self._read(self._described(owner, name)) is not None:
             raise Problem("ALREADY_EXISTS", f"there is a file {name!r} already; delete it or choose another name")
         id = name.removeprefix("files/") if name else secrets.token_hex(10)
-        unfinished = [upload for upload in self._uploads() if upload.owner == owner]
         held = [*self._all(owner)]
-        if len(held) + len(unfinished) >= limits.files:
+        if len(held) + self._unfinished(owner) >= limits.files:
             raise Busy(f"you hold {limits.files:,} files, which is the limit; delete some", 60)
         self._check_quota(owner, size or 0, sum(file.size for file in held))
-        upload = Upload(secrets.token_urlsafe(24), owner, id, mime, size, display_name, self.clock())
+        upload_id = f"{_hash(owner)[:16]}-{secrets.token_urlsafe(24)}"
+        upload = Upload(upload_id, owner, id, mime, size, display_name, self.clock())
         directory = self.root / "uploads" / upload.id
         directory.mkdir(mode=0o700)
         write_whole(directory / "upload.json", json.dumps(asdict(upload)).encode())
@@ -207,9 +207,11 @@ class Store:
                 elif file is None and not path.with_suffix(".json").exists() and _age(path, now) > 3600:
                     path.unlink(missing_ok=True)
         for directory in (self.root / "uploads").iterdir():
-            upload = _load(Upload, directory / "upload.json")
-            if _age(directory, now) > 3600 and (upload is None or upload.created + self.limits.upload_seconds <= now):
-                shutil.rmtree(directory, ignore_errors=True)
+            if _age(directory, now) > 3600:
+                upload = _load(Upload, directory / "upload.json")
+                over = upload is None or upload.created + self.limits.upload_seconds <= now
+                if over or (directory / "done").exists():  # no client asks again after an hour
+                    shutil.rmtree(directory, ignore_errors=True)
 
     # Within
 
@@ -255,14 +257,13 @@ class Store:
             if (file := self._read(path)) is not None:
                 yield file
 
-    def _uploads(self) -> Iterator[Upload]:
-        for directory in (self.root / "uploads").iterdir():
-            upload = _load(Upload, directory / "upload.json")
-            if upload is not None and not (directory / "done").exists():
-                yield upload
+    def _unfinished(self, owner: str) -> int:
+        """Uploads under way, by their names alone: reading them all would take long where there are many."""
+        mine = (self.root / "uploads").glob(f"{_hash(owner)[:16]}-*")
+        return sum(not (directory / "done").exists() for directory in mine)
 
     def _directory(self, owner: str) -> Path:
-        return self.root / "files" / hashlib.sha256(owner.encode()).hexdigest()[:32]
+        return self.root / "files" / _hash(owner)[:32]
 
     def _described(self, owner: str, name: str) -> Path:
         """Where a file is described. The name is checked letter by letter: no path can be made of it."""
@@ -338,6 +339,10 @@ def _load(kind: Any, path: Path) -> Any:
         return kind(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _hash(owner: str) -> str:
+    return hashlib.sha256(owner.encode()).hexdigest()
 
 
 def _age(path: Path, now: float) -> float:

@@ -492,8 +492,9 @@ def test_deadlines(client) -> None:
 def test_numbers_and_health(client) -> None:
     assert client.get("/health").json == {"status": "ok"}
     assert client.get("/ready").json == {"status": "ready"}
+    client.get("/v1/models")
     text = client.get("/metrics").body.decode()
-    for line in ('tejat_requests_total{code="200",route="call"}', 'tejat_engine_running{model="micro"}'):
+    for line in ('tejat_requests_total{code="200",route="models"}', 'tejat_engine_running{model="micro"}'):
         assert line in text
     names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
     assert all(name.startswith("tejat_") for name in names)

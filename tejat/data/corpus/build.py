@@ -87,11 +87,13 @@ def build(
     pool = ProcessPoolExecutor(min(workers or os.cpu_count() or 1, max(len(due), 1)), context, begin, (path, words))
     try:
         futures = {source.name: pool.submit(spool, source.name, spools, limit) for source in due}
-        for source in sources:
+        for source in corpus.sources:
             if source.name not in futures:
-                outcome.kept.append(source.name)
-                told(Progress(source.name, "kept"))
-                across.remember(directory, source.name)
+                if source in sources:
+                    outcome.kept.append(source.name)
+                    told(Progress(source.name, "kept"))
+                if futures and (directory / source.name / "ledger.json").exists():
+                    across.remember(directory, source.name)
                 continue
             found = _awaited(futures.pop(source.name), words, told, source.name, outcome)
             if found is None:

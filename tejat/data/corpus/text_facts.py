@@ -69,16 +69,18 @@ def world(paths: Paths, dropped: Dropped) -> Iterator[Item]:
 
 def elements(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """Of the chemical elements: symbol, number, mass."""
-    table = (paths["periodictable"] / "periodictable/mass.py").read_text("iso-8859-15")
-    for number, symbol, name, mass in re.findall(
-        r"^(\d+)\t([A-Z][a-z]?)\t([a-z]+)(?:\t\s*(\S*))?", table, re.MULTILINE
-    ):
+    folder = paths["periodictable"] / "periodictable"
+    table = (folder / "mass.py").read_text("iso-8859-15")
+    masses = dict(re.findall(r"^\d+\t([A-Z][a-z]?)\t[a-z]+\t\s*([\d.]+)\(", table, re.MULTILINE))
+    named = re.findall(r"^ +(\d+): *\('([A-Za-z]+)', *'([A-Z][a-z]?)'", (folder / "core.py").read_text(), re.MULTILINE)
+    for number, name, symbol in named:
+        name = name.lower()
         yield from _fact("symbol", {"en": name}, symbol, name)
         yield from _fact("element of symbol", {"en": symbol}, name, name)
         yield from _fact("atomic number", {"en": name}, number, name)
         yield from _fact("element of number", {"en": number}, name, name)
-        if known := re.match(r"[\d.]+(?=\()", mass):
-            yield from _fact("atomic mass", {"en": name}, f"{float(known[0]):.5g} u", name)
+        if symbol in masses:
+            yield from _fact("atomic mass", {"en": name}, f"{float(masses[symbol]):.5g} u", name)
         else:
             dropped.drop("elements without a standard mass", name)
 

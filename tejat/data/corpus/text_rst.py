@@ -24,13 +24,13 @@ def python(paths: Paths, dropped: Dropped) -> Iterator[Item]:
 
 def linux(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """The documentation of Linux, with its translations."""
-    root = next(iter(paths.values())) / "usr/share/doc"
-    for path in sorted(root.rglob("*.rst*")):
+    root = next(iter(sorted((next(iter(paths.values())) / "usr/share/doc").glob("*/Documentation"))))
+    for path in sorted(root.rglob("*.rst*")):  # beside it lies the same in HTML, with sources again
         if path.is_symlink():
             continue
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.name.endswith(".gz") else data).decode(errors="replace")
-        name = path.relative_to(root).as_posix().partition("/Documentation/")[2].removesuffix(".gz")
+        name = path.relative_to(root).as_posix().removesuffix(".gz")
         language = "en"
         if name.startswith("translations/") and name.count("/") > 1:
             _, folder, name = name.split("/", 2)

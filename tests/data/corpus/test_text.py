@@ -381,3 +381,17 @@ def test_every_manifest_is_whole():
     assert not any(source.copyleft for source in text_sources.PERMISSIVE)
     assert sum(source.small for source in text_sources.ALL) < 60_000_000
     assert {"en", "de", "ja", "zh-CN"} <= {*NAMES}
+
+
+def test_elements_have_masses_where_they_have_one(tmp_path):
+    core = """    0: ('neutron', 'n', [], []),\n    1: ('Hydrogen',    'H',  [-1, 1],    []),
+    43: ('Technetium', 'Tc', [], []),\n"""
+    mass = 'm = """\\\n1\tH\thydrogen\t  1.0080(2) [1.00784,1.00811]\tm\n43\tTc\ttechnetium\t\n"""\n'
+    root = put(tmp_path, {"periodictable/core.py": core, "periodictable/mass.py": mass})
+    items, dropped = parsed(text_facts.elements, {"periodictable": root})
+    told = [i.fields for i in items if not i.fields["asked"]]
+    stated = [(fields["relation"], fields["subject"]["en"], fields["answer"]) for fields in told]
+    assert len(stated) == 5 + 4 and ("atomic mass", "hydrogen", "1.008 u") in stated
+    assert ("element of number", "43", "technetium") in stated and dropped["elements without a standard mass"][
+        "count"
+    ] == 1

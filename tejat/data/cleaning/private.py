@@ -121,7 +121,7 @@ def scrubbed(content: str, found: Counter[str] | None = None, shown: dict[str, s
     content = _IBAN.sub(replacing("account number", lambda m: is_iban(m[0])), content)
     content = _CARD.sub(replacing("card number", _is_issued), content)
     content = _PHONE.sub(replacing("telephone number", _is_phone), content)
-    content = _IP4.sub(replacing("IP address", lambda m: _is_public(m[0])), content)
+    content = _IP4.sub(replacing("IP address", lambda m: _is_public(m[0]) and not _is_number_of_a_part(m)), content)
     if content.count(":") > 1:
         content = _IP6.sub(replacing("IP address", lambda m: _is_public(m[0])), content)
     return content
@@ -168,8 +168,9 @@ def _is_phone(match: re.Match) -> bool:
     if not 7 <= len(digits) <= 15 or len(set(digits)) <= 2:
         return False
     value = int(digits)
-    is_limit = digits == number.lstrip("+") and (value & (value + 1) == 0 or value & (value - 1) == 0)
-    return not is_limit and not re.fullmatch(r"\+?\d\.\d+", number)  # 2^31 - 1 and the like; 3.1400000
+    if digits == number.lstrip("+") and (len(digits) < 10 or value & (value + 1) == 0 or value & (value - 1) == 0):
+        return False  # +32768000, and 2^31 - 1 and the like
+    return not re.fullmatch(r"\+?\d\.\d+", number)  # 3.1400000
 
 
 def _is_public(text: str) -> bool:
@@ -181,6 +182,14 @@ def _is_public(text: str) -> bool:
     if address.version == 4 and (text.count("0") == len(text) - 4 or max(map(int, text.split("."))) < 32):
         return False
     return address.is_global and not address.is_multicast
+
+
+def _is_number_of_a_part(match: re.Match) -> bool:
+    """As in "Section 55.2.2.4" and "version 103.0.5060.53"."""
+    return bool(_PART.search(match.string, max(match.start() - 16, 0), match.start()))
+
+
+_PART = re.compile(r"(?:section|chapter|version|release|abschnitt|kapitel|sección|sezione|раздел|§|\bv\.?)\s*$", re.I)
 
 
 def _veiled(text: str) -> str:

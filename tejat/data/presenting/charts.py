@@ -8,12 +8,13 @@ numbers). Values have three significant digits when they are stored, so that wha
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from tejat.data.presenting import plots
+from tejat.data.presenting.panel import Figure, Panel, cut, number, plain, wrapped
 from tejat.data.presenting.wording import language, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Image, Part, Text, Turn
@@ -23,6 +24,9 @@ PIXELS = ((256, 192), (288, 216), (240, 240), (320, 224))
 
 LETTER = 6.2  # pixels of a letter's width, on average
 
+CODED, BY_MATPLOTLIB = 0.06, 0.05
+"""Shares of charts whose code is asked for, and of the others that matplotlib draws too, ten times as slowly."""
+
 WORDS = wordings("charts")
 
 
@@ -31,42 +35,19 @@ _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab
 _QUESTIONS = ("value", "value", "value", "most", "least", "count", "more", "table", "title")
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One plot: what it shows, and how."""
-
-    title: str
-    x: str
-    y: str
-    labels: tuple[str, ...] | tuple[float, ...]
-    values: tuple[float, ...]
-    kind: str  # "bar", "barh", "pie", "line", "area" or "scatter"
-    colour: str = "tab:blue"
-    grid: bool = False
-    numbers: bool = False  # are the values written beside the marks?
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Panels in a grid, at a size in pixels."""
-
-    panels: tuple[Panel, ...]
-    rows: int = 1
-    columns: int = 1
-    pixels: tuple[int, int] = (256, 192)
-    style: Mapping[str, Any] = field(default_factory=dict)
-
-
 def chart(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """A chart and questions about it, or a figure of several and its code."""
-    if random.random() < 0.15:
+    if random.random() < CODED:
         return _code(items, k, random)
-    spoken, panel = language(random), panel_of(items[k].fields, random)
-    figure = Figure((panel,), pixels=one(PIXELS, random))
+    spoken, panel, size = language(random), panel_of(items[k].fields, random), one(PIXELS, random)
+    if random.random() < BY_MATPLOTLIB:
+        picture = Image(drawn(Figure((panel,), pixels=size)))
+    else:
+        picture = Image(plots.drawn(panel, size, one(plots.FONTS, random)))
     turns: list[Turn] = []
     for about in random.permutation(_QUESTIONS)[: int(random.integers(1, 4))]:
         asked, answer = question(str(about), panel, spoken, random)
-        shown: tuple[Part, ...] = () if turns else (Image(drawn(figure)),)
+        shown: tuple[Part, ...] = () if turns else (picture,)
         turns += [Turn("user", (*shown, Text(asked))), Turn("model", (Text(answer),))]
     return Document.from_turns(turns, "chart")
 
@@ -95,7 +76,7 @@ def panel_of(fields: Mapping[str, Any], random: np.random.Generator) -> Panel:
 
 def question(about: str, panel: Panel, spoken: str, random: np.random.Generator) -> tuple[str, str]:
     """(question, answer) about a chart. A question that the chart does not answer becomes one about its title."""
-    values, labels = panel.values, [_plain(label) for label in panel.labels]
+    values, labels = panel.values, [plain(label) for label in panel.labels]
     sole = sorted(values)
     if panel.kind == "scatter" and about in ("value", "more", "table", "most", "least"):
         about = "count" if len(values) <= 12 else "title"
@@ -117,18 +98,9 @@ def question(about: str, panel: Panel, spoken: str, random: np.random.Generator)
     return asked, answers[about]()
 
 
-def number(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    if value == 0:
-        return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    text = f"{value:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def table(panel: Panel) -> str:
     """The data as Markdown."""
-    rows = [f"| {_plain(label)} | {number(value)} |" for label, value in zip(panel.labels, panel.values, strict=True)]
+    rows = [f"| {plain(label)} | {number(value)} |" for label, value in zip(panel.labels, panel.values, strict=True)]
     return "\n".join([f"| {panel.x} | {panel.y} |", "|---|---|", *rows])
 
 
@@ -171,7 +143,7 @@ _FONTS = {"font.size": 7.5, "axes.titlesize": 7.5, "axes.linewidth": 0.6, "lines
 
 
 def _plot(axes: Any, panel: Panel, room: tuple[int, int]) -> None:
-    labels = [_cut(_plain(label), 14 if room[1] > 150 else 9) for label in panel.labels]
+    labels = [cut(plain(label), 14 if room[1] > 150 else 9) for label in panel.labels]
     values, ticks = panel.values, range(len(panel.values))
     match panel.kind:
         case "bar":
@@ -201,14 +173,14 @@ def _plot(axes: Any, panel: Panel, room: tuple[int, int]) -> None:
             axes.tick_params(axis="x", rotation=90 if len(labels) > 6 else 40)
     if panel.kind != "pie":
         across, up = (panel.y, panel.x) if panel.kind == "barh" else (panel.x, panel.y)
-        axes.set_xlabel(_cut(across, int(0.7 * room[0] / LETTER)))
-        axes.set_ylabel(_cut(up, int(0.6 * room[1] / LETTER)))
+        axes.set_xlabel(cut(across, int(0.7 * room[0] / LETTER)))
+        axes.set_ylabel(cut(up, int(0.6 * room[1] / LETTER)))
         axes.tick_params(length=2, pad=1.5)
         axes.spines[["top", "right"]].set_visible(False)
         if panel.grid:
             axes.grid(alpha=0.4, linewidth=0.5)
             axes.set_axisbelow(True)
-    axes.set_title(_wrapped(panel.title, int(0.9 * room[0] / LETTER)))
+    axes.set_title(wrapped(panel.title, int(0.9 * room[0] / LETTER)))
 
 
 def _plot_lines(axes: str, panel: Panel) -> list[str]:
@@ -246,18 +218,3 @@ def _code(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     answer = f"```python\n{code(figure)}\n```"
     turns = (Turn("user", (Image(drawn(figure)), Text(asked))), Turn("model", (Text(answer),)))
     return Document.from_turns(turns, "chart code")
-
-
-def _plain(label: str | float) -> str:
-    return label if isinstance(label, str) else number(label)
-
-
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else text[: letters - 1].rstrip() + "…"
-
-
-def _wrapped(text: str, letters: int) -> str:
-    import textwrap
-
-    lines = textwrap.wrap(text, letters)
-    return "\n".join(lines[:2]) + ("…" if len(lines) > 2 else "")

@@ -30,6 +30,12 @@ class Train:
     """Another value for a field of the recipe, as in schedule.peak=0.002; may be given again."""
     mesh: str | None = None
     """How to spread the model over devices, as in fsdp=8,tensor=2; fsdp over all of them if not given."""
+    coordinator: str | None = None
+    """Address and port of process 0, where several processes train together on plain hosts; elsewhere it is found."""
+    processes: int | None = None
+    """How many they are."""
+    process: int | None = None
+    """Which of them this is, from 0."""
     supervise: int | None = None
     """Begin again after a failure, up to so many times."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -48,8 +54,9 @@ def main(arguments: list[str]) -> int:
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar
-    from tejat.train import loop, mesh, recipe
+    from tejat.train import hosts, loop, mesh, recipe
 
+    hosts.join(options.coordinator, options.processes, options.process)
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
     freed_memory.keep(chosen.schedule.steps)
     devices = mesh.chosen(options.mesh)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,11 @@ from tejat.codecs.picture import PictureCodec
 from tejat.codecs.vocabulary import Vocabulary
 from tejat.data import packing
 from tejat.data.loading import Loader, Position
-from tejat.data.packing import Batch
 from tejat.errors import BadInput
 from tejat.evals.plots import loss_plot
 from tejat.model import multimodal, picture, weights
 from tejat.parts import write_whole
-from tejat.train import identity, step
+from tejat.train import hosts, identity, step
 from tejat.train import mesh as meshes
 from tejat.train.checkpoint import Checkpoints
 from tejat.train.objective import PREDICTED
@@ -68,13 +67,15 @@ class Standing:
     seconds: float = 0.0
     position: Position = field(default_factory=Position)
     pending: list[dict[str, Any]] = field(default_factory=list)
+    settled: int = 0  # of the pending sums, those that are counted above
 
-    def add(self, batch: Batch, sums: dict[str, Any]) -> None:
-        """Counts a step."""
-        self.step += 1
-        self.tokens += int((batch.inputs.segments > 0).sum())
-        self.documents += int(batch.inputs.segments.max(axis=1).sum())
-        self.pending.append(sums)
+    def settle(self) -> None:
+        """Waits for the steps made, and counts what was in their batches. Raises Diverged as `_numbers` does."""
+        self.pending = _numbers(self.pending, self.step)
+        for sums in self.pending[self.settled :]:
+            self.tokens += int(sums["tokens"])
+            self.documents += int(sums["documents"])
+        self.settled = len(self.pending)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Standing":
@@ -102,15 +103,28 @@ def train(
     # ---- What the run is made of ------------------------------------------------------------------------------------
     if mesh is not None:
         meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows)
-    vocabulary = _begin(recipe, directory, resume)
+    wrong = None
+    try:
+        if hosts.is_first():
+            _begin(recipe, directory, resume)
+    except BadInput as error:
+        wrong = str(error)
+    if wrong := hosts.gather(wrong)[0]:  # what stops the first stops all
+        raise BadInput(wrong)
+    codes = recipe.config.picture.codes if recipe.config.picture else 0
+    vocabulary = Vocabulary.load(directory / "tokenizer.model", codes)
     codec = _codec(recipe)
     source = recipe.documents(Framing(recipe.config, vocabulary, codec), recipe.seed)
-    (identity.check if resume else identity.begin)(directory, identity.identity(recipe, source, vocabulary))
+    found = identity.identity(recipe, source, vocabulary)
+    if resume:
+        identity.check(directory, found)
+    elif hosts.is_first():
+        identity.begin(directory, found)
     state, now = step.initial_state(recipe.config, recipe.schedule, recipe.seed), Standing()
-    shardings = None
+    shardings, part, alone = None, (0, 1), jax.process_count() == 1
     if mesh is not None:
         shardings = meshes.state(mesh, multimodal.params(recipe.config), state), meshes.rows(mesh)
-        state = jax.device_put(state, shardings[0])
+        state, part = meshes.placed(state, shardings[0]), hosts.share(shardings[1], recipe.room.rows)
     log, steps = directory / "log.jsonl", recipe.schedule.steps
 
     with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
@@ -118,10 +132,20 @@ def train(
         if checkpoints.latest is not None:
             state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
             now = Standing.from_json(kept)
-        _cut(log, now.step)
+        if hosts.is_first():
+            _cut(log, now.step)
 
         # ---- Steps ---------------------------------------------------------------------------------------------------
-        with closing(Loader(source, recipe.config, recipe.room, now.position, workers=recipe.workers)) as batches:
+        loader = Loader(
+            source,
+            recipe.config,
+            recipe.room,
+            now.position,
+            workers=recipe.workers,
+            process=part[0],
+            processes=part[1],
+        )
+        with closing(loader) as batches:
             begun = time.perf_counter() - now.seconds
             advance = _compiled(recipe, state, shardings)
             line_at, line_tokens = time.perf_counter(), now.tokens
@@ -129,54 +153,58 @@ def train(
             with _ctrl_c() as interrupted:
                 while now.step < steps and not stop:
                     batch, now.position = next(batches)
-                    state, sums = advance(state, batch)
-                    now.add(batch, sums)
-                    stop = interrupted.is_set()
+                    state, sums = advance(state, batch if shardings is None else meshes.spread(mesh, batch))
+                    now.step += 1
+                    now.pending.append(sums)
                     logs, saves = (
                         now.step % n == 0 or now.step == steps for n in (recipe.log_every, recipe.save_every)
                     )
+                    # Of several hosts, each may be told to stop; all must agree when.
+                    stop = any(hosts.gather(interrupted.is_set())) if logs or saves else alone and interrupted.is_set()
                     if logs or saves or stop:
                         # Only here does the loop wait for the device.
-                        now.pending = _numbers(now.pending, now.step)
+                        now.settle()
                         now.seconds = time.perf_counter() - begun
                     if logs:
                         rate = (now.tokens - line_tokens) / (time.perf_counter() - line_at)
                         line_at, line_tokens = time.perf_counter(), now.tokens
                         line = _line(now, rate)
-                        now.pending = []
-                        with log.open("a") as file:
-                            file.write(json.dumps(line) + "\n")
+                        now.pending, now.settled = [], 0
+                        if hosts.is_first():
+                            with log.open("a") as file:
+                                file.write(json.dumps(line) + "\n")
                         told(line)
                     if saves or stop:
-                        checkpoints.save(state, asdict(now))
+                        everywhere = map(Position.from_json, hosts.gather(now.position.to_json()))
+                        checkpoints.save(state, asdict(replace(now, position=Position.merged(everywhere))))
 
         # ---- The model, or the model so far ------------------------------------------------------------------------
-        params = state.params if mesh is None else jax.device_put(jax.device_get(state.params))
+        params = state.params if mesh is None else jax.tree.map(jnp.asarray, hosts.whole(state.params))
         trained = Bundle(recipe.config, vocabulary, params, codec)
-        bundle.save(directory / "model", trained)
+        if hosts.is_first():
+            bundle.save(directory / "model", trained)
     if now.step < steps:
         raise Stopped(now.step)
-    loss_plot(log, directory / "loss.png")
+    if hosts.is_first():
+        loss_plot(log, directory / "loss.png")
+    hosts.meet("the model is written")
     return trained
 
 
-def _begin(recipe: Recipe, directory: Path, resume: bool) -> Vocabulary:
-    """The vocabulary: made for a new run, read for one that goes on."""
-    codes, path = recipe.config.picture.codes if recipe.config.picture else 0, directory / "tokenizer.model"
+def _begin(recipe: Recipe, directory: Path, resume: bool) -> None:
+    """Makes the directory of a new run, its tokenizer in it; of one that goes on, sees that it is there."""
     held = (directory / identity.NAME).is_file()
     if resume:
         if not held:
             raise BadInput(f"{directory} holds no run to resume; leave --resume out to begin one")
-        return Vocabulary.load(path, codes)
+        return
     if held:
         with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
             reached = checkpoints.latest or 0
         told = f"{directory} holds a run that reached step {reached}"
         raise BadInput(f"{told}; go on with --resume, or choose another directory with --out")
     directory.mkdir(parents=True, exist_ok=True)
-    vocabulary = Vocabulary(recipe.tokenizer(), codes)
-    write_whole(path, vocabulary.model)
-    return vocabulary
+    write_whole(directory / "tokenizer.model", recipe.tokenizer())
 
 
 def _codec(recipe: Recipe) -> PictureCodec | None:
@@ -202,7 +230,9 @@ def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any) -> Callabl
         remat=recipe.remat,
         shardings=shardings,
     )
-    return build.lower(state, packing.empty(recipe.config, recipe.room)).compile()
+    batch = packing.empty(recipe.config, recipe.room)
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), batch)
+    return build.lower(state, shapes).compile()
 
 
 def _numbers(pending: list[dict[str, Any]], last: int) -> list[dict[str, float]]:

@@ -157,6 +157,16 @@ def rows(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(ROWS))
 
 
+def placed(state, shardings):
+    """Arrays that every process has in full, each of its parts on the devices that are to hold it."""
+
+    def place(array, sharding: NamedSharding):
+        values = np.asarray(array)
+        return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+
+    return jax.tree.map(place, state, shardings)
+
+
 def spread(mesh: Mesh, batch):
     """A batch, of which this process has its share of the rows, on the devices."""
     sharding = rows(mesh)

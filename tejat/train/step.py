@@ -73,6 +73,8 @@ def build(
         (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(state.params)
         updates, moments = transform.update(gradient, state.moments, state.params)
         sums |= {"gradient_norm": optax.tree.norm(gradient), "rate": rate(state.step)}
+        segments = batch.inputs.segments
+        sums |= {"tokens": (segments > 0).sum(), "documents": segments.max(axis=1).sum()}
         return TrainState(optax.apply_updates(state.params, updates), moments, state.step + 1), sums
 
     return step

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +48,54 @@ def test_two_steps_are_those_of_one_device(meshes):
         assert wrong["text_loss"] < 1e-2 and wrong["picture_loss"] < 1e-2  # sums over a thousand tokens
         assert wrong["gradient_norm"] < 1e-4
         assert bool(wrong["moments cut"]) == ("fsdp" in name or "tensor" in name)
+
+
+TOGETHER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tejat.train import hosts, loop, mesh, recipe
+directory, text, processes, process, coordinator, how = sys.argv[1:]
+if processes != "1":
+    hosts.join(coordinator, int(processes), int(process))
+chosen = recipe.read(Path("smallest.py"))
+chosen = replace(chosen, room=replace(chosen.room, rows=8), schedule=replace(chosen.schedule, steps=12), save_every=6)
+loop.train(chosen, Path(directory), mesh=mesh.chosen(text), resume=how == "resume")
+"""
+
+
+def begin(directory: Path, text: str, processes: int, how: str = "begin") -> list[subprocess.Popen]:
+    """The run in so many processes, which have eight virtual devices between them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={8 // processes}"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    told = [str(directory), text, str(processes)]
+    return [
+        subprocess.Popen([sys.executable, "-c", TOGETHER, *told, str(n), coordinator, how], env=environment, cwd=HERE)
+        for n in range(processes)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["data=2,fsdp=4", "fsdp=4,tensor=2", "tensor=2,data=4"])
+def test_two_processes_train_as_one_does_and_one_goes_on_from_two(tmp_path, text):
+    """Real processes, which exchange over sockets."""
+    for name, processes in (("one", 1), ("two", 2)):
+        assert [process.wait(timeout=500) for process in begin(tmp_path / name, text, processes)] == [0] * processes
+    one, two = ((tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two"))
+    assert len(one) == len(two) == 3
+    for a, b in zip(map(json.loads, one), map(json.loads, two), strict=True):
+        assert [a[name] for name in ("step", "tokens", "documents")] == [
+            b[name] for name in ("step", "tokens", "documents")
+        ]
+        assert abs(a["text_loss"] - b["text_loss"]) < 1e-3 and abs(a["picture_loss"] - b["picture_loss"]) < 1e-3
+    shutil.rmtree(tmp_path / "two" / "checkpoints" / "12")
+    assert [process.wait(timeout=500) for process in begin(tmp_path / "two", "fsdp=8", 1, "resume")] == [0]
+    again = json.loads((tmp_path / "two" / "log.jsonl").read_text().splitlines()[-1])
+    assert again["step"] == 12 and again["tokens"] == json.loads(one[-1])["tokens"]
+    assert abs(again["text_loss"] - json.loads(one[-1])["text_loss"]) < 1e-3
 
 
 RESUMED = """

@@ -75,7 +75,7 @@ ITEMS = {
     "physics": [Item("physics", {"id": name}) for name in PROBLEMS],
     "retrieval": [Item("retrieval", {"pairs": 12})],
     "instruction": [
-        Item("instruction", {"category": {"en": "trees", "de": "Art"}, "words": {"en": [*"abcdef"], "de": [*"hijklmn"]}}),
+        Item("instruction", {"category": {"en": "trees", "de": "-"}, "words": {"en": [*"abcdef"], "de": [*"hijklmn"]}}),
         Item("instruction", {"category": {"en": "tools"}, "words": {"en": list("opqrstu")}}),
     ],
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from tejat.codecs.framing import Encoded
 from tejat.data.cutting import pieces
 from tejat.data.packing import Room, Row, Size, sizes
-from tejat.errors import BadInput
+from tejat.errors import BadInput, Refused
 
 AHEAD = 16
 """Documents that wait. Of rows of 8,192 tokens, pages of manuals and code fill 99.3% with 16, and 99.6% with 32."""
@@ -129,13 +129,15 @@ class Stream:
             place.stage, place.drawn, self._waiting = stage, 0, []
 
     def _draw(self) -> None:
-        """Draws documents until enough wait."""
+        """Draws documents until enough wait. Raises Refused for one that is held out."""
         place = self._place
         while len(self._waiting) < AHEAD:
             index = place.stage * STAGE + place.drawn * self._room.rows + self._row
             place.drawn += 1
             try:
                 found = self._pieces(index)
+            except Refused:
+                raise
             except BadInput as error:
                 place.damaged += 1
                 self._list(index, str(error))

@@ -18,7 +18,7 @@ from typing import Any
 from tejat.data.cleaning.duplicates import digest
 from tejat.data.cleaning.records import Record
 from tejat.data.shards import Item, Shards
-from tejat.errors import BadInput
+from tejat.errors import BadInput, Refused
 
 FOLDER = Path(__file__).parent / "heldout"
 
@@ -94,7 +94,7 @@ def by_checksum(axis: str, id: str, share: float) -> bool:
 
 
 def refuse_heldout(records: Iterable[Record], heldout: HeldOut | None = None, source: str = "") -> Iterator[Record]:
-    """The records, as long as none is held out. Raises BadInput at the first that is."""
+    """The records, as long as none is held out. Raises Refused at the first that is."""
     heldout = heldout or _shipped()
     for number, record in enumerate(records):
         _refuse(record, number, heldout, source)
@@ -102,7 +102,7 @@ def refuse_heldout(records: Iterable[Record], heldout: HeldOut | None = None, so
 
 
 class Training(Sequence[Item]):
-    """Items to train on, each checked when it is read. Raises BadInput for one that is held out."""
+    """Items to train on, each checked when it is read. Raises Refused for one that is held out."""
 
     def __init__(self, items: Sequence[Item], heldout: HeldOut, source: str = ""):
         self._items, self._heldout, self._source = items, heldout, source
@@ -160,4 +160,4 @@ def _names(value: Any) -> set[str]:
 def _refuse(record: Record, number: int, heldout: HeldOut, source: str) -> None:
     if why := heldout.why(record, source):
         where = f"record {number}" + (f" of {source}" if source else "")
-        raise BadInput(f"{where} is not to be trained on: {why}; build the corpus again, or leave it out of the recipe")
+        raise Refused(f"{where} is not to be trained on: {why}; build the corpus again, or leave it out of the recipe")

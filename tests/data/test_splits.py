@@ -3,12 +3,13 @@
 import json
 import pickle
 
+import numpy as np
 import pytest
 
 from tejat.data import splits
 from tejat.data.shards import Item, Shards, Writer
 from tejat.data.splits import HeldOut, Training, refuse_heldout
-from tejat.errors import BadInput
+from tejat.errors import BadInput, Refused
 from tejat.parts import Document, Text
 
 
@@ -65,7 +66,7 @@ def test_what_is_held_out_is_refused_by_any_axis_or_by_itself(record):
     heldout = HeldOut.of([text("Kept for evaluation.")], {"level": ["grail"]})
     fine = [text("Not kept."), Item("concept", {"concept": "1F600", "styles": ["noto"]}), Item("chart", {"group": "x"})]
     assert list(refuse_heldout(fine, heldout)) == fine
-    with pytest.raises(BadInput, match="record 3 of here is not to be trained on: it"):
+    with pytest.raises(Refused, match="record 3 of here is not to be trained on: it"):
         list(refuse_heldout([*fine, record], heldout, "here"))
 
 
@@ -90,7 +91,7 @@ def test_a_corpus_is_trained_on_but_not_what_it_holds_out(corpus):
     items = Training(Shards(corpus, "books", "train"), heldout, "books")
     assert [item.fields["text"] for item in items] == ["a b", "c d"] and items[-1] == items[1:][0]
     assert list(pickle.loads(pickle.dumps(items))) == list(items)
-    with pytest.raises(BadInput, match="record 1 of books is not to be trained on: its group 'g'"):
+    with pytest.raises(Refused, match="record 1 of books is not to be trained on: its group 'g'"):
         Training(Shards(corpus, "books", "heldout"), heldout, "books")[1]
     with pytest.raises(BadInput, match="it is a held-out record"):
         list(refuse_heldout([text("E  F")], heldout))
@@ -107,3 +108,27 @@ def test_a_held_out_list_that_was_changed_or_lost_is_noticed(corpus):
     (corpus / "corpus.json").write_text("[]")
     with pytest.raises(BadInput, match="build the corpus"):
         HeldOut.of_corpus(corpus)
+
+
+def test_a_run_ends_at_a_held_out_document_and_passes_over_damaged_ones(corpus):
+    """The loader counts what is damaged and goes on; what is held out must not be counted away."""
+    from tejat.codecs.framing import Encoded
+    from tejat.data.filling import Place, Stream
+    from tejat.data.packing import Room
+
+    items = Training(
+        [*Shards(corpus, "books", "train"), *Shards(corpus, "books", "heldout")], HeldOut.of_corpus(corpus)
+    )
+
+    def encoded(index: int) -> Encoded:
+        if index % 2:
+            raise BadInput("damaged")
+        item = items[0 if index < 40 else 2]
+        column = np.zeros(len(item.fields["text"]), np.int32)
+        return Encoded(column, column > 0, column, column, column - 1, column, ())
+
+    stream = Stream(encoded, Room(rows=1, tokens=24, targets=24, patches=0, sounds=0, frames=0), 0, Place())
+    with pytest.raises(Refused, match="it is a held-out record"):
+        for step in range(40):
+            stream.fill(step)
+    assert stream.place.damaged >= 20

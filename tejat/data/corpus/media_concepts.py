@@ -40,7 +40,7 @@ STYLES = {
 
 HELD_OUT_FAMILIES = ("emojione", "openmoji")
 HELD_OUT_SHARE = 0.10  # of the concepts, in every style
-HEAVY = 6_000  # bytes of a drawing above which it is kept as pixels
+HEAVY = 10_000  # bytes of a drawing above which it is kept as pixels
 LEAST_NAMES = 1_500  # names that a language must have, of some 1,900, to be taken from CLDR
 
 # What Emojibase calls languages whose CLDR name differs, or that are only a variant of another.
@@ -88,28 +88,29 @@ class Report:
 
 
 def concepts(paths: Paths, dropped: Dropped) -> Iterator[Item]:
-    """Items of the kind "concept": one with the drawings for training, one with those that are held out.
+    """Items of the kind "concept": those with drawings that are held out, then those for training.
 
     Fields: "concept" (its id), "emoji", "names" by language, "tags" and "group" (of Unicode's list) in English,
     "category" by language, "styles", and "axis" of what is held out, "concept" or "style". Blobs are named STYLE.svg or
     STYLE.webp.
     """
     report = Report()
-    for concept in read(paths, report):
-        for axis, drawings in _sides(concept).items():
-            fields = {
-                "concept": concept.id,
-                "emoji": concept.emoji,
-                "names": concept.names,
-                "tags": list(concept.tags),
-                "list": concept.group,
-                "category": concept.categories,
-                "styles": [drawing.style for drawing in drawings],
-                # Its own group: the trainer refuses whatever shares one with what is held out.
-                "group": kin(concept.id) + (" in held-out styles" if axis == "style" else ""),
-            }
-            blobs = {f"{d.style}.{d.format}": d.data for d in map(_light, drawings)}
-            yield Item("concept", fields | ({"axis": axis} if axis else {}), blobs)
+    sides = [(concept, axis, drawings) for concept in read(paths, report) for axis, drawings in _sides(concept).items()]
+    # What is held out comes first: of two pictures that are nearly the same, the later one is taken out.
+    for concept, axis, drawings in sorted(sides, key=lambda side: side[1] == ""):
+        fields = {
+            "concept": concept.id,
+            "emoji": concept.emoji,
+            "names": concept.names,
+            "tags": list(concept.tags),
+            "list": concept.group,
+            "category": concept.categories,
+            "styles": [drawing.style for drawing in drawings],
+            # Its own group: the trainer refuses whatever shares one with what is held out.
+            "group": kin(concept.id) + (" in held-out styles" if axis == "style" else ""),
+        }
+        blobs = {f"{d.style}.{d.format}": d.data for d in map(_light, drawings)}
+        yield Item("concept", fields | ({"axis": axis} if axis else {}), blobs)
     for style, names in report.unknown.items():
         dropped.drop(f"drawings of {style} that fit no concept", ", ".join(names[:8]), len(names))
     for style, names in report.broken.items():
@@ -199,7 +200,7 @@ def _light(drawing: Drawing) -> Drawing:
     if len(drawing.data) < HEAVY:
         return drawing
     picture, packed = pillow.fromarray(rasterised(drawing.data, SIDE)), io.BytesIO()
-    picture.save(packed, "WEBP", quality=90, method=4)
+    picture.save(packed, "WEBP", quality=90, method=2)
     return Drawing(drawing.style, "webp", packed.getvalue())
 
 

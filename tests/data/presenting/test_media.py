@@ -229,6 +229,15 @@ def test_every_step_of_arithmetic_is_right(task):
                 assert len(set(known)) <= 1 or task == "convert", line
 
 
+@pytest.mark.parametrize(("task", "last"), [("subtract", None), ("multiply", None), ("divide", "0")])
+def test_steps_lead_to_the_result(task, last):
+    for n in range(40):
+        _, answer = TASKS[task]("en", 3, np.random.default_rng(n))
+        *steps, result = answer.splitlines()
+        if steps:
+            assert steps[-1].rpartition(" = ")[2] == (last or result.rpartition(" = ")[2])
+
+
 def _value(text: str) -> Fraction | None:
     text = re.sub(r"(?<=\d) ?(km|m²|m|W)$", "", text.strip())
     if not re.fullmatch(r"[-0-9 +×÷/()]+", text) or not re.search(r"\d", text):

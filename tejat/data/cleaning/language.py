@@ -34,7 +34,7 @@ NEAR = (
 """Languages between which the identifier does not judge."""
 
 SHORTEST = 120  # bytes of text below which nothing can be said
-_SAMPLE = 200  # characters from the beginning, the middle and the end that it looks at
+_SAMPLE = 160  # characters from the beginning, the middle and the end that it looks at
 
 # They make up a quarter of English prose, and of nothing else.
 _ENGLISH_WORDS = "a an and are as be by can for from have if in is it not of on or that the this to which will with you"
@@ -103,6 +103,8 @@ def translated(content: str) -> tuple[str, list[str]]:
 
 
 def _is_english(paragraph: str) -> bool:
+    if not any(word in paragraph for word in (" the ", " of ", " to ", " and ", " is ", " you ")):
+        return False
     found = _WORD.findall(paragraph.lower())
     if len(found) < 8 or sum(word in _ENGLISH for word in found) < 0.25 * len(found):
         return False

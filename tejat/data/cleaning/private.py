@@ -43,6 +43,10 @@ _KEYS = re.compile(
     re.S | re.A,
 )
 
+# Looked for first: a search for each is many times faster than the pattern.
+_KEY_MARKS = ("PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "AIza")
+_KEY_MARKS += ("xox", "sk-", "k_live_", "hf_", "npm_", "pypi-", "eyJ")
+
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.A)
 _CARD = re.compile(
     r"(?<![\d.,-])(?:[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5})(?![\d-]|[.,]\d)", re.A
@@ -58,10 +62,11 @@ _ISSUED = re.compile(
 # says so.
 _DIALLED = r"(?:[ .\-/]{0,2}\(?\d{1,5}\)?){2,7}"
 _PHONE = re.compile(
-    rf"(?<![\w+.=^])\+[1-9]\d{{0,2}}{_DIALLED}(?![\w.]*\d)"
-    r"|(?<![\w(])\(\d{3}\) ?\d{3}-\d{4}(?!\w)"
-    r"|(?:\b(?:tel(?:ephone|efon|éfono|efono|efone|éphone)?|phone|fax|mobile|handy|tlf|тел(?:ефон)?|факс)|電話|电话|전화)"
-    rf"[.:：]{{1,2}} ?(?P<number>\+?\(?\d{{1,5}}\)?{_DIALLED})(?!\w)",
+    rf"(?<![\w+.=^])\+[1-9]\d{{0,2}}{_DIALLED}(?![\w.]*\d)|(?<![\w(])\(\d{{3}}\) ?\d{{3}}-\d{{4}}(?!\w)"
+)
+_CALLED = re.compile(
+    r"(?:(?:\b(?:tel(?:ephone|efon|éfono|efono|efone|éphone)?|phone|fax|mobile|handy|tlf|тел(?:ефон)?|факс)|電話|电话|전화)"
+    rf"[.:：]{{1,2}} ?)(?P<number>\+?\(?\d{{1,5}}\)?{_DIALLED})(?!\w)",
     re.I,
 )
 
@@ -115,12 +120,15 @@ def scrubbed(content: str, found: Counter[str] | None = None, shown: dict[str, s
 
     if "@" in content:
         content = _EMAIL.sub(replacing("e-mail address", _is_someones), content)
-    content = _KEYS.sub(replacing("key", _is_key), content)
+    if any(mark in content for mark in _KEY_MARKS):
+        content = _KEYS.sub(replacing("key", _is_key), content)
     if not _DIGITS.search(content):
         return content
     content = _IBAN.sub(replacing("account number", lambda m: is_iban(m[0])), content)
     content = _CARD.sub(replacing("card number", _is_issued), content)
-    content = _PHONE.sub(replacing("telephone number", _is_phone), content)
+    if "+" in content or "(" in content:
+        content = _PHONE.sub(replacing("telephone number", _is_phone), content)
+    content = _CALLED.sub(replacing("telephone number", _is_phone), content)
     content = _IP4.sub(replacing("IP address", lambda m: _is_public(m[0]) and not _is_number_of_a_part(m)), content)
     if content.count(":") > 1:
         content = _IP6.sub(replacing("IP address", lambda m: _is_public(m[0])), content)

@@ -1,4 +1,8 @@
-"""Which dialect a request speaks: one origin serves both, and a few paths belong to both."""
+"""Which dialect a request speaks: one origin serves both, and a few paths belong to both.
+
+Paths are the request line's own (`scope["path"]`): `request.url` is put together with the Host header, which is the
+client's to write.
+"""
 
 from typing import Literal
 
@@ -14,7 +18,7 @@ _GUARDED = ("/v1", "/upload", "/tokenize", "/detokenize", "/metrics")
 
 def dialect(request: Request) -> Literal["gemini", "openai", "unknown"]:
     """By path where that decides; else by the credentials, which each SDK sends in a way of its own."""
-    path = request.url.path
+    path = request.scope["path"]
     if path.startswith(_OPENAI):
         return "openai"
     if not path.startswith(_SHARED) or ":" in path.rpartition("/")[2]:
@@ -31,7 +35,7 @@ def is_openai(request: Request) -> bool:
 
 def is_public(request: Request) -> bool:
     """Needs no key: health, the playground's own files, and an upload under way, whose address is its key."""
-    path = request.url.path
+    path = request.scope["path"]
     if path.startswith("/upload"):
         return "upload_id" in request.query_params
     return not path.startswith(_GUARDED)

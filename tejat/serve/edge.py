@@ -82,7 +82,7 @@ class Edge:
                     return
                 caller = self._caller(request)
                 scope["tejat.caller"] = caller
-                if request.url.path not in ("/health", "/ready"):
+                if request.scope["path"] not in ("/health", "/ready"):
                     held.enter_context(self._open.hold())(1)
                     held.enter_context(self._turnstile.pass_through(caller))
                 await self._routes(scope, receive, outward)
@@ -153,7 +153,7 @@ class Edge:
 
     def _note(self, request: Request, scope: Scope, code: int, started: float, caller: Caller | None, id: str) -> None:
         """One line, without the query, which may hold a key, and without anything of the body."""
-        if request.url.path in ("/health", "/ready", "/metrics") and code == 200:
+        if request.scope["path"] in ("/health", "/ready", "/metrics") and code == 200:
             return  # asked every few seconds by machines, and of interest to none when all is well
         seconds = time.monotonic() - started
         route = getattr(scope.get("endpoint"), "__name__", "none")

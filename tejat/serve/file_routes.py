@@ -89,7 +89,8 @@ class FileRoutes:
         fields.done()
         owner = caller(request).name
         upload = await self.server.on_disk(lambda: self.store.begin(owner, **wanted))
-        address = f"{base(request)}{request.url.path}?upload_id={upload.id}&upload_protocol=resumable"
+        path = request.scope["path"]
+        address = f"{base(request)}{path}?upload_id={upload.id}&upload_protocol=resumable"
         headers = {
             "X-Goog-Upload-URL": address,
             "X-Goog-Upload-Status": "active",
@@ -128,5 +129,5 @@ class FileRoutes:
 
 def base(request: Request) -> str:
     """The server's address as this client knows it."""
-    host = request.headers.get("host", "")
-    return f"{request.url.scheme}://{host}" if _HOST.fullmatch(host) else ""
+    host, scheme = request.headers.get("host", ""), request.scope["scheme"]
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) else ""

@@ -2,14 +2,21 @@
 
 import http.client
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
+
+from tejat import bundle
 
 
 @dataclass
@@ -81,3 +88,33 @@ def running() -> Iterator[Callable[[ASGIApp], Client]]:
         server.should_exit = True
     for _, thread in started:
         thread.join(10)
+
+
+@dataclass(frozen=True)
+class Served:
+    """`tejat serve` in a process of its own."""
+
+    pid: int
+    port: int
+
+
+@pytest.fixture(scope="module")
+def served(tiny, tmp_path_factory) -> Iterator[Served]:
+    """A server as a user starts it. Its log must be without failures, and it must end with 0 when told to stop."""
+    directory = tmp_path_factory.mktemp("served")
+    bundle.save(directory / "model", tiny)
+    homes = {name: str(directory) for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME")}
+    environment = {**os.environ, **homes, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "tejat", "serve", "--model", str(directory / "model"), "--port", "0"]
+    with (directory / "log").open("w") as log:
+        server = subprocess.Popen(command, stderr=log, env=environment)
+    try:
+        while not (line := (directory / "log").read_text().partition("\n")[0]):
+            assert server.poll() is None
+            time.sleep(0.2)
+        yield Served(server.pid, int(line.split(" at ")[1].split("/ ")[0].rpartition(":")[2]))
+        told = (directory / "log").read_text()
+        assert "Traceback" not in told and " 500 " not in told
+    finally:
+        server.terminate()
+        assert server.wait(60) == 0

@@ -4,18 +4,15 @@ Each is installed into a throw-away environment of its own; where no package ind
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from tejat import bundle
 from tejat.parts import Audio, Image, to_png, to_wav
 
 pytestmark = pytest.mark.slow
@@ -23,32 +20,8 @@ CLIENTS = Path(__file__).parent / "clients"
 
 
 @pytest.fixture(scope="module")
-def address(tiny, tmp_path_factory) -> Iterator[str]:
-    """Of a server in a process of its own, as a user starts it."""
-    directory = tmp_path_factory.mktemp("served")
-    bundle.save(directory / "model", tiny)
-    environment = {
-        **os.environ,
-        "XDG_STATE_HOME": str(directory),
-        "XDG_CACHE_HOME": str(directory),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-    }
-    command = [sys.executable, "-m", "tejat", "serve", "--model", str(directory / "model"), "--port", "0"]
-    with (directory / "log").open("w+") as log:
-        server = subprocess.Popen(command, stderr=log, env=environment)
-        try:
-            while not (line := (directory / "log").read_text().partition("\n")[0]):
-                assert server.poll() is None
-                try:
-                    server.wait(0.2)
-                except subprocess.TimeoutExpired:
-                    continue
-            yield line.split(" at ")[1].split("/ ")[0].replace("localhost", "127.0.0.1")
-            told = (directory / "log").read_text()
-            assert "Traceback" not in told and " 500 " not in told
-        finally:
-            server.terminate()
-            assert server.wait(60) == 0
+def address(served) -> str:
+    return f"http://127.0.0.1:{served.port}"
 
 
 @pytest.fixture(scope="module")

@@ -115,6 +115,15 @@ def test_with_keys_every_way_of_sending_one(locked, made) -> None:
     assert reply.json["error"]["code"] == "invalid_api_key"  # in the dialect of the path
 
 
+@pytest.mark.parametrize(
+    "host", ["localhost/page?", "localhost/page#", "x/health?", "localhost/upload?upload_id=1&", "a@b/"]
+)
+def test_a_name_in_the_host_header_opens_nothing(locked, free, host: str) -> None:
+    """Some libraries put the address of a request together from this header."""
+    assert locked.get("/v1/models", Host=host).code == 401
+    assert free.get("/v1/models", Host=host).code in (400, 403)
+
+
 def test_a_keys_limit_is_its_own(locked, made) -> None:
     _, alice, bob = made
     codes = [locked.get("/v1/models", x_goog_api_key=bob).code for _ in range(4)]

@@ -151,12 +151,12 @@ def pictures() -> None:
     response = client.models.generate_content(
         model="gemini-2.5-flash-image",
         contents=["Create a picture of a nano banana dish in a fancy restaurant with a Gemini theme"],
-        config=types.GenerateContentConfig(response_modalities=["IMAGE"], **SHAPE),
+        config=types.GenerateContentConfig(response_modalities=["IMAGE"], max_output_tokens=100, **SHAPE),
     )
     found = [part for part in response.candidates[0].content.parts if part.inline_data is not None]
     assert found and found[0].inline_data.mime_type == "image/png"
     assert found[0].inline_data.data.startswith(b"\x89PNG\r\n\x1a\n")
-    both = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"])
+    both = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"], max_output_tokens=100)
     chat = client.chats.create(model=MODEL, config=both)
     chat.send_message("Draw a cat")
     chat.send_message("Now with a hat")

@@ -25,12 +25,12 @@ from tejat.model import family
 from tejat.parts import Document, Text
 
 CONFIG = family.preset("mini")
-PIECES = 3_072  # of the tokenizer: the sample has no text for more
+PIECES = 2_048  # of the tokenizer: the sample has no text for more
 TEXT_ROOM = Room(rows=8, tokens=8_192, targets=8_192, patches=0, sounds=0, frames=0)
-IMAGE_ROOM = Room(rows=4, tokens=2_048, targets=1_024, patches=16_384, sounds=0, frames=0)
+IMAGE_ROOM = Room(rows=2, tokens=2_048, targets=1_024, patches=16_384, sounds=0, frames=0)
 SIDE = 224  # pixels of a picture
 PARAGRAPHS = 12  # of a page, in the mean
-_WARM = 4  # batches before the clock starts
+_WARM = 2  # batches before the clock starts
 
 
 class Pages:
@@ -57,7 +57,7 @@ class Pictures:
 
 def prepare(directory: Path) -> None:
     """Writes the shards and the tokenizer."""
-    lines = [line for language in sample.languages() for line in sample.prose(language).splitlines()[::3]]
+    lines = [line for language in sample.languages() for line in sample.prose(language).splitlines()[::6]]
     (directory / "tokenizer.model").write_bytes(vocabulary.train(lines, PIECES, coverage=0.99))
     with Writer(directory, "pages", "train") as writer:
         for text in pages():

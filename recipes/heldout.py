@@ -3,8 +3,8 @@
 python recipes/heldout.py WORK
 
 Needs npm, for Emojibase's list of concepts, in the directory WORK: seconds. Result: 205 concepts, in every style; two
-families of styles; the sample's held-out voices; three well-known data sets. The lists are to be made anew only on
-purpose: what was trained before would have seen what is held out then.
+families of styles; the sample's held-out voices and two of eSpeak's; three well-known data sets. The lists are to be
+made anew only on purpose: what was trained before would have seen what is held out then.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tejat import sample
 from tejat.data import splits
-from tejat.data.corpus import media_concepts
+from tejat.data.corpus import media_concepts, media_voices
 
 DATA_SETS = ("vega/gapminder", "vega/gapminder-health-income", "vega/movies")
 
@@ -48,7 +48,14 @@ def main(work: Path) -> None:
         held,
         families=media_concepts.STYLES,
     )
-    write("speaker", ["speaker", "voice"], "The sample's held-out voices.", list(sample.heldout()["voices"]))
+    tongues = {*media_voices.LANGUAGES.values(), *media_voices.ACCENTS}
+    synthetic = [f"espeak/{tongue}+{tone}" for tongue in tongues for tone in media_voices.HELD_OUT_TONES]
+    write(
+        "speaker",
+        ["speaker", "voice"],
+        "The sample's held-out voices, and two of eSpeak's in every language.",
+        [*sample.heldout()["voices"], *synthetic],
+    )
     write("dataset", ["dataset", "group"], "Data sets that every chart question elsewhere draws on.", list(DATA_SETS))
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 from tejat.model import experts
 from tejat.model.attention import Intervals, attend, windowed
 from tejat.model.experts import ExpertsConfig
-from tejat.model.layers import rms_norm, rope_frequencies, rope_tables, rotate
+from tejat.model.layers import look_up, rms_norm, rope_frequencies, rope_tables, rotate
 from tejat.model.params import Param, Tree, linear, scale, stack, temper
 
 AttentionType = Literal["sliding", "full"]
@@ -147,7 +147,7 @@ def _block_params(config: DecoderConfig, kind: Kind) -> Tree:
 def embed(params: Tree, config: DecoderConfig, tokens: Int[Array, "B T"]) -> Float[Array, "B T D"]:
     """Rows of the tied embedding, times sqrt(D)."""
     table = params["embedding"]
-    return table[tokens] * jnp.asarray(config.width**0.5, table.dtype)
+    return look_up(table, tokens) * jnp.asarray(config.width**0.5, table.dtype)
 
 
 def context(

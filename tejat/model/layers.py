@@ -80,3 +80,25 @@ def axial_positions(tables: Float[Array, "2 L W"], positions: Int[Array, "B P 2"
     """
     chosen = jax.nn.one_hot(jnp.moveaxis(positions, -1, 0), tables.shape[1], dtype=tables.dtype)
     return jnp.einsum("abpl,alw->bpw", chosen, tables, precision="highest")
+
+
+@jax.custom_vjp
+def look_up(table: Float[Array, "V D"], index: Int[Array, "..."]) -> Float[Array, "... D"]:
+    """Rows of a table; zeros for an index beyond its end, which costs nothing backward either.
+
+    A row's gradient is a sum over all places that look it up: made in float32, whatever type the table has.
+    """
+    return table.at[index].get(mode="fill", fill_value=0)
+
+
+def _look_up(table, index):
+    return look_up(table, index), (table, index)
+
+
+def _look_up_backward(kept, wanted):
+    table, index = kept
+    total = jnp.zeros(table.shape, jnp.float32).at[index].add(wanted.astype(jnp.float32), mode="drop")
+    return total.astype(table.dtype), None
+
+
+look_up.defvjp(_look_up, _look_up_backward)

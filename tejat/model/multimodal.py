@@ -113,12 +113,14 @@ def _heard(params: Tree, config: audio.AudioConfig, media: Media) -> Float[Array
 
 def embed(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
     """Embedded tokens with soft tokens in their places."""
-    x = decoder.embed(params["decoder"], config.decoder, inputs.tokens)
+    # What stands for nothing, or for a soft token, looks up no row: all of these would add zeros to one gradient.
+    ordinary = (inputs.segments > 0) & (inputs.soft < 0)
+    x = decoder.embed(params["decoder"], config.decoder, jnp.where(ordinary, inputs.tokens, config.decoder.vocabulary))
     if inputs.media is None or inputs.media.patches.shape[1] + inputs.media.mel.shape[1] == 0:
         return x
     soft = soft_tokens(params, config, inputs.media)
-    placed = jnp.take_along_axis(soft, jnp.maximum(inputs.soft, 0)[..., None], axis=1)
-    return jnp.where((inputs.soft >= 0)[..., None], placed.astype(x.dtype), x)
+    place = jnp.where(inputs.soft < 0, soft.shape[1], inputs.soft)
+    return x + jnp.take_along_axis(soft, place[..., None], axis=1, mode="fill", fill_value=0).astype(x.dtype)
 
 
 def forward(params: Tree, config: ModelConfig, inputs: Inputs, *, remat: bool = False) -> Float[Array, "B T D"]:

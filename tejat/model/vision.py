@@ -164,8 +164,8 @@ def soft_tokens(
     `slots` says which of the row's `count` soft tokens each patch belongs to (-1: none); each gets pool^2 patches.
     """
     x = features.astype(jnp.float32)
-    slots = jnp.where(slots < 0, count, slots)
-    pooled = jax.vmap(lambda values, at: jax.ops.segment_sum(values, at, count + 1)[:count])(x, slots)
+    slots = jnp.where(slots < 0, count, slots)  # beyond the end, where nothing is added
+    pooled = jax.vmap(lambda values, at: jax.ops.segment_sum(values, at, count))(x, slots)
     pooled = pooled * (config.width**0.5 / config.pool**2)
     if config.standardize:
         pooled = (pooled - params["shift"]) * params["spread"]

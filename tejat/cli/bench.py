@@ -42,8 +42,12 @@ def main(arguments: list[str]) -> int:
     Raises:
       BadInput: for a target that is not in this version, and for numbers that cannot be.
     """
-    if (words := [word for word in arguments if not word.startswith("-")]) and words[0] in ("train", "serve", "decode"):
-        raise BadInput(f"`tejat bench {words[0]}` arrives later; this version has `tejat bench data`.")
+    if arguments[:1] == ["train"]:
+        from tejat.cli import bench_train
+
+        return bench_train.main(arguments[1:])
+    if (words := [word for word in arguments if not word.startswith("-")]) and words[0] in ("serve", "decode"):
+        raise BadInput(f"`tejat bench {words[0]}` arrives later; this version has `tejat bench data` and `train`.")
     options = tyro.cli(Bench, args=arguments, prog="tejat bench")
     if options.workers < 0 or options.seconds <= 0 or options.soak < 0:
         raise BadInput("--workers, --seconds and --soak are counts and times; give none below zero, and some seconds")

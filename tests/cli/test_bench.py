@@ -25,7 +25,7 @@ def test_rates_of_everything_that_makes_batches():
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["train", "mini"], "`tejat bench train` arrives later"),
+        (["serve"], "`tejat bench serve` arrives later"),
         (["decode", "--engine", "jax"], "`tejat bench decode` arrives later"),
         (["data", "--workers", "-1"], "none below zero"),
     ],

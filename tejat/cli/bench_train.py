@@ -1,0 +1,80 @@
+"""`tejat bench train`: tokens a second of a step of training, and the share of the device's peak that they are."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tejat.errors import BadInput
+
+
+@dataclass(frozen=True)
+class BenchTrain:
+    """Measure a step of training with random documents.
+
+    Example: tejat bench train nano1 --tokens 4096 --rows 4
+    Example: tejat bench train mini --media --document 500 --rows 16 --profile /tmp/trace
+    """
+
+    size: Annotated[str, tyro.conf.Positional]
+    """A size of the family."""
+    rows: int = 8
+    tokens: int = 4_096
+    """Of a row."""
+    document: int = 0
+    """Mean length of the documents packed into a row; 0: one fills it."""
+    media: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Images and sounds among them; without, the decoder alone is trained."""
+    steps: int = 10
+    float32: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Compute in float32 instead of bfloat16."""
+    remat: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Keep only each period's input for the backward pass."""
+    profile: Path | None = None
+    """A directory for a trace; the slowest kernels are told."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON object and nothing else."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run `tejat bench train`. Raises BadInput for a size that is none, and for shapes that cannot be."""
+    options = tyro.cli(BenchTrain, args=arguments, prog="tejat bench train")
+    if min(options.rows, options.tokens, options.steps) < 1 or options.document < 0:
+        raise BadInput("--rows, --tokens and --steps are at least 1, and --document is no less than 0")
+
+    # After the options are read: a wrong one is told without waiting for JAX.
+    from tejat.model import family
+    from tejat.train import speed
+
+    config = family.preset(options.size)
+    if options.tokens > config.context:
+        raise BadInput(f"the context of {options.size} is {config.context:,} tokens; give --tokens no larger")
+    if options.media and not options.document:
+        raise BadInput("--media needs the length of documents, as in --document 500")
+    if not options.media:
+        config = speed.bare(config)
+    shape = speed.Rows(options.rows, options.tokens, options.document, options.media)
+    print(f"compiling {options.size}, {options.rows} rows of {options.tokens:,} …", file=sys.stderr, flush=True)
+    found = speed.measure(
+        config,
+        shape,
+        steps=options.steps,
+        bfloat16=not options.float32,
+        remat=options.remat,
+        profile=options.profile,
+    )
+    found = {"size": options.size, "peer": None, "peer_tokens_per_s": None, "ratio": None} | found
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    print(
+        f"{options.size}: {found['tokens_per_s']:,.0f} tokens/s, {found['mfu']:.1%} of the peak of {found['device']}, "
+        f"{found['step_s'] * 1e3:,.1f} ms a step (median {found['step_s_median'] * 1e3:,.1f}), "
+        f"{found['memory_gib']:.1f} GiB, compiled in {found['compile_s']:.0f} s"
+    )
+    for name, milliseconds in found.get("kernels", ()):
+        print(f"{milliseconds:9.2f} ms  {name}")
+    return 0

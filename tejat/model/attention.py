@@ -85,7 +85,8 @@ def attend(
     keys = k.shape[1]
     on_gpu = jax.default_backend() == "gpu"
     if key_positions is None:
-        if on_gpu and length > 1 and keys > block and k.dtype.itemsize == 2 and width in interval_kernel.WIDTHS:
+        large = length > 1 and keys > interval_kernel.LEAST
+        if on_gpu and large and k.dtype.itemsize == 2 and width in interval_kernel.WIDTHS:
             plan = interval_kernel.plan(width)
             q, k, v, start, end = (_pad(x, plan.multiple) for x in (q, k, v, *intervals))
             return interval_kernel.attend(q, k, v, start, end, plan)[:, :length]

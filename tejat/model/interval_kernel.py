@@ -23,6 +23,9 @@ _NOWHERE = jnp.iinfo(jnp.int32).max
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Head widths that the kernels take."""
 
+LEAST = 64
+"""Keys that are worth a kernel: fewer are one block."""
+
 
 class Blocks(NamedTuple):
     """Queries and keys that a program takes at a time; warps and pipeline stages of it."""

@@ -176,8 +176,8 @@ def _is_phone(match: re.Match) -> bool:
     if not 7 <= len(digits) <= 15 or len(set(digits)) <= 2:
         return False
     value = int(digits)
-    if digits == number.lstrip("+") and (len(digits) < 10 or value & (value + 1) == 0 or value & (value - 1) == 0):
-        return False  # +32768000, and 2^31 - 1 and the like
+    if digits == number.lstrip("+") and (len(digits) < 11 or value & (value + 1) == 0 or value & (value - 1) == 0):
+        return False  # +32768000, and 2^63 - 1 and the like
     return not re.fullmatch(r"\+?\d\.\d+", number)  # 3.1400000
 
 

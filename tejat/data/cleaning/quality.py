@@ -25,8 +25,8 @@ FEWEST_LETTERS = 0.5  # of the characters that are no white space
 WORD = (1.5, 16.0)  # letters of the mean word, where words are spaced
 OPEN_LINES = 0.5  # lines ending in an ellipsis
 TOP, TOP_SHARE = 3, 0.3  # words of a run, and what part of a text the commonest may be
-AGAIN, AGAIN_SHARE = 10, 0.5  # words of a run, and what part of a text may lie in runs that came before
-SAME_LINES = 0.4  # of a text's characters, in lines that came before
+AGAIN, AGAIN_SHARE = 10, 0.6  # words of a run, and what part of a text may lie in runs that came before
+SAME_LINES = 0.6  # of a text's characters, in lines that came before
 
 
 class Heuristics:
@@ -111,7 +111,7 @@ def _fault(content: str, tongue: str, count: int, dense: bool, top: float, again
         return "hardly letters"
     if not dense and not WORD[0] <= letters / count <= WORD[1]:
         return "words too short or too long"
-    if count < LONG:
+    if count < LONG * (2 if dense else 1):
         return ""
     if tongue in stopwords() and not _has_own_words(content, stopwords()[tongue], dense or tongue in JOINED):
         return "no function words of its language"

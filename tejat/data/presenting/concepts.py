@@ -59,7 +59,7 @@ def album(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
 def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """A name, and the picture to be drawn; the answer begins with the English name."""
     fields, drawings = items[k].fields, sprites.drawings(items[k].blobs)
-    style = next((style for style in DRAWN if style in drawings), None) or one([*drawings], random)
+    style = _style(drawings, random)
     spoken = language(random, _worded(fields))
     asked = worded(WORDS["draw"], spoken, random, name=fields["names"][spoken])
     if random.random() < 0.25:
@@ -124,6 +124,29 @@ def question(items: Sequence[Item], k: int, random: np.random.Generator) -> Docu
     return caption(items, k, random)
 
 
+def talk(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """Two to four questions about one picture: its name, its names elsewhere, its category, and it drawn anew."""
+    fields, drawings = items[k].fields, sprites.drawings(items[k].blobs)
+    spoken = language(random, _worded(fields))
+    turns = [
+        Turn("user", (_shown(items[k], random), Text(worded(WORDS["what"], spoken, random)))),
+        Turn("model", (Text(fields["names"][spoken]),)),
+    ]
+    further = ["name", "name", "draw"] + (["kind"] if fields.get("category", {}).get(spoken) else [])
+    for kind in random.permutation(further)[: int(random.integers(1, 4))]:
+        if kind == "name":
+            other = one([tag for tag in fields["names"] if tag in CALLED], random)
+            asked, answer = f"What is it called in {CALLED[other]}?", (Text(fields["names"][other]),)
+        elif kind == "kind":
+            asked, answer = worded(WORDS["kind"], spoken, random), (Text(fields["category"][spoken]),)
+        else:
+            style = _style(drawings, random)
+            asked = worded(WORDS["draw"], spoken, random, name=fields["names"][spoken])
+            answer = (Text(fields["names"]["en"]), Image(sprites.picture(drawings[style], None)))
+        turns += [Turn("user", (Text(asked),)), Turn("model", answer)]
+    return Document.from_turns(turns, "talk")
+
+
 def lettering(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """One to four names as printed or written lines, to be read."""
     spoken = language(random, [tag for tag in handwriting.SCRIPTS if tag in items[k].fields["names"]])
@@ -145,6 +168,7 @@ TASKS = {
     "draw": 0.20,
     "question": 0.12,
     "name": 0.04,
+    "talk": 0.06,
     "lettering": 0.05,
     "scene": 0.14,
     "clip": 0.12,
@@ -157,6 +181,7 @@ _MAKERS: dict[str, Maker] = {
     "draw": draw,
     "question": question,
     "name": name,
+    "talk": talk,
     "lettering": lettering,
     "scene": scenes.scene,
     "clip": moving.clip,
@@ -167,6 +192,11 @@ def stamp(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     """As of a concept, without scenes and clips: a stamp's caption is a sentence."""
     kind = one(("caption", "caption", "album", "question", "name"), random)
     return _MAKERS[kind](items, k, random)
+
+
+def _style(drawings: Mapping[str, bytes], random: np.random.Generator) -> str:
+    """The style to draw in where none is asked for."""
+    return next((style for style in DRAWN if style in drawings), None) or one([*drawings], random)
 
 
 def _worded(fields: Mapping[str, Any]) -> list[str]:

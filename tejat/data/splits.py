@@ -102,10 +102,11 @@ def refuse_heldout(records: Iterable[Record], heldout: HeldOut | None = None, so
 
 
 class Training(Sequence[Item]):
-    """Items to train on, each checked when it is read. Raises Refused for one that is held out."""
+    """Items to train on, each checked when it is first read. Raises Refused for one that is held out."""
 
     def __init__(self, items: Sequence[Item], heldout: HeldOut, source: str = ""):
         self._items, self._heldout, self._source = items, heldout, source
+        self._passed = bytearray(len(items))  # a page of facts reads ten items, most of them known
 
     def __len__(self) -> int:
         return len(self._items)
@@ -114,7 +115,9 @@ class Training(Sequence[Item]):
         if isinstance(index, slice):
             return [self[k] for k in range(*index.indices(len(self)))]
         item = self._items[index]
-        _refuse(item, index, self._heldout, self._source)
+        if not self._passed[index]:
+            _refuse(item, index, self._heldout, self._source)
+            self._passed[index] = True
         return item
 
 

@@ -78,7 +78,17 @@ HOSTILE = [
 
 MARKS = ["*", "**", "_", "__", "~~", "`", "``", "```", "\n", "\n\n", "    ", " ", "[", "](", ")", "![", "<", ">", "> "]
 MARKS += ["- ", "1. ", "# ", "|", "|-|-|", "---", "\\", "https://x.org/a_b", "javascript:alert(1)", "<img onerror=x>"]
-pieces = st.sampled_from([*MARKS, "word", "é", "日本", "😀"])
+WHOLE = [
+    "`word`",
+    "**word**",
+    "*é*",
+    "~~日本~~",
+    "[word](https://x.org/)",
+    "\n- word\n",
+    "\n> word\n",
+    "\n```\nword\n```\n",
+]
+pieces = st.sampled_from([*MARKS, *WHOLE, "word", "é", "日本", "😀"])
 markdown = st.lists(pieces | st.text(max_size=6), max_size=40).map("".join)
 
 

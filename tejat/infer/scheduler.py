@@ -18,64 +18,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from tejat.codecs.framing import Encoded
 from tejat.codecs.vocabulary import EOS, Vocabulary
 from tejat.infer import constraints, grammar, sampling, steps
 from tejat.infer.cache import empty_cache
 from tejat.infer.constraints import Rule
-from tejat.infer.grammar import Grammar
+from tejat.infer.job import Job
 from tejat.infer.options import Options
 from tejat.infer.pieces import FinishReason, Piece
-from tejat.infer.prefix import Chunk, PrefixCache
-from tejat.infer.reading import TextReader
+from tejat.infer.prefix import PrefixCache
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
 
 FLUSH = 0.01
 """Seconds that tokens may wait to be given with the next ones: to wake a reader costs more than to write a token."""
-
-
-@dataclass(eq=False)
-class Job:
-    """One answer to be written. `give` takes its pieces; `stop_now` may be set from any thread."""
-
-    prompt: Encoded
-    options: Options
-    limit: int  # tokens that it may take
-    give: Callable[[Piece], None]
-    parts: list[Chunk]
-    soft: Sequence[Float[np.ndarray, "n D"]] = ()  # soft tokens of each medium of the prompt
-    draws: bool = False
-    reader: TextReader | None = None  # where there are stop strings
-    grammar: Grammar | None = None
-    deadline: float | None = None  # by time.monotonic()
-    stop_now: bool = False
-    row: int = -1
-    found: int = 0  # parts of the prompt that were known
-    read: int = 0  # parts that are in the cache
-    written: int = 0  # tokens chosen
-    unsent: int = 0  # steps of the batch before the first token that was not given yet
-
-    @property
-    def watched(self) -> bool:
-        """Does each of its tokens have to be looked at?"""
-        return self.reader is not None or self.grammar is not None
-
-    @property
-    def over(self) -> bool:
-        """Is it not wanted any more, or is its time over?"""
-        return self.stop_now or (self.deadline is not None and time.monotonic() >= self.deadline)
-
-    @property
-    def why(self) -> FinishReason:
-        """Why it is over."""
-        return "cancelled" if self.stop_now else "deadline"
-
-    def finish(self, last: Piece | None = None) -> None:
-        """Gives the last piece."""
-        self.give(last or Piece(np.zeros(0, np.int32), np.zeros(0, np.float32), self.why))
 
 
 @dataclass
@@ -309,7 +266,7 @@ class Scheduler:
             column(np.float32, lambda o: o.frequency_penalty),
             column(bool, lambda o: o.top_logprobs > 0),
         )
-        return jax.device_put(wishes), self._needed(list(options.values()))
+        return jax.device_put(wishes), self._needed()
 
     @property
     def every_need(self) -> list[sampling.Needs]:
@@ -319,13 +276,17 @@ class Scheduler:
         ways = [(False, False), (True, False), (True, True)]
         return [sampling.Needs(chance, bounds, top, True) for chance, bounds in ways for top in (False, True)]
 
-    def _needed(self, options: Sequence[Options]) -> sampling.Needs:
+    def _needed(self) -> sampling.Needs:
         if jax.default_backend() == "cpu":
             return sampling.Needs()  # the program finds out for itself, which costs a CPU nothing
+        asked = [(job.options, job.draws and job.options.picture_temperature > 0) for job in self._writing.values()]
         return sampling.Needs(
-            chance=any(o.temperature > 0 or (o.pictures and o.picture_temperature > 0) for o in options),
-            bounds=any(_bounded(o) for o in options),
-            top=any(o.top_logprobs > 0 for o in options),
+            chance=any(o.temperature > 0 or codes for o, codes in asked),
+            bounds=any(
+                o.temperature > 0 and (o.top_k > 0 or o.top_p < 1) or codes and o.picture_top_k > 0
+                for o, codes in asked
+            ),
+            top=any(o.top_logprobs > 0 for o, _ in asked),
             penalties=True,  # a subtraction
         )
 
@@ -400,9 +361,3 @@ def _finite(ids: np.ndarray, logprobs: np.ndarray, count: int) -> tuple[np.ndarr
     """The first `count`, or fewer where fewer are allowed."""
     count = min(count, int(np.isfinite(logprobs).sum()))
     return ids[:count], logprobs[:count]
-
-
-def _bounded(options: Options) -> bool:
-    """Does chance choose among some ids only?"""
-    text = options.temperature > 0 and (options.top_k > 0 or options.top_p < 1)
-    return text or (options.pictures and options.picture_temperature > 0 and options.picture_top_k > 0)

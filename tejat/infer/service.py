@@ -22,13 +22,14 @@ from tejat.codecs.framing import Encoded
 from tejat.infer import soft, warming
 from tejat.infer.constraints import Rule
 from tejat.infer.grammar import Grammar
+from tejat.infer.job import Job
 from tejat.infer.limits import limit_of
 from tejat.infer.options import Options
 from tejat.infer.pieces import Piece
 from tejat.infer.prefix import PrefixCache, chunks
 from tejat.infer.reading import TextReader
 from tejat.infer.room import bucket
-from tejat.infer.scheduler import Job, Scheduler
+from tejat.infer.scheduler import Scheduler
 from tejat.infer.soft import SoftTokens
 from tejat.infer.ticket import Ticket
 from tejat.model import decoder, multimodal

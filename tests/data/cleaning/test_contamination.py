@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tejat import sample
-from tejat.data.cleaning.contamination import RUN, Contamination, read
+from tejat.data.cleaning.contamination import Contamination, read
 from tejat.data.cleaning.words import words
 from tejat.data.shards import Item
 from tejat.errors import BadInput
@@ -24,6 +24,9 @@ QUESTIONS = {
         ["Yes?", "No"],
     ],
 }
+
+
+RUN = 13  # words; of characters in scripts without spaces 26
 
 
 def items(*texts: str) -> list[Item]:
@@ -65,7 +68,7 @@ def test_frames_figures_and_short_answers_are_no_sign():
     step = Contamination(
         {
             "frames": [[f"{frame} number {k} word{k} other{k}?"] for k in range(6)],
-            "figures": [[figures]],
+            "figures": [[f"What force is it that has moved this heavy box so far? {figures}"]],
             "answers": [["What is the highest court of the land?", "Supreme Court of the United States"]],
         }
     )

@@ -84,7 +84,7 @@ def rasterised(data: bytes, side: int) -> UInt8[np.ndarray, "H W 4"]:
         raise BadInput(f"a drawing of {len(data):,} bytes cannot be rasterised ({reason}); leave it out") from error
     scale = side / max(picture.size)
     if scale != 1:
-        size = tuple(max(1, round(length * scale)) for length in picture.size)
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         # Premultiplied, so that the colour of what is transparent does not bleed into the rim.
         picture = picture.convert("RGBa").resize(size, pillow.Resampling.LANCZOS).convert("RGBA")
     return np.asarray(picture)

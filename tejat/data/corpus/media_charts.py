@@ -130,7 +130,7 @@ def _tables(title: str, columns: Columns, random: np.random.Generator) -> Iterat
     categories = [c for c, cells in columns.items() if _is_category(cells)]
     names = [c for c, cells in columns.items() if _is_name(cells)]
     orders = [c for c, cells in columns.items() if _ORDER.match(c) and _are_numbers(cells)]
-    ways = [
+    ways: list[list[tuple[Any, ...]]] = [
         [(_means, c, m) for c in categories for m in measures if c != m],
         [(_rows, c, m) for c in names for m in measures],
         [(_series, c, m) for c in orders for m in measures if c != m],

@@ -278,9 +278,10 @@ def _pack(
 def _by_name(style: str, pack: Mapping[str, Any], names: Mapping[str, str], report: Report) -> dict[str, str]:
     """Ids to icons. Where several fit (variants, a flag that two lands use), the one with the label's own name is."""
     squashed: dict[str, str] = {}
-    for slug, id in names.items():
-        squashed.setdefault(slug.replace("-", ""), id)
-    aliases, chosen = _aliases(pack), {}
+    for slug, known in names.items():
+        squashed.setdefault(slug.replace("-", ""), known)
+    aliases = _aliases(pack)
+    chosen: dict[str, str] = {}
     for name in pack.get("icons", ()):
         for called in (name, *aliases.get(name, ())):
             slug = re.sub("-[0-9]+$", "", called) if style == "streamline-emojis" else called

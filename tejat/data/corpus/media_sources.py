@@ -1,6 +1,7 @@
 """The manifests of the media sources: packages, licences, parsers, sizes, and what an item is worth."""
 
 from functools import partial
+from typing import Any
 
 from tejat.data.corpus import (
     media_charts,
@@ -139,7 +140,7 @@ INSTRUCTIONS = Source(
 )
 
 
-def _generated(name: str, items: Items, about: str, **tokens: float) -> Source:
+def _generated(name: str, items: Items, about: str, **tokens: Any) -> Source:
     return Source(
         name,
         items,

@@ -139,7 +139,13 @@ def code(figure: Figure) -> str:
     return "\n".join([*lines, "", "plt.tight_layout()", "plt.show()"])
 
 
-_FONTS = {"font.size": 7.5, "axes.titlesize": 7.5, "axes.linewidth": 0.6, "lines.linewidth": 1.4, "axes.labelpad": 2}
+_FONTS: dict[Any, Any] = {
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "axes.labelpad": 2,
+}
 
 
 def _plot(axes: Any, panel: Panel, room: tuple[int, int]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from tejat.data.presenting import handwriting, moving, scenes, sprites
 from tejat.data.presenting.wording import CALLED, LANGUAGES, language, one, worded, wordings
 from tejat.data.shards import Item
-from tejat.parts import Document, Image, Text, Turn
+from tejat.parts import Document, Image, Part, Text, Turn
 
 DRAWN = ("noto", "twemoji", "fluent-emoji-flat")
 """The style that a thing is drawn in when none is asked for is the first of these that it has: with several at random
@@ -47,7 +47,8 @@ def album(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     """A page of pictures, each with its name below it; only the names are learnt."""
     spoken = language(random, _worded(items[k].fields))
     heading = worded(WORDS["page"], spoken, random)
-    parts, learnt = [Text(heading)], [False]
+    parts: list[Part] = [Text(heading)]
+    learnt = [False]
     for n in (k, *sprites.others(items, k, int(random.integers(2, 5)), random)):
         name = items[n].fields["names"].get(spoken)
         if name:
@@ -133,6 +134,7 @@ def talk(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
         Turn("model", (Text(fields["names"][spoken]),)),
     ]
     further = ["name", "name", "draw"] + (["kind"] if fields.get("category", {}).get(spoken) else [])
+    answer: tuple[Part, ...]
     for kind in random.permutation(further)[: int(random.integers(1, 4))]:
         if kind == "name":
             other = one([tag for tag in fields["names"] if tag in CALLED], random)

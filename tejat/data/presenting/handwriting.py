@@ -65,8 +65,8 @@ def page(lines: Sequence[str], random: np.random.Generator, size: int = 15) -> U
         for y in range(MARGIN + step - 3, height, step if kind == "ruled" else step // 2):
             pen.line((0, y, width, y), fill=line)
     if kind == "squared":
-        for x in range(0, width, step // 2):
-            pen.line((x, 0, x, height), fill=line)
+        for column in range(0, width, step // 2):
+            pen.line((column, 0, column, height), fill=line)
     ink, slope = one(INKS, random), random.uniform(-0.01, 0.01)
     for n, text in enumerate(lines):
         left = MARGIN + random.uniform(0, size / 2)
@@ -86,15 +86,20 @@ def printed(lines: Sequence[str], random: np.random.Generator, size: int | None 
     step = round(font.size * 1.35)
     width = max(48, round(max(font.getlength(line) for line in lines)) + 2 * MARGIN)
     height = max(48, step * len(lines) + 2 * MARGIN)
-    dark, light = (int(v) for v in random.integers(0, 90, 2)), random.integers(200, 256, 3)
-    dark = (*dark, int(random.integers(0, 90)))
-    light = (255, 255, 255) if random.random() < 0.5 else tuple(int(v) for v in light)
+    dark, light = _colour(random, 0, 90), _colour(random, 200, 256)
+    if random.random() < 0.5:
+        light = (255, 255, 255)
     paper, ink = (light, dark) if random.random() < 0.85 else (dark, light)
     picture = pillow.new("RGB", (width, height), paper)
     pen = ImageDraw.Draw(picture)
     for n, text in enumerate(lines):
         pen.text((MARGIN, MARGIN + n * step), text, fill=ink, font=font)
     return np.asarray(picture)
+
+
+def _colour(random: np.random.Generator, low: int, high: int) -> tuple[int, int, int]:
+    red, green, blue = (int(value) for value in random.integers(low, high, 3))
+    return red, green, blue
 
 
 @functools.cache

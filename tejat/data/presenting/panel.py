@@ -12,7 +12,7 @@ class Panel:
     title: str
     x: str
     y: str
-    labels: tuple[str, ...] | tuple[float, ...]
+    labels: tuple[str | float, ...]
     values: tuple[float, ...]
     kind: str  # "bar", "barh", "pie", "line", "area" or "scatter"
     colour: str = "tab:blue"  # as matplotlib has them

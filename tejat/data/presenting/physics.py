@@ -38,7 +38,7 @@ class Step:
 class Problem:
     """What is given (name, unit, smallest, largest), and the steps to what is asked for."""
 
-    given: tuple[tuple[str, str, float, float], ...]
+    given: tuple[tuple[str, str, int, int], ...]
     steps: tuple[Step, ...]
 
 

@@ -153,8 +153,8 @@ class _Plot:
                 self.pen.polygon([(points[0][0], base), *points, (points[-1][0], base)], fill=light)
                 self.pen.line(points, fill=self.colour, width=1)
             case "scatter":
-                for label, value in zip(self.panel.labels, values, strict=True):
-                    x, y = self.along(float(label)), self.place(value)
+                for n, value in enumerate(values):
+                    x, y = self.along(float(self.panel.labels[n])), self.place(value)
                     self.pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=self.colour)
             case _:
                 half = 0.38 * abs(self.slot(1) - self.slot(0))

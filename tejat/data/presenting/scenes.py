@@ -49,7 +49,7 @@ def scene(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     """A scene with item k and a few others, and one to three questions about it; or the telling of it, to be drawn."""
     if random.random() < 0.1:
         made = placed(items, k, random, (sprites.SIDE, sprites.SIDE), 3)
-        asked = WORDS["draw"][made.language].format(told=made.told())
+        asked = worded(WORDS["draw"], made.language, random, told=made.told())
         return Document.from_turns((Turn("user", (Text(asked),)), Turn("model", (made.picture,))), "draw scene")
     placing = random.random() < 0.5
     made = (placed if placing else scattered)(items, k, random, one(SIZES, random))

@@ -14,7 +14,7 @@ from tejat import media
 from tejat.data.presenting import sprites
 from tejat.data.presenting.wording import CALLED, LANGUAGES, language, one, worded, wordings
 from tejat.data.shards import Item
-from tejat.parts import RATE, Audio, Document, Image, Text, Turn
+from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn
 
 PAGE = 3  # recordings on a page at most
 CHANGED = 0.7  # the share of recordings that are played faster, slower, softer or in noise
@@ -41,7 +41,7 @@ def write(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
 
 def page(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """A few recordings, each with its text below it; only the texts are learnt."""
-    parts: list = [Text(worded(WORDS["page"], language(random), random))]
+    parts: list[Part] = [Text(worded(WORDS["page"], language(random), random))]
     for n in (k, *sprites.others(items, k, int(random.integers(1, PAGE)), random)):
         if items[n].kind == "speech":
             parts += [heard(items[n], random), Text(items[n].fields["text"])]
@@ -68,9 +68,9 @@ def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     picture, fields = _picture(items[k]), items[k].fields
     if picture is None or "en" not in fields["texts"]:
         return write(items, k, random)
-    asked = [heard(items[k], random), Text(worded(WORDS["draw"], language(random), random))]
+    asked = (heard(items[k], random), Text(worded(WORDS["draw"], language(random), random)))
     answer = (Text(fields["texts"]["en"]), Image(sprites.picture(picture, None)))
-    return Document.from_turns((Turn("user", tuple(asked)), Turn("model", answer)), "dictated drawing")
+    return Document.from_turns((Turn("user", asked), Turn("model", answer)), "dictated drawing")
 
 
 def matches(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:

@@ -30,6 +30,8 @@ from tejat.data.shards import Item
 from tejat.errors import BadInput
 from tejat.parts import RATE, Audio
 
+pytest.importorskip("resvg_py", reason="needs `pip install tejat[data]`")
+
 CAT, BAT, CROWN, FLAG, CHINA = "1F408", "1F987", "1F451", "1F1E8-1F1ED", "1F1E8-1F1F3"
 BODY = '<path fill="red" d="M0 0h16v16H0z"/>'
 

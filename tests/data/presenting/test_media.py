@@ -20,6 +20,8 @@ from tejat.data.presenting.wording import CALLED, LANGUAGES, wordings
 from tejat.data.shards import Item
 from tejat.parts import RATE, Audio, Document, Image, Text, Video
 
+pytest.importorskip("resvg_py", reason="needs `pip install tejat[data]`")
+
 COLOURS = ("red", "lime", "blue", "gold", "black", "magenta")
 
 

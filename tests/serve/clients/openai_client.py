@@ -106,7 +106,7 @@ def completions() -> None:
     wanted = {"prompt": "Say this is a test", "max_tokens": 7, "echo": True}
     made = client.completions.create(model="gpt-3.5-turbo-instruct", **wanted)
     assert made.choices[0].text.startswith("Say this is a test")
-    assert list(client.completions.create(model="micro", prompt="Say", max_tokens=7, stream=True))
+    assert list(client.completions.create(model="gpt-3.5-turbo-instruct", prompt="Say", max_tokens=7, stream=True))
 
 
 def models() -> None:

@@ -1,20 +1,19 @@
 """Drawings to pixels: SVG rasterised, WebP decoded, scaled, and kept.
 
-A drawing is rasterised once in the life of a process and kept compressed, about 5 kB each, in a cache bounded in bytes:
-rasterising takes milliseconds, and taking from the cache a fraction of one.
+A drawing is rasterised once in the life of a process and kept compressed, about 10 kB each, within a number of
+bytes: rasterising takes milliseconds, and taking what is kept a fraction of one.
 """
 
 import functools
 import hashlib
 import io
 import re
-import zlib
-from collections import OrderedDict
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image as pillow
 
+from tejat.data.kept import Kept
 from tejat.errors import BadInput
 
 SIDE = 128  # pixels of the longer side that are kept
@@ -26,30 +25,7 @@ _SIZE = re.compile(r'(\b(?:width|height)=)"([0-9.]+)\s*(' + "|".join(UNITS) + ')
 
 KEPT = 128 << 20  # bytes of compressed rasters that a process keeps
 
-
-class Cache:
-    """The most recent values, compressed, while they are within a number of bytes."""
-
-    def __init__(self, limit: int):
-        self.limit, self.size = limit, 0
-        self._kept: OrderedDict[bytes, tuple[tuple[int, ...], bytes]] = OrderedDict()
-
-    def get(self, key: bytes) -> UInt8[np.ndarray, "H W 4"] | None:
-        if key not in self._kept:
-            return None
-        self._kept.move_to_end(key)
-        shape, packed = self._kept[key]
-        return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
-
-    def put(self, key: bytes, pixels: UInt8[np.ndarray, "H W 4"]) -> None:
-        packed = zlib.compress(pixels.tobytes(), 1)
-        self._kept[key] = (pixels.shape, packed)
-        self.size += len(packed)
-        while self.size > self.limit:
-            self.size -= len(self._kept.popitem(last=False)[1][1])
-
-
-_CACHE = Cache(KEPT)
+_KEPT = Kept(KEPT, level=1)
 
 
 def pixels(data: bytes, side: int = SIDE) -> UInt8[np.ndarray, "H W 4"]:
@@ -58,10 +34,10 @@ def pixels(data: bytes, side: int = SIDE) -> UInt8[np.ndarray, "H W 4"]:
     Raises BadInput for data that is no drawing, and where resvg-py, which rasterises SVG, is not installed.
     """
     key = hashlib.blake2b(data, digest_size=16, salt=side.to_bytes(8, "little")).digest()
-    found = _CACHE.get(key)
+    found = _KEPT.get(key)
     if found is None:
         found = rasterised(data, side)
-        _CACHE.put(key, found)
+        _KEPT.put(key, found)
     return found
 
 

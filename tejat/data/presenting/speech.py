@@ -4,13 +4,14 @@ An item of the kind "speech" has the fields "text", "language", "texts" (what it
 blob `speech.opus`, and sometimes a picture of what is named.
 """
 
-from collections import OrderedDict
+import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float32
 
 from tejat import media
+from tejat.data.kept import Kept
 from tejat.data.presenting import sprites
 from tejat.data.presenting.wording import CALLED, LANGUAGES, language, one, worded, wordings
 from tejat.data.shards import Item
@@ -117,20 +118,19 @@ _MAKERS: dict[str, Callable[[Sequence[Item], int, np.random.Generator], Document
     "which language": which_language,
 }
 
-_known: OrderedDict[bytes, Float32[np.ndarray, " n"]] = OrderedDict()
+_KEPT = Kept(KEPT)
 
 
 def _decoded(data: bytes) -> Float32[np.ndarray, " n"]:
     """Samples of a recording. The last ones are kept: a small source comes round many times."""
-    key = data[-64:] + len(data).to_bytes(4, "little")
-    if key not in _known:
+    key = hashlib.blake2b(data, digest_size=16).digest()
+    samples = _KEPT.get(key)
+    if samples is None:
         sound = media.read_audio(data)
         assert sound.rate == RATE
-        _known[key] = sound.samples
-        while sum(samples.nbytes for samples in _known.values()) > KEPT and len(_known) > 1:
-            _known.popitem(last=False)
-    _known.move_to_end(key)
-    return _known[key]
+        samples = sound.samples
+        _KEPT.put(key, samples)
+    return samples
 
 
 def _picture(item: Item) -> bytes | None:

@@ -151,15 +151,6 @@ def test_a_drawing_is_rasterised_once():
             drawing.pixels(bad, 16)
 
 
-def test_the_cache_of_rasters_stays_within_its_bytes():
-    cache = drawing.Cache(4_000)
-    noise = [np.random.default_rng(n).integers(0, 256, (16, 16, 4), np.uint8) for n in range(9)]
-    for n, pixels in enumerate(noise):
-        cache.put(bytes([n]), pixels)
-        assert cache.size <= 4_000
-    assert cache.get(bytes([0])) is None and np.array_equal(cache.get(bytes([8])), noise[8])
-
-
 def test_animations_that_move_become_clips(packages):
     dropped = Dropped()
     (item,) = media_clips.clips(packages, dropped)

@@ -45,7 +45,8 @@ def plain(label: str | float) -> str:
 
 
 def cut(text: str, letters: int) -> str:
-    """The text, or its begin with an ellipsis."""
+    """The text on one line, or its begin with an ellipsis. Control characters, which no font draws, go."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= letters else text[: max(1, letters - 1)].rstrip() + "…"
 
 

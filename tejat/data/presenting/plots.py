@@ -182,9 +182,11 @@ class _Plot:
             fill = SLICES[n % len(SLICES)]
             self.pen.pieslice((x - radius, y - radius, x + radius, y + radius), begin, end, fill=fill, outline="white")
             turn = math.radians((begin + end) / 2)
-            side = "l" if math.cos(turn) >= 0 else "r"
-            at = (x + (radius + 6) * math.cos(turn), y + (radius + 10) * math.sin(turn))
-            self.text(*at, f"{self.labels[n]}: {number(value)}", f"{side}m")
+            told = f"{self.labels[n]}: {number(value)}"
+            length = self.font.getlength(told)
+            left = x + (radius + 6) * math.cos(turn) - (0 if math.cos(turn) >= 0 else length)
+            left = min(max(left, 2), self.width - length - 2)  # within the picture, over a slice if need be
+            self.text(left, y + (radius + 10) * math.sin(turn), told, "lm")
             begin = end
 
 

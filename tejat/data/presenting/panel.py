@@ -45,12 +45,17 @@ def plain(label: str | float) -> str:
 
 
 def cut(text: str, letters: int) -> str:
-    """The text on one line, or its begin with an ellipsis. Control characters, which no font draws, go."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """The text on one line, or its begin with an ellipsis."""
+    text = _line(text)
     return text if len(text) <= letters else text[: max(1, letters - 1)].rstrip() + "…"
 
 
 def wrapped(text: str, letters: int) -> str:
     """Two lines of a text at most."""
-    lines = textwrap.wrap(text, letters)
+    lines = textwrap.wrap(_line(text), letters)
     return "\n".join(lines[:2]) + ("…" if len(lines) > 2 else "")
+
+
+def _line(text: str) -> str:
+    """Without control characters, which no font draws, and with single blanks."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

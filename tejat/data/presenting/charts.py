@@ -24,7 +24,7 @@ PIXELS = ((256, 192), (288, 216), (240, 240), (320, 224))
 
 LETTER = 6.2  # pixels of a letter's width, on average
 
-CODED, BY_MATPLOTLIB = 0.06, 0.05
+CODED, BY_MATPLOTLIB = 0.04, 0.02
 """Shares of charts whose code is asked for, and of the others that matplotlib draws too, ten times as slowly."""
 
 WORDS = wordings("charts")
@@ -214,7 +214,7 @@ def _plot_lines(axes: str, panel: Panel) -> list[str]:
 
 def _code(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """A figure of one to four plots, and its program; or one with its plots in another order."""
-    count = int(random.choice([1, 2, 2, 4]))
+    count = int(random.choice([1, 2, 2, 2, 4]))
     chosen = [k, *(int(n) for n in random.integers(len(items), size=count - 1))]
     panels = tuple(panel_of(items[n].fields, random) for n in chosen)
     short = tuple(p for p in panels if len(p.values) <= 12)[:count] or panels[:1]

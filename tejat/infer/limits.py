@@ -11,7 +11,7 @@ from tejat.model.multimodal import ModelConfig
 def limit_of(prompt: Encoded, options: Options, config: ModelConfig, rule: Rule, context: int) -> int:
     """The tokens that the answer may take, within `context` with its prompt.
 
-    Raises BadInput where they do not fit, or the picture asked for does not.
+    Raises BadInput where they do not fit, or the picture asked for does not, or it is to be text as well.
     """
     used = len(prompt)
     if used >= context:
@@ -24,6 +24,10 @@ def limit_of(prompt: Encoded, options: Options, config: ModelConfig, rule: Rule,
         )
     begun = int(prompt.tokens[-1] == rule.picture_begin)
     if options.picture_size is not None or begun:
+        if options.json_schema is not None or options.regex is not None:
+            raise BadInput(
+                "a picture is asked for, and an answer of text alone (json_schema, regex); leave one of them out"
+            )
         _check_size(options.picture_size or (1, 1), limit + begun, config, rule)
     return limit
 

@@ -105,7 +105,7 @@ class Service:
         self._waiting: deque[Job] = deque()
         self._preparing = self._refused = 0
         self._tickets: dict[Job, Ticket] = {}
-        self._closing = False
+        self._closing = self._stopping = False
         self._wake = threading.Condition()
         self._preparer = ThreadPoolExecutor(1, "tejat-media")
         self._thread = threading.Thread(target=self._run, name="tejat-engine", daemon=True)
@@ -146,6 +146,7 @@ class Service:
             raise
         with self._wake:
             self._tickets[job] = ticket
+            job.stop_now = self._stopping
         if digests and not self._soft.known(digests):
             self._preparer.submit(self._prepare, job, digests)
         else:
@@ -155,9 +156,9 @@ class Service:
     def close(self, drain: bool) -> None:
         """Takes no more requests, and returns when those taken are answered (`drain`) or cancelled."""
         with self._wake:
-            self._closing = True
-            if not drain:
-                for job in list(self._tickets):
+            self._closing, self._stopping = True, not drain
+            if self._stopping:
+                for job in self._tickets:
                     job.stop_now = True
             self._wake.notify_all()
         self._thread.join()

@@ -336,6 +336,8 @@ def test_what_does_not_fit_is_told(service, requests) -> None:
     prompt, _ = requests[2]
     with pytest.raises(BadInput, match=f"{len(prompt)} tokens .* 500, .* exceed the context of 512"):
         service.submit(prompt, Options(max_tokens=500))
+    with pytest.raises(BadInput, match="^a picture is asked for, and an answer of text alone"):
+        service.submit(prompt, Options(regex="a", picture_size=(2, 2)))
 
 
 @pytest.mark.parametrize(

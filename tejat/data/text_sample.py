@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tejat.codecs import vocabulary
-from tejat.data import presenting
 from tejat.data.corpus import ledger
 from tejat.data.shards import Item, Shards
 from tejat.errors import BadInput
@@ -53,6 +52,8 @@ def passages(corpus: Path, split: str) -> Iterator[Passage]:
 
     Raises BadInput where there is no corpus, and for an item that cannot be presented.
     """
+    from tejat.data import presenting  # with all that draws and plays media, for which a sample at hand has no use
+
     for source in ledger.read(corpus)["sources"]:
         items: Sequence[Item] = Shards(corpus, source, split)
         if len(items) and not items[0].blobs:

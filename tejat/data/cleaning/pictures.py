@@ -10,6 +10,7 @@ Of 26 million pairs of emoji 270 passed both, nearly all of them one drawing und
 to 200 pixels or compressed (JPEG 40, WebP 50) 19 in 20 were known again. What was cropped by a pixel or two was not.
 """
 
+import io
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -19,11 +20,12 @@ from PIL import Image as pillow
 from tejat import media
 from tejat.data.cleaning.records import Record, group, is_svg, pictures, text, without
 from tejat.data.cleaning.report import Report
+from tejat.data.shards import Item
 from tejat.errors import BadInput
 from tejat.parts import Image
 
-SMALLEST, LONGEST_SIDE = 8, 8.0  # pixels of the shorter side; how many times as long the other may be
-BLANK = 3.0  # standard deviation of its values below which a picture shows nothing
+SMALLEST, LONGEST_SIDE = 8, 20.0  # pixels of the shorter side; how many times as long the other may be
+BLANK = 3.0  # standard deviation of every channel below which a picture shows nothing
 BITS, LIKE = 12, 56  # of 64 bits of hash, and of 255 of a thumbnail's colours, in which copies of a picture may differ
 HELD_OUT = "of a held-out picture"
 
@@ -61,9 +63,9 @@ class NearPictures:
     def remember(self, records: Iterable[Record], heldout: bool = False) -> None:
         """Knows the pictures of these from now on."""
         for record in records:
-            for picture in pictures(record).values():
+            for name, picture in pictures(record).items():
                 if (seen := read(picture)) is not None:
-                    self._known.add(seen, HELD_OUT if heldout else text(record)[:60])
+                    self._known.add(seen, HELD_OUT if heldout else f"{name} of {_called(record)}")
 
     def __call__(self, records: Iterable[Record], source: str = "") -> Iterator[Record]:
         for record in records:
@@ -75,12 +77,12 @@ class NearPictures:
                     continue
                 twin = self._known.find(seen)
                 if twin is None:
-                    mine.append(seen)
+                    mine.append((name, seen))
                 else:
                     wrong[name] = f"nearly the same, {HELD_OUT}" if twin == HELD_OUT else "nearly the same"
                     twins[name] = twin
-            for seen in mine:  # styles of one thing in one item may be alike
-                self._known.add(seen, text(record)[:60])
+            for name, seen in mine:  # styles of one thing in one item may be alike
+                self._known.add(seen, f"{name} of {_called(record)}")
             yield from _left(record, wrong, twins, self.report, source, len(shown))
 
 
@@ -141,22 +143,44 @@ def differences(
 
 
 def read(picture: bytes | Image) -> Image | None:
-    """The pixels, on white; None for what is damaged. Raises BadInput where SVG needs resvg-py, which is not there."""
+    """The pixels, on white, or on grey if white hides them; None for what is damaged.
+
+    Raises BadInput where SVG needs resvg-py, which is not there.
+    """
     if isinstance(picture, Image):
         return picture
-    if is_svg(picture):
-        try:
-            import resvg_py
-        except ImportError as error:
-            raise BadInput("drawings in SVG need resvg-py; install it with: pip install 'tejat[data]'") from error
-        try:
-            picture = bytes(resvg_py.svg_to_bytes(svg_string=picture.decode(), width=_DRAWN))
-        except ValueError:  # of the decoder and of resvg
-            return None
+    data = _rasterised(picture) if is_svg(picture) else picture
     try:
-        return media.read_image(picture)
+        seen = media.read_image(data)
     except BadInput:
         return None
+    if _is_blank(seen.pixels):
+        drawn = _transparent(data)
+        if not _is_blank(drawn):
+            shown = drawn[..., 3:] / 255
+            seen = Image((drawn[..., :3] * shown + 128 * (1 - shown)).astype(np.uint8))
+    return seen
+
+
+def _rasterised(svg: bytes) -> bytes:
+    """A PNG file of a vector drawing, or no bytes for one that is damaged."""
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise BadInput("drawings in SVG need resvg-py; install it with: pip install 'tejat[data]'") from error
+    try:
+        return bytes(resvg_py.svg_to_bytes(svg_string=svg.decode(), width=_DRAWN))
+    except ValueError:  # of the decoder and of resvg
+        return b""
+
+
+def _transparent(data: bytes) -> UInt8[np.ndarray, "H W 4"]:
+    with pillow.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGBA"))
+
+
+def _is_blank(pixels: np.ndarray) -> bool:
+    return bool(pixels.reshape(-1, pixels.shape[-1]).std(axis=0).max() < BLANK)
 
 
 def _fault(picture: bytes | Image) -> str:
@@ -169,9 +193,13 @@ def _fault(picture: bytes | Image) -> str:
     if short < SMALLEST:
         return "a picture too small to see"
     moves = isinstance(picture, bytes) and (picture[:4] == b"GIF8" or picture[30:34] == b"ANIM")
-    if not moves and seen.pixels.std() < BLANK:
-        return "a picture that shows nothing"
-    return ""
+    return "" if moves or not _is_blank(seen.pixels) else "a picture that shows nothing"
+
+
+def _called(record: Record) -> str:
+    """What a report calls it: what it is of, or what it says."""
+    fields = record.fields if isinstance(record, Item) else {}
+    return str(fields.get("concept") or fields.get("group") or text(record)[:60])
 
 
 def _left(
@@ -186,7 +214,7 @@ def _left(
     report.see(told)
     rest = without(record, wrong)
     for name, reason in wrong.items():
-        example = f"{name}: {text(record)[:120]}" + (f" ≈ {twins[name]}" if name in twins else "")
+        example = f"{name} of {_called(record)}" + (f" ≈ {twins[name]}" if name in twins else "")
         if rest is None:
             report.drop(reason, told, example)
             return

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image as pillow
+from PIL import ImageDraw
 
 from tejat import sample
 from tejat.data.cleaning.pictures import HELD_OUT, NearPictures, Pictures, perceptual_hash
@@ -51,9 +52,11 @@ def grey(width: int, height: int, noise: bool = True) -> pillow.Image:
     [
         (encoded(grey(64, 64), "PNG")[:200], "a picture that cannot be read"),
         (b"\x89PNG\r\n\x1a\nnothing", "a picture that cannot be read"),
-        (encoded(grey(200, 20), "PNG"), "a picture of absurd shape"),
+        (encoded(grey(420, 20), "PNG"), "a picture of absurd shape"),
         (encoded(grey(7, 9), "PNG"), "a picture too small to see"),
         (encoded(grey(64, 64, noise=False), "JPEG"), "a picture that shows nothing"),
+        (encoded(pillow.new("RGB", (64, 64), (200, 30, 30)), "PNG"), "a picture that shows nothing"),
+        (encoded(pillow.new("RGBA", (64, 64), (200, 30, 30, 0)), "WEBP"), "a picture that shows nothing"),
     ],
 )
 def test_bad_pictures_go_and_an_item_with_another_medium_stays(blob, reason):
@@ -62,6 +65,15 @@ def test_bad_pictures_go_and_an_item_with_another_medium_stays(blob, reason):
     assert out == [item("both", other=good)]
     assert step.report.dropped[reason] == {("here", "en"): 1}
     assert step.report.changed[f"{reason}, taken out"] == {("here", "en"): 1}
+
+
+def test_what_white_hides_is_seen_on_grey():
+    step, near, ground = Pictures(), NearPictures(), pillow.new("RGBA", (64, 64), (0, 0, 0, 0))
+    bolt, ball = ground.copy(), ground.copy()
+    ImageDraw.Draw(bolt).polygon([(30, 2), (8, 38), (28, 36), (20, 62), (54, 22), (34, 24)], (255, 255, 255, 255))
+    ImageDraw.Draw(ball).ellipse([4, 4, 60, 60], (255, 255, 255, 255))
+    records = [item("bolt", png=encoded(bolt, "PNG")), item("ball", png=encoded(ball, "PNG"))]
+    assert list(near(step(records))) == records
 
 
 def test_a_document_goes_with_its_picture():

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -45,21 +45,31 @@ class Server:
     def __post_init__(self) -> None:
         self.bodies = Room(self.limits.bodies, "bodies of requests")
         self._preparing = ThreadPoolExecutor(PREPARING, "prepare")
+        # One batch at a time: no rows of a service bound its memory, and a new shape takes seconds to compile.
+        self._scoring = ThreadPoolExecutor(1, "score")
         self._storing = ThreadPoolExecutor(8, "store")
 
     def close(self) -> None:
         """Ends what runs beside the loop; services are their owner's."""
         self._preparing.shutdown(wait=False, cancel_futures=True)
+        self._scoring.shutdown(wait=False, cancel_futures=True)
         self._storing.shutdown(wait=False, cancel_futures=True)
         self.decoder.close()
 
     async def prepare(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-        """Runs what decodes, frames or computes, off the loop; `undo` takes what nobody waits for any more."""
-        future = self._preparing.submit(work)
+        """Runs what decodes and frames, off the loop; `undo` takes what nobody waits for any more."""
+        return await self._awaited(self._preparing.submit(work), undo)
+
+    async def score(self, work: Callable[[], T]) -> T:
+        """Runs what scores or embeds with the model, off the loop; answers do not wait for it."""
+        return await self._awaited(self._scoring.submit(work), None)
+
+    @staticmethod
+    async def _awaited(future: Future[T], undo: Callable[[T], object] | None) -> T:
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            if undo is not None and not future.cancel():
+            if not future.cancel() and undo is not None:
                 future.add_done_callback(lambda done: None if done.exception() else undo(done.result()))
             raise
 
@@ -70,9 +80,15 @@ class Server:
     async def prepared(
         self, request: Request, work: Callable[[bytes], T], undo: Callable[[T], object] | None = None
     ) -> T:
-        """Reads the body and does the work with it off the loop, unless the client leaves or its time is over."""
+        """Reads the body and prepares what it asks for, unless the client leaves or its time is over."""
         async with self.body(request) as body:
             doing = self.prepare(lambda: work(body), undo)
+            return await unless_gone(request.receive, in_time(doing, deadline(request, self.limits)))
+
+    async def scored(self, request: Request, work: Callable[[bytes], T]) -> T:
+        """The same for what embeds: the whole of it stands in the queue of `score`."""
+        async with self.body(request) as body:
+            doing = self.score(lambda: work(body))
             return await unless_gone(request.receive, in_time(doing, deadline(request, self.limits)))
 
     def note_first(self, request: Request) -> None:

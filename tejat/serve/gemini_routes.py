@@ -69,7 +69,7 @@ class GeminiRoutes:
             return Json(
                 await self.server.prepared(request, lambda body: self._count(reader.count(parse(body)), hosted))
             )
-        return Json(await self.server.prepared(request, lambda b: self._embed(reader.embed(parse(b)), hosted, many)))
+        return Json(await self.server.scored(request, lambda b: self._embed(reader.embed(parse(b)), hosted, many)))
 
     async def _generate(self, request: HttpRequest, hosted: Hosted) -> Response:
         until = deadline(request, self.server.limits)
@@ -153,7 +153,10 @@ class GeminiRoutes:
 
 
 def embedded(said: list[Said], hosted: Hosted, server: Server) -> np.ndarray:
-    """A vector of length 1 for what each says. Blocks. Raises BadInput for nothing said, or too much of it."""
+    """A vector of length 1 for what each says; for the thread of `Server.score`.
+
+    Raises BadInput for nothing said, or too much of it.
+    """
     documents = []
     for one in said:
         turns = merged([one])
@@ -161,8 +164,7 @@ def embedded(said: list[Said], hosted: Hosted, server: Server) -> np.ndarray:
             raise BadInput("there is nothing to embed; give text or media")
         (turn,) = decode(turns, server.decoder, server.limits)
         documents.append(hosted.bundle.framing.encode(Document.of(turn.parts, loss=False)))
-    with hosted.scoring:
-        return hosted.engine.embed(documents)
+    return hosted.engine.embed(documents)
 
 
 def shortened(vector: np.ndarray, size: int | None) -> list[float]:

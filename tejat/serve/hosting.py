@@ -1,7 +1,6 @@
 """The models that a server hosts, and the names by which they are asked for."""
 
 import re
-import threading
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -22,7 +21,6 @@ class Hosted:
 
     def __init__(self, name: str, bundle: Bundle, service: Service):
         self.name, self.bundle, self.service = name, bundle, service
-        self.scoring = threading.Lock()  # one batch at a time: its memory is not bounded by the service's rows
 
     @cached_property
     def engine(self) -> Engine:

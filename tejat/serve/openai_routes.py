@@ -70,14 +70,17 @@ class OpenAIRoutes:
         """POST /v1/completions: text or ids continued, or only scored."""
         until, id = deadline(request, self.limits), request.scope["tejat.id"]
 
-        def begin(body: bytes) -> tuple[openai.Completion, Hosted, list[list[int]], list[list[Chosen]]]:
+        def begin(body: bytes) -> tuple[openai.Completion, Hosted, list[list[int]]]:
             fields = Fields(parse(body))
             hosted = self.server.models.find(fields.text("model", ""))
             asked = openai.completion(fields, self.limits)
-            prompts = [_ids(prompt, hosted) for prompt in asked.prompts]
-            return asked, hosted, prompts, self._echoed(prompts, hosted, asked) if asked.echo else [[] for _ in prompts]
+            return asked, hosted, [_ids(prompt, hosted) for prompt in asked.prompts]
 
-        asked, hosted, prompts, echoed = await self.server.prepared(request, begin)
+        asked, hosted, prompts = await self.server.prepared(request, begin)
+        echoed: list[list[Chosen]] = [[] for _ in prompts]
+        if asked.echo:
+            doing = self.server.score(lambda: self._echoed(prompts, hosted, asked))
+            echoed = await unless_gone(request.receive, in_time(doing, until))
         gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
         def write(ids: list[int]) -> Writing:
@@ -200,7 +203,7 @@ class OpenAIRoutes:
             usage = {"prompt_tokens": tokens, "total_tokens": tokens}
             return {"object": "list", "data": data, "model": hosted.name, "usage": usage}
 
-        return Json(await self.server.prepared(request, work))
+        return Json(await self.server.scored(request, work))
 
     async def tokenizer_info(self, request: HttpRequest) -> Response:
         """GET /tokenizer_info, as lm-eval asks it."""
@@ -253,8 +256,7 @@ class OpenAIRoutes:
         """The prompts' own tokens, scored where log-probabilities are wanted."""
         vocabulary, echoed = hosted.bundle.vocabulary, []
         if asked.wanted.logprobs:
-            with hosted.scoring:
-                found = likelihoods(hosted.engine, [plain(ids, hosted) for ids in prompts])
+            found = likelihoods(hosted.engine, [plain(ids, hosted) for ids in prompts])
             for ids, (logprobs, best, best_logprobs) in zip(prompts, found, strict=True):
                 tops = tuple(zip(best[:, None], best_logprobs[:, None], strict=True))
                 echoed.append(list(shown(Piece(np.asarray(ids[1:], np.int32), logprobs, None, tops), vocabulary)))

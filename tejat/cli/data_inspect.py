@@ -169,15 +169,12 @@ def _framing(options: Inspect) -> "tuple[Framing | None, str, str]":
             if options.model is not None:
                 raise
             return None, "", str(error)
-        config, tokenizer, told = (
-            bundle.read_config(directory / "config.json"),
-            directory / "tokenizer.model",
-            directory,
-        )
+        config, told = bundle.read_config(directory / "config.json"), str(directory)
+        tokenizer = directory / "tokenizer.model"
     if not tokenizer.is_file():
         raise BadInput(f"there is no tokenizer {tokenizer}; give a file such as tokenizer.model")
     vocabulary = Vocabulary.load(tokenizer, config.picture.codes if config.picture else 0)
-    return Framing(config, vocabulary, _Sized(config.picture) if config.picture else None), str(told), ""
+    return Framing(config, vocabulary, _Sized(config.picture) if config.picture else None), told, ""
 
 
 class _Sized:

@@ -66,7 +66,8 @@ class Loader:
       room: sizes of the whole batch, that of all hosts.
       position: where to begin; that of all rows, or of this host's.
       ahead: batches made before they are asked for.
-      workers: processes that make them; with none, a thread of this one does.
+      workers: processes that make them; with none, a thread of this one does. Workers compute on the CPU: where an
+        accelerator makes the codes of pictures, and may round one to its neighbour, keep to some workers or to none.
       process: the number of this host; it is given its share of the rows, in order.
       processes: hosts.
 
@@ -86,12 +87,11 @@ class Loader:
         processes: int = 1,
     ):
         position = position or Position()
-        step, places = position.step, _places(position, _share(room, process, processes), room)
-        self._make = (source, config, room, step, places), workers, ahead
+        rows = source, config, room, position.step, _places(position, _share(room, process, processes), room)
         self._queue: queue.Queue = queue.Queue(ahead)
         self._stop = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True, name="loader")
+        self._thread = threading.Thread(target=self._work, args=(rows, workers, ahead), daemon=True, name="loader")
         self._thread.start()
 
     def __iter__(self) -> Iterator[tuple[Batch, Position]]:
@@ -116,17 +116,16 @@ class Loader:
             except queue.Empty:
                 continue
 
-    def _work(self) -> None:
+    def _work(self, rows: tuple, workers: int, ahead: int) -> None:
         try:
             from tejat.data.workers import Rows, filled  # Grain, a third of a second that `import tejat` need not take
 
-            what, workers, ahead = self._make
-            step = what[3]
-            with closing(filled(Rows(*what), workers, ahead)) as batches:
-                while not self._stop.is_set():
-                    batch, places = next(batches)
-                    step += 1
+            made = Rows(*rows)
+            with closing(filled(made, workers, ahead)) as batches:
+                for step, (batch, places) in enumerate(batches, made.step + 1):
                     self._queue.put((batch, Position(step, places)))
+                    if self._stop.is_set():
+                        break
         except BaseException as error:  # the consumer must see it, whatever it is
             self._queue.put(error)
 

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
 from multiprocessing import connection
 from typing import Any
@@ -63,7 +63,7 @@ class _Iterator(grain.DatasetIterator):
         self._streams = {row: Stream(rows.source, rows.room, row, place) for row, place in places.items()}
 
 
-def filled(rows: Rows, workers: int, ahead: int) -> Iterator[tuple[Batch, dict[int, Place]]]:
+def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[int, Place]], None, None]:
     """Whole batches and the places after them; with `workers`, processes make them, each `ahead` batches in advance.
 
     What a source raises is raised here, from workers too; so is the death of a worker, as a RuntimeError.
@@ -81,7 +81,8 @@ def filled(rows: Rows, workers: int, ahead: int) -> Iterator[tuple[Batch, dict[i
     parts = iter(rows.map(_as_block).mp_prefetch(options, worker_init_fn=_begin))
     try:
         while True:
-            arrays, known = [np.empty_like(array) for array in like], {}
+            arrays = [np.empty_like(array) for array in like]
+            known: dict[int, Place] = {}
             for _ in range(workers):
                 block, places = next(parts)
                 known |= {row: Place.from_json(place) for row, place in places.items()}

@@ -9,7 +9,7 @@ The first is ours; its `to_json` form is read too. The others are common elsewhe
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,11 @@ CAPTIONS = ("caption", "text", "transcript", "transcription", "sentence", "label
 ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user"} | dict.fromkeys(
     ("model", "assistant", "gpt"), "model"
 )
-_READERS = {"image": media.read_image, "audio": media.read_audio, "video": media.read_video}
+_READERS: dict[str, Callable[..., Part]] = {
+    "image": media.read_image,
+    "audio": media.read_audio,
+    "video": media.read_video,
+}
 
 
 def document(record: Any, folder: str, source: str = "") -> Document:

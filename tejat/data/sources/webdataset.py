@@ -25,7 +25,8 @@ def read(path: str, dropped: Dropped) -> Iterator[Document]:
     """
     for name in files.walk(path, () if files.is_file(path) else (".tar", ".tgz")):
         any_member = False
-        key, members = "", {}
+        key = ""
+        members: dict[str, bytes] = {}
         try:
             with files.opened(name) as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
                 for member in archive:

@@ -61,16 +61,16 @@ def test_nothing_is_lost(served) -> None:
         thread.join(120)
         assert not thread.is_alive(), "a request hangs"
     late = memory[len(memory) // 2 :]
-    slope = np.polyfit([at for at, _ in late], [mb for _, mb in late], 1)[0] * 3600 if len(late) > 2 else 0.0
-    print(f"\n{SECONDS:.0f} s, {dict(found)}, {memory[-1][1]:.0f} MB, {slope:+.1f} MB/h over the second half")
+    growth = np.polyfit([at for at, _ in late], [mb for _, mb in late], 1)[0] * SECONDS / 2
+    print(f"\n{SECONDS:.0f} s, {dict(found)}, {memory[-1][1]:.0f} MB, {growth:+.1f} MB over the second half")
     assert not [name for name in found if name.startswith("5") or name == "lost"], found
     assert found["200"] and found["400"] and found["left"]
     began = time.monotonic()
     while not idle(served.port):
         assert time.monotonic() - began < 60, "rows are held by nobody"
         time.sleep(0.2)
-    if SECONDS >= 600:
-        assert abs(slope) < 20
+    if SECONDS >= 600:  # before, caches fill
+        assert growth < 5
 
 
 def one_request(port: int, chance: random.Random) -> str:

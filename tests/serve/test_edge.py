@@ -182,7 +182,7 @@ def test_half_a_head_holds_no_socket(monkeypatch) -> None:
             waiting.sendall(beginning)
             waiting.settimeout(20)
             answer = b"".join(iter(lambda waiting=waiting: waiting.recv(4096), b""))
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 15
             assert answer.count(b"HTTP/1.1 200") == whole
     server.should_exit = True
     thread.join(10)

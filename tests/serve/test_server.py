@@ -465,7 +465,7 @@ def test_a_client_that_leaves_frees_its_row(client, server) -> None:
         connection.close()
     began = time.monotonic()
     while service.stats().running or service.stats().waiting:
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         time.sleep(0.02)
     assert service.stats().answers - before <= 2
 

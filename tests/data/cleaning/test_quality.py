@@ -73,6 +73,14 @@ def test_a_passage_that_comes_again_is_told(pages):
     assert faults(["\n".join([text] * 3)], ["en"]) == ["passages that come again"]
 
 
+def test_a_run_of_characters_is_twice_as_long_as_one_of_words():
+    """Of Chinese, refrains of fifteen characters are seven words: shorter than the runs that count."""
+    fill = "".join(map(chr, range(0x5100, 0x5100 + 7 * 12)))
+    verses = [f"我的家在东北松花江上那里有森林。{fill[7 * k : 7 * k + 7]}。" for k in range(12)]
+    twice = "\n".join(["这是一段很长的话，其中没有别的内容，只是为了试一试而写下来的，请不要在意。"] * 4)
+    assert faults(["\n".join(verses), twice], ["zh", "zh"]) == ["", "passages that come again"]
+
+
 def test_code_and_other_kinds_pass_the_rules():
     step = Heuristics()
     records = [Item("text", {"text": "{}[]();", "language": "zxx"}), Item("drawing", {"name": "x"}, {"svg": b""})]

@@ -26,29 +26,27 @@ class Format(NamedTuple):
     """A way to keep documents.
 
     Attributes:
-      help: one line.
       module: of this package, where its `read` lives.
       suffixes: of the names of its files.
     """
 
-    help: str
     module: str
     suffixes: tuple[str, ...] = ()
 
 
 FORMATS = {
-    "jsonl": Format("a document a line: text, messages, or interleaved parts", "json_lines", (".jsonl", ".ndjson")),
-    "parquet": Format("a document a row; columns as the keys of jsonl", "parquet", (".parquet",)),
-    "webdataset": Format("tar files; members of one name are one document", "webdataset", (".tar", ".tgz")),
-    "arrayrecord": Format("a source of a corpus built by `tejat data build`", "array_record", (".array_record",)),
-    "html": Format("web pages, of which the main text is taken", "html", (".html", ".htm", ".xhtml")),
-    "warc": Format("archives of web crawls", "warc", (".warc",)),
-    "images": Format("a folder of pictures with captions beside them", "images", files.IMAGES),
-    "audio": Format("a folder of sounds with transcripts beside them", "audio", files.SOUNDS),
-    "video": Format("a folder of clips with captions beside them", "video", files.CLIPS),
-    "text": Format("plain text, a document a file", "text", (".txt", ".md", ".rst")),
-    "code": Format("a tree of source code, a document a file", "code", ()),
-    "huggingface": Format("hf:NAME[@SPLIT] of Hugging Face, or a folder that `datasets` saved", "huggingface", ()),
+    "jsonl": Format("json_lines", (".jsonl", ".ndjson")),  # a document a line: text, messages, or interleaved parts
+    "parquet": Format("parquet", (".parquet",)),  # a document a row; columns as the keys of jsonl
+    "webdataset": Format("webdataset", (".tar", ".tgz")),  # members of one name are one document
+    "arrayrecord": Format("array_record", (".array_record",)),  # sources of a corpus
+    "html": Format("html", (".html", ".htm", ".xhtml")),  # the main text of web pages
+    "warc": Format("warc", (".warc",)),  # the same of archives of crawls
+    "images": Format("images", files.IMAGES),  # with captions beside them, as sounds and clips
+    "audio": Format("audio", files.SOUNDS),
+    "video": Format("video", files.CLIPS),
+    "text": Format("text", (".txt", ".md", ".rst")),  # a document a file
+    "code": Format("code"),  # a tree, a document a file
+    "huggingface": Format("huggingface"),  # hf:NAME, hf:NAME@SPLIT, or a folder that `datasets` saved
 }
 """Every format by its name; of several that a folder may be, the first."""
 

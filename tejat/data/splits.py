@@ -56,7 +56,7 @@ class HeldOut:
 
         Raises BadInput for a corpus without a ledger, and for a list that is not as the build wrote it.
         """
-        known, groups, digests = _shipped(), {}, set()
+        known, groups, digests = _shipped(), {}, set[int]()
         for name, told in _ledger(directory)["sources"].items():
             path = directory / name / "heldout.json"
             try:

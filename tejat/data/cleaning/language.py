@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 
-from tejat.data.cleaning.records import Record, group, is_prose, language, rewritten, text
+from tejat.data.cleaning.records import Record, group, is_prose, language, text
 from tejat.data.cleaning.report import Report
 from tejat.data.shards import Item
 from tejat.errors import BadInput
@@ -70,7 +70,7 @@ class Language:
                 self.report.change("untranslated paragraphs taken out", told, lost[0])
                 self.report.characters["taken out"] += len(content) - len(kept)
                 content = kept
-                record = rewritten(record, lambda _: kept)
+                record = replace(record, fields=record.fields | {"text": kept})
         found, sure = identify(content)
         if not declared:
             named = found if sure >= SURE else ""
@@ -96,7 +96,8 @@ def identify(content: str) -> tuple[str, float]:
 def translated(content: str) -> tuple[str, list[str]]:
     """(the text without its English paragraphs, those). For texts that should be in another language."""
     parting = "\n\n" if "\n\n" in content else "\n"
-    kept, lost = [], []
+    kept: list[str] = []
+    lost: list[str] = []
     for paragraph in content.split(parting):
         (lost if _is_english(paragraph) else kept).append(paragraph)
     return parting.join(kept), lost

@@ -127,8 +127,8 @@ def fit(found: Features, good: np.ndarray, steps: int = 3_000, batch: int = 512,
         scores = np.bincount(place, weights[ids] * share, minlength=len(chosen)) + bias
         wrong = 1 / (1 + np.exp(-scores)) - good[chosen]
         slope = np.bincount(ids, wrong[place] * share, minlength=len(weights)) / len(chosen) + 1e-6 * weights
-        mean = 0.9 * mean + 0.1 * slope
-        square = 0.99 * square + 0.01 * slope**2
+        mean += 0.1 * (slope - mean)
+        square += 0.01 * (slope**2 - square)
         now = rate * (1 - step / steps)
         weights -= (now * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.99**step)) + 1e-6)).astype(np.float32)
         bias -= now * float(wrong.mean())

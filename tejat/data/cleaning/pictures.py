@@ -219,7 +219,8 @@ def _left(
             report.drop(reason, told, example)
             return
         report.change(f"{reason}, taken out", told, example)
-    yield rest
+    if rest is not None:
+        yield rest
 
 
 _COSINES = np.cos(np.pi / _SIDE * np.outer(np.arange(8), np.arange(_SIDE) + 0.5))

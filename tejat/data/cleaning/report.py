@@ -61,7 +61,8 @@ class Report:
     def shares(self, by: str = "language") -> dict[str, tuple[int, int]]:
         """(seen, dropped) for each language or, with by="source", each source."""
         at = ("source", "language").index(by)
-        seen, dropped = Counter(), Counter()
+        seen: Counter[str] = Counter()
+        dropped: Counter[str] = Counter()
         for group, count in self.seen.items():
             seen[group[at]] += count
         for found in self.dropped.values():
@@ -80,8 +81,8 @@ class Report:
             for reason, found in theirs.items():
                 mine.setdefault(reason, Counter()).update(found)
         for reason, shown in other.examples.items():
-            mine = self.examples.setdefault(reason, [])
-            mine += shown[: EXAMPLES - len(mine)]
+            kept = self.examples.setdefault(reason, [])
+            kept += shown[: EXAMPLES - len(kept)]
 
     def to_json(self) -> dict[str, Any]:
         """A value for `json.dumps`: groups are lists [source, language, count]."""

@@ -113,8 +113,9 @@ def _build(options: Build) -> int:
         print(table(outcome.ledger))
     for name, why in {**outcome.absent, **outcome.failed}.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
-    for name, source in outcome.ledger["sources"].items():
-        for line in source["differences"] if name not in outcome.kept else ():
+    for name in outcome.built:
+        source = outcome.ledger["sources"][name]
+        for line in source["differences"]:
             print(f"differs: {line}", file=sys.stderr)
         for line in source["missing"]:
             print(f"missing from {name}: {line}", file=sys.stderr)

@@ -40,6 +40,7 @@ class Outcome:
     """What a build did."""
 
     ledger: dict[str, Any] = field(default_factory=dict)
+    built: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)  # sources that were whole already
     absent: dict[str, str] = field(default_factory=dict)  # left out: the client of their registry is not here
     failed: dict[str, str] = field(default_factory=dict)  # left out, and why
@@ -102,6 +103,7 @@ def build(
             told(Progress(source.name, "writing", found.read, size_in_bytes))
             cap = source.cap if size == "full" else source.small
             _put(source, found, cap, across, directory, identities[source.name], shard)
+            outcome.built.append(source.name)
             told(Progress(source.name, "done", found.read, size_in_bytes))
             write_ledger(corpus, directory, size)
     except BaseException:

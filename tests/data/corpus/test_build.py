@@ -158,7 +158,7 @@ def test_a_build_goes_on_where_it_stopped(work, built):
     assert again.kept == ["numbers", "doubles"] and not trace.exists()
     path.unlink()
     again = build(work / "recipe.py", work / "corpus", workers=1)
-    assert again.kept == ["numbers"] and trace.read_text() == "doubles\n"
+    assert again.kept == ["numbers"] and again.built == ["doubles"] and trace.read_text() == "doubles\n"
     after = {p: p.read_bytes() for p in sorted((work / "corpus").rglob("*")) if p.is_file()}
     different = {p.name for p in before if before[p] != after.get(p)}
     assert different <= {"ledger.json", "corpus.json"}  # they tell the seconds

@@ -129,7 +129,10 @@ def _excerpt(
     told: Callable[[Progress], None],
 ) -> Outcome:
     """Builds sources of those of a whole corpus, where it has them."""
-    known, outcome = ledger.read(whole)["sources"], Outcome()
+    found, outcome = ledger.read(whole), Outcome()
+    known = found["sources"]
+    if found["name"] != corpus.name:
+        raise BadInput(f"{whole} is of the recipe {found['name']!r}, this one is {corpus.name!r}; give one of the same")
     if whole.resolve() == directory.resolve():
         raise BadInput(f"{whole} cannot be an excerpt of itself; choose another directory with --out")
     for source in due:

@@ -215,6 +215,9 @@ def test_a_small_corpus_is_an_excerpt_of_a_whole_one(work, built, tmp_path):
         assert small.ledger["sources"][name]["splits"]["train"]["bytes"]["text"] <= 2_000
         listed = [(d / name / "heldout.json").read_bytes() for d in (work / "corpus", tmp_path / "small")]
         assert listed[0] == listed[1]
+    (tmp_path / "other.py").write_text((work / "recipe.py").read_text() + "RECIPE = Corpus('other', [BROKEN])\n")
+    with pytest.raises(BadInput, match="is of the recipe 'try', this one is 'other'"):
+        build(tmp_path / "other.py", tmp_path / "third", whole=work / "corpus")
     with pytest.raises(BadInput, match="excerpt of itself"):
         build(work / "recipe.py", work / "corpus", size="small", whole=work / "corpus")
 

@@ -21,16 +21,16 @@ LEAST = 6  # words of a category
 def sums(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """Items of the kind "arithmetic"."""
     for number in range(COPIES):
-        for task in arithmetic.TASKS:
+        for task in range(len(arithmetic.TASKS)):
             for level in LEVELS:
-                yield Item("arithmetic", {"id": task, "level": level, "number": number})
+                yield Item("arithmetic", {"task": task, "level": level, "number": number})
 
 
 def solutions(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """Items of the kind "physics"."""
     for number in range(4 * COPIES):
-        for problem in physics.PROBLEMS:
-            yield Item("physics", {"id": problem, "number": number})
+        for problem in range(len(physics.PROBLEMS)):
+            yield Item("physics", {"problem": problem, "number": number})
 
 
 def lists(paths: Paths, dropped: Dropped) -> Iterator[Item]:

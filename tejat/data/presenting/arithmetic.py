@@ -1,6 +1,6 @@
 """Sums, units and word problems, answered with the steps on the way; no two alike.
 
-An item of the kind "arithmetic" says "id", one of TASKS, and "level", from 1 to 4: about how many digits there are.
+An item of the kind "arithmetic" says "task", a place in TASKS, and "level", from 1 to 4: about how many digits.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ def arithmetic(items: Sequence[Item], k: int, random: np.random.Generator) -> Do
     fields, spoken = items[k].fields, language(random)
     turns: list[Turn] = []
     for _ in range(int(random.integers(1, 4))):
-        asked, answer = TASKS[fields["id"]](spoken, int(fields["level"]), random)
+        asked, answer = [*TASKS.values()][fields["task"]](spoken, int(fields["level"]), random)
         turns += [Turn("user", (Text(asked),)), Turn("model", (Text(answer),))]
     return Document.from_turns(turns, "arithmetic")
 

@@ -83,9 +83,9 @@ def frames(movers: Sequence[Mover], count: int, random: np.random.Generator) -> 
 
 
 def animation(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """An animated thing and what it is. Fields "names" by language and "seconds"; the blob `clip.webp` is animated."""
+    """An animated thing and what it is. Fields "names" by language and "seconds"; the blob `clip.anim` is a WebP after four bytes."""
     fields = items[k].fields
-    with pillow.open(io.BytesIO(items[k].blobs["clip.webp"])) as moving:
+    with pillow.open(io.BytesIO(items[k].blobs["clip.anim"][4:])) as moving:
         drawn = []
         ground = sprites.ground(random, SIDE, SIDE)
         count = getattr(moving, "n_frames", 1)

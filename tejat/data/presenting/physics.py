@@ -1,6 +1,6 @@
 """Problems of school physics solved on a written page, one step of it often wrong: which is it, and what is right?
 
-An item of the kind "physics" says "id", one of PROBLEMS. A problem is a chain: what is given, and steps of which each
+An item of the kind "physics" says "problem", a place in PROBLEMS. A problem is a chain: what is given, and steps of which each
 is a formula with its numbers put in. A wrong step is one that people do make: a square or a half forgotten, a product
 taken for a quotient, a slip in computing; the steps after it go on from the wrong value.
 """
@@ -160,7 +160,7 @@ PROBLEMS = {
 
 def physics(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """A written solution and what is wrong with it; now and then only to be read."""
-    problem, spoken = PROBLEMS[items[k].fields["id"]], language(random)
+    problem, spoken = [*PROBLEMS.values()][items[k].fields["problem"]], language(random)
     values = {name: float(int(random.integers(low, high + 1))) for name, _, low, high in problem.given}
     wrong = None if random.random() < RIGHT else int(random.integers(len(problem.steps)))
     given = ", ".join(f"{name} = {_number(values[name])} {unit}" for name, unit, _, _ in problem.given)

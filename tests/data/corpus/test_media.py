@@ -155,7 +155,7 @@ def test_animations_that_move_become_clips(packages):
     dropped = Dropped()
     (item,) = media_clips.clips(packages, dropped)
     assert item.fields["concept"] == CAT and dropped.counts == {"animations in which nothing moves": 1}
-    with pillow.open(io.BytesIO(item.blobs["clip.webp"])) as clip:
+    with pillow.open(io.BytesIO(item.blobs["clip.anim"].removeprefix(media_clips.MARK))) as clip:
         assert clip.n_frames == media_clips.FRAMES
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as pillow
 from PIL import ImageDraw
 
-from tejat.data.corpus import media_generated, media_sound
+from tejat.data.corpus import media_clips, media_generated, media_sound
 from tejat.data.corpus.source import Dropped
 from tejat.data.presenting import KINDS, charts, concepts, instructions, moving, present, retrieval, scenes, sprites
 from tejat.data.presenting.arithmetic import TASKS
@@ -70,11 +70,11 @@ TABLES = [
 ITEMS = {
     "concept": CONCEPTS,
     "stamp": [Item("stamp", named(c), {"stamp.svg": drawing(c)}) for c in COLOURS],
-    "clip": [Item("clip", named(c) | {"seconds": 2.0}, {"clip.webp": webp(*map(square, range(8)))}) for c in COLOURS],
+    "clip": [Item("clip", named(c) | {"seconds": 2.0}, {"clip.anim": media_clips.packed([*map(square, range(8))])}) for c in COLOURS],
     "speech": [spoken(n) for n in range(3)],
     "chart": [Item("chart", {"title": "Some data", "x": "place", "y": "height", **table}) for table in TABLES],
-    "arithmetic": [Item("arithmetic", {"id": task, "level": 1 + n % 4}) for n, task in enumerate(TASKS)],
-    "physics": [Item("physics", {"id": name}) for name in PROBLEMS],
+    "arithmetic": [Item("arithmetic", {"task": n, "level": 1 + n % 4}) for n in range(len(TASKS))],
+    "physics": [Item("physics", {"problem": n}) for n in range(len(PROBLEMS))],
     "retrieval": [Item("retrieval", {"pairs": 12})],
     "instruction": [
         Item("instruction", {"category": {"en": "trees", "de": "-"}, "words": {"en": [*"abcdef"], "de": [*"hijklmn"]}}),

@@ -70,7 +70,10 @@ TABLES = [
 ITEMS = {
     "concept": CONCEPTS,
     "stamp": [Item("stamp", named(c), {"stamp.svg": drawing(c)}) for c in COLOURS],
-    "clip": [Item("clip", named(c) | {"seconds": 2.0}, {"clip.anim": media_clips.packed([*map(square, range(8))])}) for c in COLOURS],
+    "clip": [
+        Item("clip", named(c) | {"seconds": 2.0}, {"clip.anim": media_clips.packed([*map(square, range(8))])})
+        for c in COLOURS
+    ],
     "speech": [spoken(n) for n in range(3)],
     "chart": [Item("chart", {"title": "Some data", "x": "place", "y": "height", **table}) for table in TABLES],
     "arithmetic": [Item("arithmetic", {"task": n, "level": 1 + n % 4}) for n in range(len(TASKS))],

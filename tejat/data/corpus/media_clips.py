@@ -20,7 +20,7 @@ STILL = 1.5  # mean difference of neighbouring frames, of 255, below which nothi
 
 
 def clips(paths: Paths, dropped: Dropped) -> Iterator[Item]:
-    """Items of the kind "clip": "names" by language, "seconds" (how long it is); the blob `clip.anim` has its frames."""
+    """Items of the kind "clip": "names" by language, "seconds" of the clip; the blob `clip.anim` has its frames."""
     files = {
         media_concepts.code(path.stem): path
         for name in PACKAGES

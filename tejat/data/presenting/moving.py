@@ -83,7 +83,7 @@ def frames(movers: Sequence[Mover], count: int, random: np.random.Generator) -> 
 
 
 def animation(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """An animated thing and what it is. Fields "names" by language, "seconds"; blob `clip.anim`: a WebP after 4 bytes."""
+    """An animated thing and what it is: "names" by language, "seconds"; `clip.anim` is a WebP after four bytes."""
     fields = items[k].fields
     with pillow.open(io.BytesIO(items[k].blobs["clip.anim"][4:])) as moving:
         drawn = []

@@ -1,8 +1,8 @@
 """Problems of school physics solved on a written page, one step of it often wrong: which is it, and what is right?
 
 An item of the kind "physics" says "problem", a place in PROBLEMS. A problem is a chain: what is given, and steps of
-which each is a formula with its numbers put in. A wrong step is one that people do make: a square or a half forgotten, a
-product taken for a quotient, a slip in computing; the steps after it go on from the wrong value.
+which each is a formula with its numbers put in. A wrong step is one that people do make: a square or a half
+forgotten, a product taken for a quotient, a slip in computing; the steps after it go on from the wrong value.
 """
 
 from collections.abc import Callable, Sequence

@@ -91,7 +91,7 @@ def test_the_same_model_again_gives_the_same_answers_without_training(toured) ->
 
 
 def test_ctrl_c_is_130_and_one_line(toured, tmp_path: Path) -> None:
-    running = start("--steps", "50", "--out", "here", cwd=tmp_path)
+    running = start("--steps", "5000", "--out", "here", cwd=tmp_path)
     while running.stderr.readline() != "training: compiling\n":
         assert running.poll() is None
     time.sleep(3)

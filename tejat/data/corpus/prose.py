@@ -86,6 +86,9 @@ def _cut(paragraph: str, limit: int) -> Iterator[str]:
         return
     lines, size = [], 0
     for line in paragraph.split("\n"):
+        if len(line.encode()) > limit and lines:  # what came before it goes before it
+            yield "\n".join(lines)
+            lines, size = [], 0
         while len(line.encode()) > limit:
             yield line[: limit // 4]
             line = line[limit // 4 :]

@@ -11,6 +11,7 @@ imported when it is asked for.
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
 from tejat.data.corpus.source import Dropped
@@ -84,6 +85,8 @@ def read(path: str, format: str | None = None) -> Reading:
     """
     if format is not None and format not in FORMATS:
         raise BadInput(f"there is no format {format!r}; choose one of {', '.join(FORMATS)}")
+    if format not in (None, "huggingface") and "://" not in path and not Path(path).exists():
+        raise BadInput(f"there is nothing at {path}; give a file, a folder or a URL that can be read")
     return Reading(path, format or detect(path))
 
 

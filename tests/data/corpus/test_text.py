@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tejat.data.corpus import (
@@ -57,6 +57,7 @@ def test_languages_are_named_alike(name, due):
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), max_size=8), st.integers(20, 200))
+@example(["first\n" + "second" * 20], 20)
 def test_pieces_hold_everything_below_the_limit(paragraphs, limit):
     found = pieces(paragraphs, limit)
     assert all(len(piece.encode()) <= limit + 2 for piece in found)

@@ -32,8 +32,13 @@ def dialogues(paths: Paths, dropped: Dropped) -> Iterator[Item]:
 
 
 def heldout(item: Item) -> bool:
-    """Is its level kept from training?"""
+    """Is its level kept from training, spoken here and written in the texts?"""
     return by_group(item, HELD_OUT_SHARE)
+
+
+def is_held_out(level: str) -> bool:
+    """Is all that is said in a level kept from training, whoever says it?"""
+    return heldout(Item("level", {"group": f"fillets/{level}"}))
 
 
 def _line(path: Path, language: str, level: str, told: dict, dropped: Dropped) -> Iterator[Item]:

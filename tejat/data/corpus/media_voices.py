@@ -17,7 +17,6 @@ from tejat.data.corpus.media_concepts import Concept
 from tejat.data.corpus.source import Dropped, Paths
 from tejat.data.corpus.text_dialogues import lines_of
 from tejat.data.shards import Item
-from tejat.data.splits import by_checksum
 from tejat.errors import BadInput
 
 LANGUAGES = {
@@ -62,7 +61,7 @@ def heldout(item: Item) -> bool:
         return True
     if "concept" in fields:
         return media_concepts.is_held_out(fields["concept"])
-    return by_checksum("level", fields["level"], media_dialogues.HELD_OUT_SHARE)
+    return media_dialogues.is_held_out(fields["level"])
 
 
 class Speaker:

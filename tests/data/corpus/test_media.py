@@ -23,6 +23,7 @@ from tejat.data.corpus import (
     media_sources,
     media_stamps,
     media_voices,
+    text_sources,
 )
 from tejat.data.corpus.source import Dropped
 from tejat.data.presenting import KINDS
@@ -204,6 +205,17 @@ def test_what_is_of_a_held_out_concept_is_held_out():
     assert media_clips.heldout(Item("clip", fields))
     tone = media_voices.HELD_OUT_TONES[0]
     assert media_voices.heldout(Item("speech", {"group": "g", "level": "x", "speaker": f"espeak/de+{tone}"}))
+
+
+def test_a_level_is_on_one_side_acted_spoken_by_a_machine_and_written():
+    sides = []
+    for level in (f"level{n}" for n in range(300)):
+        grouped = {"group": f"fillets/{level}"}
+        acted = media_dialogues.heldout(Item("speech", grouped))
+        said = media_voices.heldout(Item("speech", {"group": "g", "level": level, "speaker": "espeak/de+m1"}))
+        assert acted == said == text_sources.DIALOGUES.heldout(Item("parallel", grouped))
+        sides.append(acted)
+    assert 10 < sum(sides) < 60
 
 
 def test_acted_lines_have_their_text_and_its_translations(tmp_path):

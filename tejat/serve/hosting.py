@@ -24,7 +24,7 @@ class Hosted:
 
     @cached_property
     def engine(self) -> Engine:
-        return Engine(self.bundle, rows=16, tokens=16_384)
+        return Engine(self.bundle, rows=16, tokens=16_384, params=self.service.params)
 
 
 class Models:

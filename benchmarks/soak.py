@@ -1,11 +1,11 @@
-"""A server at saturation for hours: clients that leave, that send rubbish, that want all it can do; nothing may be lost.
+"""A server at saturation for hours: clients that leave, that send rubbish, that want all it can do.
 
     nice -n 19 python benchmarks/soak.py --seconds 7200
 
 Starts `tejat serve` with a model (default: `micro` before training) in a process of its own. More clients than it has
-rows ask for text, pictures, JSON and candidates, of text, images and sound; a tenth go in the middle of an answer, a tenth
-send what is no request. A line a minute; at the end one JSON object, and exit code 1 if any request was lost, got a 5xx,
-or if the server did not end well.
+rows ask for text, pictures, JSON and candidates, of text, images and sound; a tenth go in the middle of an answer, a
+tenth send what is no request. A line a minute; at the end one JSON object, and exit code 1 if a request was lost or got
+a 5xx, or if the server did not end well.
 """
 
 import argparse

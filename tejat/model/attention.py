@@ -16,10 +16,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from tejat.model import interval_kernel
+from tejat.model import decoding_kernel, interval_kernel
 
 # Finite, so that a query with an empty interval (padding) gives zeros and never NaN.
 _HIDDEN = -1e30
+
+DENSE = 2**25
+"""Scores of a chunk against its cache that a GPU makes in one piece; its loops over blocks wait for the host."""
 
 
 class Intervals(NamedTuple):
@@ -79,11 +82,16 @@ def attend(
     a running maximum and sum (Rabe & Staats 2021; Dao et al. 2022), and the backward pass visits them anew. Gradients
     flow to q, k and v, once: there is no forward mode and no second derivative through the blocks.
 
-    On a GPU, 16-bit rows without positions of their own are left to the kernels of `interval_kernel`.
+    On a GPU, 16-bit rows without positions of their own are left to the kernels of `interval_kernel`, and single
+    queries, which then have no gradient, to those of `decoding_kernel`.
     """
     batch, length, heads, width = q.shape
     keys = k.shape[1]
-    on_gpu = jax.default_backend() == "gpu"
+    on_gpu, in_one_piece = jax.default_backend() == "gpu", length <= block and keys <= block
+    if on_gpu and (length == 1 or key_positions is not None):
+        in_one_piece |= batch * heads * length * keys <= DENSE
+    if on_gpu and keys > interval_kernel.LEAST and decoding_kernel.takes(q, k):
+        return decoding_kernel.attend(q, k, v, *intervals, key_positions)
     if key_positions is None:
         large = length > 1 and keys > interval_kernel.LEAST
         if on_gpu and large and k.dtype.itemsize == 2 and width in interval_kernel.WIDTHS:
@@ -91,8 +99,7 @@ def attend(
             q, k, v, start, end = (_pad(x, plan.multiple) for x in (q, k, v, *intervals))
             return interval_kernel.attend(q, k, v, start, end, plan)[:, :length]
         key_positions = jnp.broadcast_to(jnp.arange(keys, dtype=jnp.int32), (batch, keys))
-    # The scores of one query are no larger than the keys; a GPU makes them faster in one piece than block by block.
-    if length <= block and keys <= block or on_gpu and length == 1:
+    if in_one_piece:
         out = _attend_dense(_fold(q, k.shape[2]), k, v, intervals, key_positions)
         return _unfold(out, length, heads).astype(v.dtype)
     return _attend_blocks(q, k, v, intervals, key_positions, min(block, length), min(block, keys))

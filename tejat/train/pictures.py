@@ -1,62 +1,75 @@
-"""Training the image tokenizer: pictures laid on plain grounds, encoded, rounded and drawn again.
+"""Training the image tokenizer: pictures laid into scenes, encoded, rounded and drawn again.
 
 The loss is the mean absolute error of pixels and of their differences to the right and below, the second of which keeps
-edges sharp (Mathieu et al. 2016). Pictures come in kinds (drawings, photographs, charts, text), each with its share of
-a batch, and are measured by kind. Augmentation runs on the device: pictures are scaled, shifted, mirrored and laid on
-coloured grounds of several aspect ratios there, so that one copy of them feeds any accelerator.
+edges sharp (Mathieu et al. 2016); toward the end it may become the squared error, which PSNR is made of. Pictures come
+in kinds (drawings, photographs, charts, text), each with its share of a batch, and are measured by kind. Scenes are
+made on the device, so that one copy of the pictures feeds any accelerator, and many steps are one call of it.
 """
 
 import functools
+import hashlib
 import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import UInt8
 
-from tejat.codecs.image import fitted
-from tejat.model import picture
+from tejat.codecs.image import fitted, resize
+from tejat.model import picture, picture_batch
 from tejat.model.params import Tree, initialise
-from tejat.train import optimizer
+from tejat.train import optimizer, picture_state, scenes
+from tejat.train.scenes import Laying
+
+STRIDE = 25
+"""Steps of one call of the device, all of one grid."""
+
+SQUARED = 10.0
+"""The squared error is multiplied by this to be about as large as the absolute one."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """How to train: `grids` are (rows, columns) in codes, taken in turn; `white` the share of pictures on white.
+    """How to train. `bfloat16` computes in it; weights, moments and the loss stay float32.
 
-    `bfloat16` computes in it; weights, moments and the loss stay float32.
+    Attributes:
+      batch: pictures of the first grid; of another grid, as many as have so many codes.
+      grids: (rows, columns) in codes, taken in turn; of one that is wider than high, half the steps stand it upright.
+      ground: weight of the error of a ground beside that of a thing.
+      edges: weight of the error of differences.
+      squares: the part of the run, at its end, in which the error is squared.
+      report: steps between lines of the log.
+      save: steps between states on disk.
     """
 
     schedule: optimizer.Schedule
     batch: int = 128
-    grids: tuple[tuple[int, int], ...] = ((8, 8), (8, 8), (8, 8), (7, 9), (9, 7))
-    white: float = 0.6
-    edges: float = 1.0  # weight of the error of differences
+    grids: tuple[tuple[int, int], ...] = ((8, 8), (8, 8), (8, 8), (7, 9))
+    ground: float = 1.0
+    edges: float = 1.0
+    squares: float = 0.0
     seed: int = 0
-    report: int = 500  # steps between lines of the log
+    report: int = 500
+    save: int = 2_000
     bfloat16: bool = False
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Pictures of one kind, RGBA and transparent around the thing, for training and kept from it, and how they lie.
-
-    Their side becomes `scale` (at least, at most) times the shorter side of a scene: above 1, a part is cut out.
-    """
+    """Pictures of one kind, RGBA and transparent around the thing, for training and kept from it, and how they lie."""
 
     name: str
     training: UInt8[np.ndarray, "n S S 4"]
     heldout: UInt8[np.ndarray, "m S S 4"]
     share: float = 1.0  # of a batch
-    scale: tuple[float, float] = (0.6, 1.1)
-    mirrored: bool = True
+    laying: Laying = field(default_factory=Laying)
 
 
 @dataclass(frozen=True)
@@ -67,58 +80,133 @@ class PictureRecipe:
     config: picture.PictureConfig
     run: Run
     kinds: Callable[[], Sequence[Kind]]
+    stored: str = "bfloat16"  # the type of its weights on disk: also "float32", "float16" or "int8"
+
+
+class Trained(NamedTuple):
+    """Weights after so many steps."""
+
+    params: Tree
+    step: int
 
 
 def train(
     config: picture.PictureConfig,
     kinds: Sequence[Kind],
     run: Run,
-    log: Path | None = None,
+    directory: Path | None = None,
     told: Callable[[dict], None] = lambda line: None,
-) -> Tree:
-    """Trained parameters. `told` is called with lines of the log, whose loss and PSNR are means over all kinds."""
-    tree = picture.params(config)
-    params = initialise(tree, run.seed)
-    transform = optimizer.build(run.schedule, tree)
-    state = (params, transform.init(params))
-    counts, dtype = shares([kind.share for kind in kinds], run.batch), jnp.bfloat16 if run.bfloat16 else jnp.float32
-    # Bytes until they are chosen: what a batch does not need takes a quarter of the memory.
-    stores = [jnp.asarray(kind.training) for kind in kinds]
-    root = jax.random.key(run.seed + 1)
+    until: float = math.inf,
+) -> Trained:
+    """Trains to the end of the schedule, or until `time.monotonic()` is `until`.
 
-    @functools.partial(jax.jit, static_argnums=2, donate_argnums=0)
-    def step(state, index, grid, stores):
-        params, moments = state
-        keys = jax.random.split(jax.random.fold_in(root, index), len(kinds))
-        size = (grid[0] * config.patch, grid[1] * config.patch)
-        laid = zip(kinds, stores, keys, counts, strict=True)
-        pixels = jnp.concatenate([scenes(kind, s, key, count, *size, run.white) for kind, s, key, count in laid])
+    `directory` has the log and the state, from which it goes on where there is one. `told` is called with lines of the
+    log, whose loss and PSNR are means over all kinds of a batch.
+    """
+    tree = picture.params(config)
+    transform = optimizer.build(run.schedule, tree)
+    params = initialise(tree, run.seed)
+    moments = transform.init(params)
+    done = picture_state.step_of(directory) if directory else 0
+    if directory and done:
+        params, moments = picture_state.restore(directory, params, moments)
+    # Bytes until they are chosen: what a batch does not need takes a quarter of the memory.
+    stores = [jnp.asarray(scenes.store(kind.training)) for kind in kinds]
+    advance = functools.partial(_advance, config, run, tuple((k.laying, k.share) for k in kinds), transform)
+    saved = told_of = done
+    told_at, steps = time.monotonic(), run.schedule.steps
+    while done < steps and time.monotonic() < until:
+        grid = run.grids[done // STRIDE % len(run.grids)]
+        count = min(STRIDE - done % STRIDE, steps - done, run.report - done % run.report)
+        params, moments, loss, error = advance(grid, params, moments, stores, done, count)
+        jax.block_until_ready(loss)
+        done += count
+        if done % run.report == 0 or done == steps:
+            rate, told_of, told_at = (done - told_of) / (time.monotonic() - told_at), done, time.monotonic()
+            values = {"loss": float(loss), "psnr": -10 * math.log10(float(error)), "steps_per_second": rate}
+            line = {"step": done} | values
+            told(line)
+            if directory:
+                with (directory / "log.jsonl").open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+        if directory and done // run.save > saved // run.save:
+            moments, saved = picture_state.rounded(moments), done
+            picture_state.save(directory, done, params, moments)
+    if directory and done != saved:
+        picture_state.save(directory, done, params, picture_state.rounded(moments))
+    return Trained(params, done)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4), donate_argnums=(5, 6))
+def _advance(
+    config: picture.PictureConfig,
+    run: Run,
+    layings: tuple[tuple[Laying, float], ...],
+    transform: optax.GradientTransformation,
+    grid: tuple[int, int],
+    params: Tree,
+    moments: Any,
+    stores: Sequence[Any],
+    done: Any,
+    count: Any,
+):
+    """`count` steps after the first `done`, all on one grid: (params, moments, last loss, last squared error)."""
+    (rows, columns), root = grid, jax.random.key(run.seed + 1)
+    total = max(1, run.batch * math.prod(run.grids[0]) // (rows * columns))
+    counts = shares([share for _, share in layings], total)
+
+    def step(index, state):
+        params, moments, _, _ = state
+        key, *keys = jax.random.split(jax.random.fold_in(root, index), len(stores) + 1)
+        upright, first = _standing(key, config, rows, columns)
+        size = (rows * config.patch, columns * config.patch)
+        parts = [
+            scenes.scenes(laying, pictures, key, n, *size, upright)
+            for (laying, _), pictures, key, n in zip(layings, stores, keys, counts, strict=True)
+        ]
+        shown = scenes.Scenes(*(jnp.concatenate(part) for part in zip(*parts, strict=True)))
 
         def objective(params):
+            dtype = jnp.bfloat16 if run.bfloat16 else jnp.float32
             computed = jax.tree.map(lambda p: p.astype(dtype), params)
-            drawn = reconstruct(computed, config, pixels.astype(dtype)).astype(jnp.float32)
-            edges = sum(jnp.abs(jnp.diff(drawn, axis=a) - jnp.diff(pixels, axis=a)).mean() for a in (1, 2))
-            return jnp.abs(drawn - pixels).mean() + run.edges * edges, jnp.square(drawn - pixels).mean()
+            drawn = picture_batch.reconstruct(computed, config, shown.pixels.astype(dtype), upright, first)
+            return _loss(run, shown, drawn.astype(jnp.float32), index)
 
         (loss, error), gradient = jax.value_and_grad(objective, has_aux=True)(params)
         updates, moments = transform.update(gradient, moments, params)
-        return (optax.apply_updates(params, updates), moments), loss, error
+        return optax.apply_updates(params, updates), moments, loss, error
 
-    begun = time.perf_counter()
-    for index in range(run.schedule.steps):
-        state, loss, error = step(state, index, run.grids[index % len(run.grids)], stores)
-        if (index + 1) % run.report == 0 or index + 1 == run.schedule.steps:
-            line = {
-                "step": index + 1,
-                "loss": float(loss),
-                "psnr": -10 * math.log10(float(error)),
-                "seconds": time.perf_counter() - begun,
-            }
-            told(line)
-            if log is not None:
-                with log.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-    return state[0]
+    zero = jnp.zeros(())
+    return jax.lax.fori_loop(done, done + count, step, (params, moments, zero, zero))
+
+
+def _standing(key, config: picture.PictureConfig, rows: int, columns: int):
+    """(upright, first column): half of what is not square stands upright, and what is long begins at any place of the
+    tables of places half the time, so that all of them are learned."""
+    if rows == columns:
+        return False, 0
+    upright, moved, place = jax.random.split(key, 3)
+    room = config.table - columns if columns > 2 * rows else 0
+    first = jax.random.randint(place, (), 0, room + 1) * jax.random.bernoulli(moved)
+    return jax.random.bernoulli(upright), first
+
+
+def _loss(run: Run, shown: scenes.Scenes, drawn, index):
+    """(loss, mean squared error) of pictures drawn at a step."""
+    weight = run.ground + (1 - run.ground) * shown.inside[..., None]
+    weight = weight / weight.mean()
+    difference = drawn - shown.pixels
+    squared = jnp.square(difference)
+    loss = (weight * jnp.abs(difference)).mean()
+    for axis in (1, 2):
+        thing = jax.lax.slice_in_dim(weight, 1, None, axis=axis)
+        loss += run.edges * (thing * jnp.abs(jnp.diff(difference, axis=axis))).mean()
+    if run.squares:
+        # It becomes so little by little: at once, momentum would go on with the sizes of another loss.
+        length = run.squares * run.schedule.steps
+        mixed = jnp.clip((index - (run.schedule.steps - length)) / (length / 3), 0, 1)
+        loss = (1 - mixed) * loss + mixed * SQUARED * (weight * squared).mean()
+    return loss, squared.mean()
 
 
 def shares(wanted: Sequence[float], total: int) -> list[int]:
@@ -128,61 +216,26 @@ def shares(wanted: Sequence[float], total: int) -> list[int]:
     return counts
 
 
+def identity(recipe: PictureRecipe, kinds: Sequence[Kind]) -> dict[str, Any]:
+    """What a run may not change when it goes on: its settings, and its pictures by a sample of them."""
+    run = asdict(recipe.run)
+    for name in ("report", "save"):
+        del run[name]
+    told = {}
+    for kind in kinds:
+        digest = hashlib.sha256()
+        for pictures in (kind.training, kind.heldout):
+            digest.update(repr(pictures.shape).encode())
+            digest.update(np.ascontiguousarray(pictures[:: max(1, len(pictures) // 64)]).tobytes())
+        told[kind.name] = {"share": kind.share, "laying": asdict(kind.laying), "pictures": digest.hexdigest()}
+    return {"name": recipe.name, "config": asdict(recipe.config), "run": run, "kinds": told}
+
+
 def on_white(drawing: UInt8[np.ndarray, "S S 4"]) -> UInt8[np.ndarray, "S S 3"]:
     """A drawing as a picture."""
     values = drawing.astype(np.float32) / 255
     alpha = values[..., 3:]
     return np.round(255 * (values[..., :3] * alpha + 1 - alpha)).astype(np.uint8)
-
-
-def scenes(
-    kind: Kind, store: UInt8[Array, "n S S 4"], key: Array, count: int, height: int, width: int, white: float
-) -> Float[Array, "count H W 3"]:
-    """Pictures chosen at random, scaled, shifted, mirrored where their kind may be, on white or on a colour."""
-    keys = jax.random.split(key, 6)
-    side = store.shape[1]
-    chosen = store[jax.random.randint(keys[0], (count,), 0, store.shape[0])].astype(jnp.float32) / 255
-    # Colours times alpha: resampling these leaves no dark rims.
-    chosen = jnp.concatenate([chosen[..., :3] * chosen[..., 3:], chosen[..., 3:]], axis=-1)
-    if kind.mirrored:
-        mirrored = jax.random.bernoulli(keys[1], 0.5, (count,))
-        chosen = jnp.where(mirrored[:, None, None, None], chosen[:, :, ::-1], chosen)
-    least, most = kind.scale
-    scale = jax.random.uniform(keys[2], (count,), minval=least, maxval=most) * min(height, width) / side
-    room = jnp.stack([height - scale * side, width - scale * side], axis=1)
-    shift = room / 2 + jnp.abs(room) * jax.random.uniform(keys[3], (count, 2), minval=-0.5, maxval=0.5)
-
-    def place(drawing, scale, shift):
-        return jax.image.scale_and_translate(
-            drawing, (height, width, 4), (0, 1), jnp.stack([scale, scale]), shift, "linear", antialias=True
-        )
-
-    laid = jnp.clip(jax.vmap(place)(chosen, scale, shift), 0, 1)
-    ground = jax.random.uniform(keys[4], (count, 1, 1, 3))
-    ground = jnp.where(jax.random.bernoulli(keys[5], white, (count, 1, 1, 1)), 1.0, ground)
-    return laid[..., :3] + (1 - laid[..., 3:]) * ground
-
-
-def reconstruct(
-    params: Tree, config: picture.PictureConfig, pixels: Float[Array, "B H W 3"]
-) -> Float[Array, "B H W 3"]:
-    """Pictures encoded, rounded and decoded; sides are multiples of the patch."""
-    batch, height, width, _ = pixels.shape
-    rows, columns, patch = height // config.patch, width // config.patch, config.patch
-    grid = pixels.reshape(batch, rows, patch, columns, patch, 3).transpose(0, 1, 3, 2, 4, 5)
-    positions, images = places(batch, rows, columns)
-    digits = picture.encode(params, config, grid.reshape(batch, rows * columns, -1), positions, images)
-    digits = picture.quantise(config, digits).astype(pixels.dtype)
-    drawn = picture.decode(params, config, digits, positions, images)
-    drawn = drawn.reshape(batch, rows, columns, patch, patch, 3).transpose(0, 1, 3, 2, 4, 5)
-    return drawn.reshape(batch, height, width, 3)
-
-
-def places(batch: int, rows: int, columns: int) -> tuple[Int[Array, "B P 2"], Int[Array, "B P"]]:
-    """The (x, y) of every patch in reading order, and image 1 for each."""
-    y, x = jnp.divmod(jnp.arange(rows * columns, dtype=jnp.int32), columns)
-    positions = jnp.broadcast_to(jnp.stack([x, y], axis=1), (batch, rows * columns, 2))
-    return positions, jnp.ones((batch, rows * columns), jnp.int32)
 
 
 class Quality(NamedTuple):
@@ -192,19 +245,20 @@ class Quality(NamedTuple):
     inside: float
 
 
-def measure(params: Tree, config: picture.PictureConfig, pictures: UInt8[np.ndarray, "n S S 4"]) -> Quality:
+def measure(
+    params: Tree, config: picture.PictureConfig, pictures: UInt8[np.ndarray, "n S S 4"], batch: int = 64
+) -> Quality:
     """How well pictures come back at the default budget of codes: the PSNR of their mean squared error."""
-    from tejat.codecs.image import resize
-
-    errors, covered = [], []
-    for drawing in pictures:
-        height, width = fitted(*drawing.shape[:2], config.patch, config.budget)
-        pixels = resize(on_white(drawing), height, width)
-        drawn = _reconstruct(params, config, jnp.asarray(pixels, jnp.float32)[None] / 255)[0]
-        errors.append(np.square(np.clip(drawn, 0, 1) - pixels / 255).mean(-1))
-        covered.append(resize(np.repeat(drawing[..., 3:], 3, -1), height, width)[..., 0] > 127)
-    error, inside = np.stack(errors), np.stack(covered)
+    height, width = fitted(*pictures.shape[1:3], config.patch, config.budget)
+    pixels = np.stack([resize(on_white(drawing), height, width) for drawing in pictures])
+    inside = np.stack([resize(np.repeat(d[..., 3:], 3, -1), height, width)[..., 0] > 127 for d in pictures])
+    drawn = []
+    for first in range(0, len(pixels), batch):
+        part = pixels[first : first + batch]
+        padded = np.concatenate([part, np.repeat(part[-1:], batch - len(part), 0)])
+        drawn.append(np.asarray(_reconstruct(params, config, jnp.asarray(padded, jnp.float32) / 255))[: len(part)])
+    error = np.square(np.clip(np.concatenate(drawn), 0, 1) - pixels / 255).mean(-1)
     return Quality(*(-10 * math.log10(float(values.mean())) for values in (error, error[inside])))
 
 
-_reconstruct = jax.jit(reconstruct, static_argnums=1)
+_reconstruct = jax.jit(picture_batch.reconstruct, static_argnums=1)

@@ -23,6 +23,7 @@ from tejat import sample
 from tejat.model.picture import PictureConfig
 from tejat.train.optimizer import Schedule
 from tejat.train.pictures import Kind, PictureRecipe, Run
+from tejat.train.scenes import Laying
 
 def drawn(style):
     return np.stack([np.asarray(sample.picture(style, c.id)) for c in sample.concepts()[:9]])
@@ -30,10 +31,10 @@ def drawn(style):
 RECIPE = PictureRecipe(
     name="tiny",
     config={CONFIG!r},
-    run=Run(Schedule(steps=60, peak=1e-2, warmup=5), batch=8, grids=((4, 4),), report=20),
+    run=Run(Schedule(steps=60, peak=1e-2, warmup=5), batch=8, grids=((4, 4),), report=20, save=20),
     kinds=lambda: [
         Kind("drawings", drawn("noto"), drawn("twemoji"), share=3),
-        Kind("parts", drawn("twemoji"), drawn("noto"), scale=(1.5, 2.0), mirrored=False),
+        Kind("parts", drawn("twemoji"), drawn("noto"), laying=Laying((1.5, 2.0), mirrored=False)),
     ],
 )
 """

@@ -21,6 +21,7 @@ from tejat import bundle
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded, Modality
 from tejat.errors import BadInput
+from tejat.infer.continuations import continuations
 from tejat.infer.engine import Engine, FinishReason
 from tejat.infer.options import Options
 from tejat.infer.reading import PartReader
@@ -160,6 +161,19 @@ class Model:
         encoded = [self._document(content) for content in contents]
         found = self.engine.score(encoded)
         return [Score(d.tokens[1:][d.loss[1:]], logprobs) for d, logprobs in zip(encoded, found, strict=True)]
+
+    def score_answers(self, prompts: Sequence[Prompt], answers: Sequence[Sequence[str]]) -> list[list[Score]]:
+        """For each prompt, `score` of each of several answers in words; the prompt itself is read once.
+
+        Raises BadInput as `generate` does.
+        """
+        vocabulary = self.bundle.vocabulary
+        wanted = [[[*vocabulary.encode(text), vocabulary["<turn|>"]] for text in mine] for mine in answers]
+        found = continuations(self.engine, [self._encode(prompt, None) for prompt in prompts], wanted)
+        return [
+            [Score(np.asarray(ids), one.logprobs) for ids, one in zip(mine, likely, strict=True)]
+            for mine, likely in zip(wanted, found, strict=True)
+        ]
 
     def embed(self, content: Prompt | Document) -> Float[np.ndarray, " D"]:
         """A vector of length 1 for what the parts mean to the model. Raises BadInput as `generate` does."""

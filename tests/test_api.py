@@ -154,3 +154,14 @@ def test_load(artist, model, tmp_path) -> None:
     assert loaded.generate("Hello", **SHORT) == model.generate("Hello", **SHORT)
     with pytest.raises(BadInput, match="there is no model 'nothing'"):
         tejat.load("nothing")
+
+
+def test_answers_are_scored_as_dialogues_are(model, image) -> None:
+    prompts = ["What is this?", [image, "And this?"]]
+    answers = [["A cat.", "No"], ["A dog with a long name"]]
+    for prompt, mine, found in zip(prompts, answers, model.score_answers(prompts, answers), strict=True):
+        parts = (Text(prompt),) if isinstance(prompt, str) else (image, Text("And this?"))
+        for text, score in zip(mine, found, strict=True):
+            due = model.score([Turn("user", parts), Turn("model", (Text(text),))])
+            assert (score.tokens == due.tokens).all()
+            np.testing.assert_allclose(score.logprobs, due.logprobs, atol=2e-4)

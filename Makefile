@@ -65,5 +65,5 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-oracles: $(VENV)/installed
 	@echo "Installing PyTorch, Transformers and llama.cpp for the oracles (once; the last is compiled: 10 minutes) …"
-	@$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[dev,oracles,data,browser]' | { $(PROGRESS); }
+	@$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[dev,oracles,data,ray,browser]' | { $(PROGRESS); }
 	@touch $@

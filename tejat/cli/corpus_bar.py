@@ -45,7 +45,7 @@ class CorpusBar:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        if kind is KeyboardInterrupt:
+        if kind in (KeyboardInterrupt, SystemExit):
             print(f"{len(self._whole)} sources are whole and kept; run it again to go on", file=sys.stderr)
 
     def __call__(self, progress: Progress) -> None:

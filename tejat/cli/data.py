@@ -43,6 +43,8 @@ class Build:
     """Bytes of items in a shard before they are compressed; 15 MiB if not given, so that no file passes 16 MiB."""
     workers: int | None = None
     """Processes; one for each core if not given."""
+    engine: Literal["local", "ray"] = "local"
+    """Where sources are parsed and cleaned: in processes here, or by the Ray cluster that RAY_ADDRESS names."""
     pin: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write the versions and hashes of the packages found into Tejat's list of pinned ones."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -104,6 +106,7 @@ def _build(options: Build) -> int:
             options.workers,
             bar,
             options.whole,
+            options.engine,
         )
     if options.pin:
         packages.pin(package for source in outcome.ledger["sources"].values() for package in source["packages"])
@@ -113,6 +116,8 @@ def _build(options: Build) -> int:
         print(table(outcome.ledger))
     for name, why in {**outcome.absent, **outcome.failed}.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
+    for name, why in outcome.stale.items():
+        print(f"built again: {name}, for {why} was another", file=sys.stderr)
     for name in outcome.built:
         source = outcome.ledger["sources"][name]
         for line in source["differences"]:

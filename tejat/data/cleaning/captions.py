@@ -16,9 +16,13 @@ class Captions:
 
     def __call__(self, records: Iterable[Record], source: str = "") -> Iterator[Record]:
         for record in records:
+            if not _has_media(record):
+                self.report.notes["without media, passed"] += 1
+                yield record
+                continue
             told = group(record, source)
             self.report.see(told)
-            if _has_media(record) and not any(content.strip() for content in texts(record)):
+            if not any(content.strip() for content in texts(record)):
                 shown = ", ".join(record.blobs) if isinstance(record, Item) else f"{len(record.parts)} parts"
                 self.report.drop("no caption", told, shown)
             else:

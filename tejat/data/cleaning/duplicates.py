@@ -101,11 +101,12 @@ class Near:
         first = len(self._heads)
         added: list[int] = []
         for k, record in enumerate(batch):
-            told, content = group(record, source), text(record)
-            self.report.see(told, len(content))
-            if not bands[k, 0]:  # too short, or no running text
+            if not bands[k, 0]:
+                self.report.notes["too short or no running text, passed"] += 1
                 yield record
                 continue
+            told, content = group(record, source), text(record)
+            self.report.see(told, len(content))
             keys = bands[k].tolist()
             like = {within[key] for key in keys if key in within} | set(before[k][before[k] >= 0].tolist())
             twin = self._twin(sketches[k], sorted(like))

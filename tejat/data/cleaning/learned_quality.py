@@ -36,7 +36,7 @@ class Quality:
     Nothing grows.
     """
 
-    def __init__(self, path: Path = SHIPPED, least: float = LEAST):
+    def __init__(self, least: float = LEAST, path: Path = SHIPPED):
         self.report = Report("learned quality")
         self._model, self._least = Model.load(path), least
 
@@ -45,6 +45,10 @@ class Quality:
         while batch := list(islice(records, 256)):
             texts = [text(record) if is_prose(record) else "" for record in batch]
             for record, content, sure in zip(batch, texts, self._model(texts), strict=True):
+                if not content:
+                    self.report.notes["no prose, passed"] += 1
+                    yield record
+                    continue
                 told = group(record, source)
                 self.report.see(told, len(content))
                 if sure < self._least:

@@ -2,7 +2,8 @@
 
 The main process takes the spools in the order of the recipe: cuts them to their caps, runs the steps that remember what
 they saw in earlier sources, and writes the shards. A source's `ledger.json` is written last: a source that has one of
-the recipe's identity is whole, and is kept when the build is run again.
+the recipe's identity (`identity`) is whole, and is kept when the build is run again. What is kept is not looked at
+again for being nearly the same as what is built anew before it.
 
     DIR/corpus.json                  the ledger of all that is whole, the recipe's stages
        /NAME/ledger.json             the source's part of it
@@ -13,12 +14,12 @@ the recipe's identity is whole, and is kept when the build is run again.
 
 import copy
 import json
-import multiprocessing
 import os
-import queue
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,11 @@ from typing import Any
 import numpy as np
 
 from tejat.data.corpus import ledger, packages, recipe, writing
+from tejat.data.corpus.engines import ENGINES, Engine, Pending, Processes
+from tejat.data.corpus.identity import Identity
 from tejat.data.corpus.recipe import Corpus
 from tejat.data.corpus.source import Source, Step
-from tejat.data.corpus.spooling import Counted, Progress, Spool, begin, name_of, spool
+from tejat.data.corpus.spooling import Counted, Progress, Spool, told_of
 from tejat.data.corpus.writing import SPLITS
 from tejat.data.shards import SHARD, Item, Shards
 from tejat.errors import BadInput
@@ -42,6 +45,7 @@ class Outcome:
     ledger: dict[str, Any] = field(default_factory=dict)
     built: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)  # sources that were whole already
+    stale: dict[str, str] = field(default_factory=dict)  # built again, and what of them was another
     absent: dict[str, str] = field(default_factory=dict)  # left out: the client of their registry is not here
     failed: dict[str, str] = field(default_factory=dict)  # left out, and why
 
@@ -56,6 +60,7 @@ def build(
     workers: int | None = None,
     told: Callable[[Progress], None] = lambda _: None,
     whole: Path | None = None,
+    engine: str = "local",
 ) -> Outcome:
     """Builds the corpus of a recipe into a directory, or goes on with it.
 
@@ -69,34 +74,36 @@ def build(
       workers: processes; as many as there are cores, if None.
       told: called often, with how far each source is.
       whole: a corpus of the same recipe, of which to take the sources rather than of their packages.
+      engine: "local", processes of this machine; or "ray", the machines of a cluster.
 
-    Raises BadInput for a recipe that cannot be used, before anything is written.
+    Raises BadInput for a recipe that cannot be used, before anything is written. Ended by SIGTERM, it takes back what
+    is not whole and raises SystemExit.
     """
     corpus = recipe.read(path)
     sources = recipe.chosen(corpus, only, size)
     if directory.exists() and not directory.is_dir():
         raise BadInput(f"{directory} is a file; choose a directory with --out")
-    identities = {source.name: recipe.identity(corpus, source, size, limit) for source in sources}
-    due = [source for source in sources if not writing.is_whole(directory, source.name, identities[source.name])]
+    if engine not in ENGINES:
+        raise BadInput(f"there is no engine {engine!r}; there are {', '.join(ENGINES)}")
+    identities = recipe.identities(corpus, sources, size, limit)
+    reasons = {source.name: writing.stale(directory, source.name, identities[source.name]) for source in sources}
+    due = [source for source in sources if reasons[source.name] != ""]
     if whole is not None:
         return _excerpt(corpus, due, identities, whole, directory, size, shard, told)
-    across, outcome = _Across(corpus.across), Outcome()
+    across, outcome = _Across(corpus.across), Outcome(stale={name: why for name, why in reasons.items() if why})
     spools = directory / ".spool"
     spools.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("spawn")
-    words = context.Queue()
-    pool = ProcessPoolExecutor(min(workers or os.cpu_count() or 1, max(len(due), 1)), context, begin, (path, words))
-    try:
-        futures = {source.name: pool.submit(spool, source.name, spools, limit) for source in due}
+    with _ended_by_sigterm(), _engine(engine, corpus, path, spools, limit, workers, len(due)) as makers:
+        pending = {source.name: makers.submit(source.name) for source in due}
         for source in corpus.sources:
-            if source.name not in futures:
+            if source.name not in pending:
                 if source in sources:
                     outcome.kept.append(source.name)
                     told(Progress(source.name, "kept"))
-                if futures and (directory / source.name / "ledger.json").exists():
+                if pending and (directory / source.name / "ledger.json").exists():
                     across.remember(directory, source.name)
                 continue
-            found = _awaited(futures.pop(source.name), words, told, source.name, outcome)
+            found = _awaited(pending.pop(source.name), makers, told, source.name, outcome)
             if found is None:
                 continue
             size_in_bytes = int(found.sizes.sum())
@@ -106,22 +113,54 @@ def build(
             outcome.built.append(source.name)
             told(Progress(source.name, "done", found.read, size_in_bytes))
             write_ledger(corpus, directory, size)
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        words.close()
-        shutil.rmtree(spools, ignore_errors=True)
     outcome.ledger = write_ledger(corpus, directory, size)
     return outcome
+
+
+@contextmanager
+def _engine(
+    name: str, corpus: Corpus, path: Path, spools: Path, limit: int | None, workers: int | None, due: int
+) -> Iterator[Engine]:
+    """The engine of a name; its workers end with the block, and the spools go."""
+    count = min(workers or os.cpu_count() or 1, max(due, 1))
+    made: Engine
+    if name == "ray":
+        from tejat.data.corpus.cluster import Cluster
+
+        made = Cluster(corpus, spools, limit, count)
+    else:
+        made = Processes(path, spools, limit, count)
+    try:
+        yield made
+    except BaseException:
+        made.stop()
+        raise
+    finally:
+        made.close()
+        shutil.rmtree(spools, ignore_errors=True)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit in the block, so that its workers end and what is half done goes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _excerpt(
     corpus: Corpus,
     due: Sequence[Source],
-    identities: Mapping[str, str],
+    identities: Mapping[str, Identity],
     whole: Path,
     directory: Path,
     size: str,
@@ -130,18 +169,21 @@ def _excerpt(
 ) -> Outcome:
     """Builds sources of those of a whole corpus, where it has them."""
     found, outcome = ledger.read(whole), Outcome()
-    known = found["sources"]
+    known, theirs = found["sources"], recipe.identities(corpus, due, found["size"], None)
     if found["name"] != corpus.name:
         raise BadInput(f"{whole} is of the recipe {found['name']!r}, this one is {corpus.name!r}; give one of the same")
     if whole.resolve() == directory.resolve():
         raise BadInput(f"{whole} cannot be an excerpt of itself; choose another directory with --out")
     for source in due:
         if source.name not in known:
-            outcome.failed[source.name] = f"{whole} has it not"
+            outcome.failed[source.name] = f"{whole} has it not; build it there first"
+            continue
+        if why := theirs[source.name].differs(known[source.name]):
+            outcome.failed[source.name] = f"in {whole} it is another ({why}); build it there again first"
             continue
         told(Progress(source.name, "writing"))
         cap = source.cap if size == "full" else source.small
-        writing.excerpt(directory, source, whole, cap or 1 << 60, shard, identities[source.name])
+        writing.excerpt(directory, source, whole, cap or 1 << 60, shard, identities[source.name].items)
         told(Progress(source.name, "done"))
     outcome.ledger = write_ledger(corpus, directory, size)
     return outcome
@@ -183,33 +225,29 @@ class _Across:
         """A blank report for each step: they are kept by source."""
         for step, blank in zip(self._steps, self._blank, strict=True):
             step.report = copy.deepcopy(blank)
-        self._dropped = [0] * len(self._steps)
+        self._counts = [Counted() for _ in range(len(self._steps) + 1)]
 
     def __call__(self, items: Iterator[Item], source: str) -> Iterator[Item]:
         """Of the items, those that stay, perhaps changed."""
-        counts = [Counted() for _ in range(len(self._steps) + 1)]
-        stream = counts[0](items)
-        for step, count in zip(self._steps, counts[1:], strict=True):
+        stream = self._counts[0](items)
+        for step, count in zip(self._steps, self._counts[1:], strict=True):
             stream = count(step(stream, source=source))
-        yield from stream
-        for number in range(len(self._steps)):
-            self._dropped[number] += counts[number].items - counts[number + 1].items
+        return stream
 
     def told(self) -> list[dict[str, Any]]:
         """What each step left out since the start."""
-        pairs = zip(self._steps, self._dropped, strict=True)
-        return [{"step": name_of(step), "dropped": n, "report": step.report.to_json()} for step, n in pairs]
+        steps = zip(self._steps, self._counts, self._counts[1:], strict=False)
+        return [told_of(step, before.items, after.items) for step, before, after in steps]
 
 
-def _awaited(future: Future, words: Any, told: Callable[[Progress], None], name: str, outcome: Outcome) -> Spool | None:
+def _awaited(
+    pending: Pending, makers: Engine, told: Callable[[Progress], None], name: str, outcome: Outcome
+) -> Spool | None:
     """A source's spool, telling meanwhile what all workers say; None where it cannot be had, which `outcome` notes."""
-    while not future.done():
-        try:
-            told(words.get(timeout=0.2))
-        except queue.Empty:
-            continue
+    while not pending.done():
+        makers.listen(told)
     try:
-        return future.result()
+        return pending.result()
     except packages.Absent as error:
         outcome.absent[name] = f"{error} is not on this machine"
     except BadInput as error:
@@ -221,7 +259,7 @@ def _awaited(future: Future, words: Any, told: Callable[[Progress], None], name:
 
 
 def _put(
-    source: Source, found: Spool, cap: int | None, across: _Across, directory: Path, identity: str, shard: int
+    source: Source, found: Spool, cap: int | None, across: _Across, directory: Path, identity: Identity, shard: int
 ) -> None:
     """Writes a source of its spool."""
     writing.begin(directory, source)
@@ -234,6 +272,7 @@ def _put(
         splits[split] = writing.write(directory, source, split, items, shard)
     told = {name: getattr(found, name) for name in ("packages", "missing", "differences", "read", "parser")}
     steps = [*found.steps, {"step": "cap", "dropped": int((~keep).sum())}, *across.told()]
-    told |= {"steps": steps, "seconds": round(found.seconds, 1), "identity": identity}
+    looked = {step["step"]: step.pop("looked") for step in steps if "looked" in step}
+    told |= {"steps": steps, "seconds": round(found.seconds, 1), "identity": identity.told(looked)}
     writing.seal(directory, source, splits, found.groups, told)
     found.path.unlink()

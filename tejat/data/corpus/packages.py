@@ -79,14 +79,9 @@ def get(package: Package, version: str | None = None) -> Fetched:
     """
     pin = pinned().get(str(package))
     wanted = version or (pin.version if pin else None)
-    home = cache() / package.kind / package.name.replace("/", "+")
-    if wanted and (found := _cached(package, home, wanted)):
+    home = _home(package)
+    if found := _cached(package, home, version) if version else _held(package, home, wanted):
         return found
-    if version is None and package.kind in ("deb", "apt"):
-        # Debian's registry forgets old versions: whichever is here already spares the way.
-        for path in sorted(home.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True):
-            if found := _cached(package, home, json.loads(path.read_text())["version"]):
-                return found
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=home) as scratch:
         tree = Path(scratch, "tree")
@@ -103,6 +98,13 @@ def get(package: Package, version: str | None = None) -> Fetched:
         got = Pin(found_version, digest, files, size)
         write_whole(home / f"{_safe(found_version)}.json", json.dumps(asdict(got)).encode())
     return Fetched(package, target, got)
+
+
+def current(package: Package) -> Pin | None:
+    """What `get` would take of a package from the cache; None where it would ask the registry."""
+    pin = pinned().get(str(package))
+    found = _held(package, _home(package), pin.version if pin else None)
+    return found.pin if found else None
 
 
 def cache() -> Path:
@@ -147,6 +149,21 @@ def pin(found: Iterable[Mapping]) -> None:
 
 def _safe(version: str) -> str:
     return version.replace("/", "+").replace(":", "%3a")
+
+
+def _home(package: Package) -> Path:
+    return cache() / package.kind / package.name.replace("/", "+")
+
+
+def _held(package: Package, home: Path, wanted: str | None) -> Fetched | None:
+    """What the cache has of it: the version wanted, or the newest of Debian's, whose registry forgets old ones."""
+    if wanted and (found := _cached(package, home, wanted)):
+        return found
+    if package.kind in ("deb", "apt"):
+        for path in sorted(home.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+            if found := _cached(package, home, json.loads(path.read_text())["version"]):
+                return found
+    return None
 
 
 def _cached(package: Package, home: Path, version: str) -> Fetched | None:

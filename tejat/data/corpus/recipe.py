@@ -1,16 +1,12 @@
 """A corpus as a value: sources, cleaning and the stages of its mixture. Recipe files define `RECIPE`."""
 
-import functools
-import hashlib
-import inspect
-import json
 import runpy
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tejat.data.corpus.source import Items, Source, Step
+from tejat.data.corpus.identity import Identity, identity, step_codes
+from tejat.data.corpus.source import Source, Step, name_of
 from tejat.data.mixture import Stage
 from tejat.errors import BadInput
 
@@ -40,6 +36,12 @@ class Corpus:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise BadInput(f"the corpus {self.name!r} has two sources named {twice[0]!r}; name each once")
+        steps = [name_of(step) for step in (*self.clean, *self.across)]
+        again = sorted({step for step in steps if steps.count(step) > 1})
+        if again:
+            raise BadInput(
+                f"the corpus {self.name!r} has two steps named {again[0]!r}; give the report of one another name"
+            )
         for stage in self.stages:
             unknown = sorted({*stage.weights, *stage.final} - {*names})
             if unknown:
@@ -71,28 +73,10 @@ def chosen(corpus: Corpus, only: Sequence[str], size: str) -> list[Source]:
     return [source for source in sources if size == "full" or source.small]
 
 
-def identity(corpus: Corpus, source: Source, size: str, limit: int | None) -> str:
-    """A hash of what decides a source's items, but for its packages: its manifest, the code of its parser, the names of
-    the steps. A source that is there under another identity is built again."""
-    items = source.items
-    told = [
-        source.name,
-        [str(package) for package in source.packages],
-        [repr(getattr(items, "args", "")), repr(getattr(items, "keywords", ""))],
-        [hashlib.sha256(path.read_bytes()).hexdigest() for path in _code(items)],
-        source.cap if size == "full" else source.small,
-        limit,
-        [f"{type(step).__module__}.{type(step).__qualname__}" for step in (*corpus.clean, *corpus.across)],
-    ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-
-
-def _code(items: Items) -> list[Path]:
-    """The file of a parser and those of this package that it uses something of."""
-    while isinstance(items, functools.partial):
-        items = items.func
-    own = inspect.getsourcefile(items)
-    used = {getattr(value, "__module__", None) for value in getattr(items, "__globals__", {}).values()}
-    here = {name for name in used if isinstance(name, str) and name.startswith("tejat.data.corpus.")}
-    files = {sys.modules[name].__file__ for name in here - {"tejat.data.corpus.source"}}
-    return sorted({Path(file) for file in (own, *files) if file})
+def identities(corpus: Corpus, sources: Sequence[Source], size: str, limit: int | None) -> dict[str, Identity]:
+    """What decides the items of each source, by its name. One that is there under another identity is built again."""
+    steps = step_codes((name_of(step), step) for step in (*corpus.clean, *corpus.across))
+    return {
+        source.name: identity(source, steps, source.cap if size == "full" else source.small, limit)
+        for source in sources
+    }

@@ -42,11 +42,20 @@ Items = Callable[[Paths, Dropped], Iterable[Item]]
 
 
 class Step(Protocol):
-    """A step of cleaning: of a stream of items, those that stay, perhaps changed. See `tejat.data.cleaning`."""
+    """A step of cleaning: of a stream of items, those that stay, perhaps changed. See `tejat.data.cleaning`.
+
+    Its report notes each item that it does not look at under a name that ends in "passed": where that is all of a
+    source's, a change of the step does not ask for the source to be built again.
+    """
 
     report: Any
 
     def __call__(self, records: Iterable[Item], source: str = "") -> Iterator[Item]: ...
+
+
+def name_of(step: Step) -> str:
+    """What a step calls itself."""
+    return getattr(step.report, "step", type(step).__name__)
 
 
 def by_group(item: Item, share: float = 0.01) -> bool:

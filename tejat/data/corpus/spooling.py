@@ -1,10 +1,9 @@
 """One source, fetched, parsed and cleaned into a spool: what a worker of a build does."""
 
 import copy
-import signal
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from tejat.data.corpus import ledger, packages, recipe
+from tejat.data.corpus import ledger, packages
 from tejat.data.corpus.ledger import Index
-from tejat.data.corpus.recipe import Corpus
-from tejat.data.corpus.source import Dropped, Source, Step
+from tejat.data.corpus.source import Dropped, Source, Step, name_of
 from tejat.data.shards import Item
 from tejat.errors import BadInput
 
@@ -71,44 +69,38 @@ class Counted:
             yield item
 
 
-_corpus: Corpus
-_words: Any
+def spool(
+    source: Source, clean: Sequence[Step], path: Path, limit: int | None, told: Callable[[Progress], None]
+) -> Spool:
+    """Makes the spool of one source in the file `path`.
 
-
-def begin(path: Path, words: Any) -> None:
-    """Makes a process ready to spool sources of the recipe; it puts its `Progress` into the queue `words`."""
-    global _corpus, _words
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the main process, which ends this one
-    _corpus, _words = recipe.read(path), words
-
-
-def spool(name: str, directory: Path, limit: int | None) -> Spool:
-    """Makes the spool of one source in `directory`; `limit` is the most items that its parser may yield.
+    Args:
+      clean: the steps for each item, of which copies are made.
+      limit: items that the parser may yield.
+      told: called now and then with how far it is.
 
     Raises Absent and BadInput where none of its packages can be had.
     """
     began = time.monotonic()
-    source = next(source for source in _corpus.sources if source.name == name)
-    fetched, missing = _fetched(source)
+    fetched, missing = _fetched(source, told)
     dropped, counted = Dropped(), Counted()
     paths = {found.package.name: found.path for found in fetched}
     items: Iterable[Item] = counted(_first(source.items(paths, dropped), limit))
     passed: list[tuple[Step, Counted]] = []
-    for step in map(copy.deepcopy, _corpus.clean):
+    for step in map(copy.deepcopy, clean):
         passed.append((step, Counted()))
-        items = passed[-1][1](step(items, source=name))
-    path = directory / name
-    columns = _written(path, source, items, counted)
-    told, before = [], counted.items
+        items = passed[-1][1](step(items, source=source.name))
+    columns = _written(path, source, items, counted, told)
+    steps, before = [], counted.items
     for step, after in passed:
-        told.append({"step": name_of(step), "dropped": before - after.items, "report": step.report.to_json()})
+        steps.append(told_of(step, before, after.items))
         before = after.items
     return Spool(
         path=path,
         **columns,
         read=counted.items,
         parser=dropped.to_json(),
-        steps=told,
+        steps=steps,
         packages=[{"kind": f.package.kind, "name": f.package.name, **asdict(f.pin)} for f in fetched],
         missing=missing,
         differences=[line for found in fetched for line in packages.difference(found)],
@@ -116,15 +108,17 @@ def spool(name: str, directory: Path, limit: int | None) -> Spool:
     )
 
 
-def name_of(step: Step) -> str:
-    """What a step calls itself."""
-    return getattr(step.report, "step", type(step).__name__)
+def told_of(step: Step, before: int, after: int) -> dict[str, Any]:
+    """A step for the ledger, by the items before and after it. It has looked at something if not all have passed."""
+    report = step.report.to_json()
+    passed = sum(count for what, count in report.get("notes", {}).items() if what.endswith("passed"))
+    return {"step": name_of(step), "dropped": before - after, "looked": passed < before, "report": report}
 
 
-def _fetched(source: Source) -> tuple[list[packages.Fetched], list[str]]:
+def _fetched(source: Source, told: Callable[[Progress], None]) -> tuple[list[packages.Fetched], list[str]]:
     fetched, missing, why = [], [], None
     for number, package in enumerate(source.packages, 1):
-        _words.put(Progress(source.name, f"fetching {number}/{len(source.packages)}"))
+        told(Progress(source.name, f"fetching {number}/{len(source.packages)}"))
         try:
             fetched.append(packages.get(package))
         except (BadInput, packages.Absent) as error:
@@ -142,7 +136,9 @@ def _first(items: Iterable[Item], limit: int | None) -> Iterator[Item]:
         yield item
 
 
-def _written(path: Path, source: Source, items: Iterable[Item], counted: Counted) -> dict[str, Any]:
+def _written(
+    path: Path, source: Source, items: Iterable[Item], counted: Counted, told: Callable[[Progress], None]
+) -> dict[str, Any]:
     """Writes the records; the columns of the spool."""
     columns = ledger.Columns(source.measure or ledger.measure)
     rows: list[tuple[int, int, bool]] = []
@@ -159,7 +155,7 @@ def _written(path: Path, source: Source, items: Iterable[Item], counted: Counted
             size += len(record)
             if time.monotonic() - said > EVERY:
                 said = time.monotonic()
-                _words.put(Progress(source.name, "parsing", counted.items, size))
+                told(Progress(source.name, "parsing", counted.items, size))
     sizes, order, heldout = np.array(rows, np.int64).reshape(len(rows), 3).T
     # A group of which something is for training is split within, as by styles of one thing.
     held = sorted(groups[True] - groups[False] - {""})

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from tejat.data.corpus import ledger
+from tejat.data.corpus.identity import Identity
 from tejat.data.corpus.ledger import Index
 from tejat.data.corpus.source import Source
 from tejat.data.shards import Item, Shards, Writer
@@ -20,10 +21,10 @@ from tejat.parts import write_whole
 SPLITS = ("train", "heldout")
 
 
-def is_whole(directory: Path, name: str, identity: str) -> bool:
-    """Is a source there, as the recipe has it?"""
+def stale(directory: Path, name: str, identity: Identity) -> str | None:
+    """Why a source that is there is to be built again; None where it is not there, "" where it may be kept."""
     path = directory / name / "ledger.json"
-    return path.exists() and json.loads(path.read_text()).get("identity") == identity
+    return identity.differs(json.loads(path.read_text())) if path.exists() else None
 
 
 def begin(directory: Path, source: Source) -> None:
@@ -64,8 +65,9 @@ def seal(
     write_whole(folder / "ledger.json", json.dumps(whole, ensure_ascii=False, indent=1).encode())
 
 
-def excerpt(directory: Path, source: Source, whole: Path, cap: int, shard: int, identity: str) -> None:
-    """Makes a source of its part of a whole corpus, below a cap of bytes: the same items on the same sides.
+def excerpt(directory: Path, source: Source, whole: Path, cap: int, shard: int, items: str) -> None:
+    """Makes a source of its part of a whole corpus, below a cap of bytes: the same items on the same sides. `items` is
+    that of its identity; its steps were those of the whole corpus.
 
     Raises BadInput where the whole corpus has not the source.
     """
@@ -89,7 +91,8 @@ def excerpt(directory: Path, source: Source, whole: Path, cap: int, shard: int, 
     heldout = json.loads((whole / source.name / "heldout.json").read_text())
     read = sum(len(each) for each in index.values())
     steps = [{"step": "cap", "dropped": dropped}]
-    told |= {"read": read, "parser": {}, "steps": steps, "seconds": 0.0, "identity": identity}
+    told |= {"read": read, "parser": {}, "steps": steps, "seconds": 0.0}
+    told["identity"] = known["identity"] | {"items": items}
     seal(directory, source, splits, heldout, told)
 
 

@@ -70,7 +70,8 @@ def test_steps_in_a_row_see_what_the_one_before_left():
     records = [Item("text", {"text": t}) for t in "abab"] + [Item("drawing", {}, {"png": b"1"})]
     steps = [Exact(), Captions()]
     assert [r.fields["text"] for r in clean(iter(records), steps, "tests")] == ["a", "b"]
-    assert [step.report.counts for step in steps] == [(5, 2), (3, 1)]
+    assert [step.report.counts for step in steps] == [(5, 2), (1, 1)]
+    assert steps[1].report.notes == {"without media, passed": 2}
 
 
 SHOWN = Image(np.full((3, 4, 3), 9, np.uint8))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tejat.data.corpus import ledger, recipe
+from tejat.data.corpus import ledger
 from tejat.data.corpus.build import build
 from tejat.data.corpus.ledger import Index
 from tejat.data.corpus.report import page, table
@@ -189,6 +189,52 @@ def test_ctrl_c_keeps_what_is_whole(work, built, tmp_path):
     assert build(work / "recipe.py", tmp_path / "corpus", workers=1).kept == ["numbers"]
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_build_however_it_ends(work, built, tmp_path, sent):
+    """Told to end, it takes back what is half done; killed, it cannot, but its workers and what they run end too."""
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    child = f"import subprocess\n    subprocess.run(['sleep', '61.{sent:03d}'])\n    yield from ()"
+    (folder / "recipe.py").write_text(
+        (work / "recipe.py").read_text().replace("    for n in range(300):", f"    {child}\n    for n in range(300):")
+    )
+    command = [sys.executable, "-m", "tejat", "data", "build", str(folder / "recipe.py"), "--out", str(tmp_path / "c")]
+    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True)
+    wanted = f"sleep\x0061.{sent:03d}\x00".encode()
+
+    def running() -> list[Path]:
+        found = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _read(path) == wanted]
+        return found
+
+    _until(running, 60)
+    workers = _children(process.pid)
+    assert workers
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == (143 if sent == signal.SIGTERM else -sent) and "Traceback" not in said
+    _until(lambda: not running() and not any(Path(f"/proc/{worker}").exists() for worker in workers), 10)
+    if sent == signal.SIGTERM:
+        assert "0 sources are whole and kept" in said and not (tmp_path / "c/.spool").exists()
+
+
+def _until(there, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.1)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+def _children(process: int) -> list[int]:
+    return [int(pid) for path in Path(f"/proc/{process}/task").glob("*/children") for pid in _read(path).split()]
+
+
 def test_a_source_that_fails_does_not_take_others_along(work, tmp_path):
     broken = (work / "recipe.py").read_text() + "RECIPE = Corpus('b', [BROKEN, source('numbers', numbers)])\n"
     (tmp_path / "recipe.py").write_text(broken)
@@ -256,16 +302,6 @@ def test_a_bad_recipe_is_refused_before_work(work, tmp_path, change, said):
     with pytest.raises(BadInput, match=said):
         build(tmp_path / "recipe.py", tmp_path / "corpus")
     assert not (tmp_path / "corpus").exists()
-
-
-def test_another_parser_is_another_identity(work, tmp_path):
-    corpus = recipe.read(work / "recipe.py")
-    numbers, doubles = corpus.sources
-    assert recipe.identity(corpus, numbers, "full", None) != recipe.identity(corpus, numbers, "full", 5)
-    assert recipe.identity(corpus, numbers, "full", None) != recipe.identity(corpus, doubles, "full", None)
-    (tmp_path / "recipe.py").write_text(RECIPE.replace("n % 100 == 7", "n % 100 == 8"))
-    other = recipe.read(tmp_path / "recipe.py")
-    assert recipe.identity(corpus, numbers, "full", None) != recipe.identity(other, other.sources[0], "full", None)
 
 
 def test_the_report_tells_what_is_there_and_what_is_not(built):

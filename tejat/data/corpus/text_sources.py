@@ -228,7 +228,7 @@ DEVELOPERS = Source(
     about="Debian's policy, and its reference for developers in 6 languages",
     megabytes=3,
     small=500_000,
-    heldout=FEW,
+    heldout=partial(by_group, share=0.1),
 )
 LINUX = Source(
     "linux-docs",

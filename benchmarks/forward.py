@@ -26,9 +26,12 @@ from tejat.model import decoder, family, sizes
 from tejat.model.attention import Intervals, causal_intervals
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree, map_params
+from tejat.model.passes import SCANNED, Pass
 
 STEPS = 8
 """Tokens of an answer that one program writes."""
+
+BACKWARD = Pass("inputs") if jax.default_backend() == "cpu" else Pass("products", unrolled=True)
 
 
 @dataclass(frozen=True)
@@ -131,14 +134,14 @@ def weights(shape: decoder.DecoderConfig, dtype: str) -> Tree:
     return map_params(draw, decoder.params(shape))
 
 
-def run(shape, params, x, remat: bool = False):
+def run(shape, params, x, how: Pass = SCANNED):
     places = jnp.arange(x.shape[1])[None]
-    return decoder.run(params, shape, x, decoder.context(shape, causal_intervals(places + 1 > 0), places), remat=remat)
+    return decoder.run(params, shape, x, decoder.context(shape, causal_intervals(places + 1 > 0), places), how=how)
 
 
 def run_backward(shape, params, x):
     def loss(params):
-        return jnp.square(run(shape, params, x, remat=True).astype(jnp.float32)).mean()
+        return jnp.square(run(shape, params, x, BACKWARD).astype(jnp.float32)).mean()
 
     return jax.grad(loss)(params)
 

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -31,8 +31,10 @@ class BenchTrain:
     steps: int = 10
     float32: tyro.conf.FlagCreatePairsOff[bool] = False
     """Compute in float32 instead of bfloat16."""
-    remat: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Keep only each period's input for the backward pass."""
+    keep: Literal["everything", "products", "inputs"] = "products"
+    """Of each layer, for the backward pass; the rest is made again."""
+    unrolled: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Layers one after the other instead of a scan: longer to compile, nothing to copy."""
     profile: Path | None = None
     """A directory for a trace; the slowest kernels are told."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -47,6 +49,7 @@ def main(arguments: list[str]) -> int:
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.model import family
+    from tejat.model.passes import Pass
     from tejat.train import speed
 
     config = family.preset(options.size)
@@ -63,7 +66,7 @@ def main(arguments: list[str]) -> int:
         shape,
         steps=options.steps,
         bfloat16=not options.float32,
-        remat=options.remat,
+        how=Pass(options.keep, options.unrolled),
         profile=options.profile,
     )
     found = {"size": options.size, "peer": None, "peer_tokens_per_s": None, "ratio": None} | found

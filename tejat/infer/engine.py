@@ -34,9 +34,9 @@ from tejat.infer.room import bucket, room_for
 from tejat.infer.steps import embed_prompt, next_logits
 from tejat.model import decoder, multimodal
 from tejat.model.attention import Intervals, causal_intervals, windowed
+from tejat.model.cross_entropy import token_losses
 from tejat.model.multimodal import Inputs, ModelConfig
 from tejat.model.params import Tree
-from tejat.train.objective import token_losses
 
 CHUNK = 32
 """Tokens written between two looks of the host."""
@@ -204,8 +204,8 @@ class Engine:
         """Numbers of the documents that go into one batch: alike in media and length, so that little is padding."""
 
         def size(i: int) -> tuple[int, int, int]:
-            tokens, _, patches, sounds, _ = sizes(documents[i])
-            return sounds, patches, tokens + extra[i]
+            mine = sizes(documents[i])
+            return mine.sounds, mine.patches, mine.tokens + extra[i]
 
         group: list[int] = []
         longest = 0
@@ -316,10 +316,7 @@ def _score(params: Tree, config: ModelConfig, batch: Batch) -> Float[Array, "B M
     """Log-probability of every target."""
     hidden = forward(params, config, batch.inputs)
     hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
-    losses, _ = token_losses(
-        params["decoder"], config.decoder, hidden.reshape(-1, hidden.shape[-1]), batch.targets.reshape(-1), 1024
-    )
-    return -losses.reshape(batch.targets.shape)
+    return -token_losses(params["decoder"]["embedding"], hidden, batch.targets, config.decoder.soft_cap).losses
 
 
 @functools.partial(jax.jit, static_argnames="config")

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from tejat.model import decoding_kernel, interval_kernel
+from tejat.model.passes import attended
 
 # Finite, so that a query with an empty interval (padding) gives zeros and never NaN.
 _HIDDEN = -1e30
@@ -191,7 +192,7 @@ def _visit_forward(q, k, v, intervals, key_positions, block: int):
         total = jnp.where(seen, total, 1)
         return (out / total[..., None]).astype(v.dtype), jnp.where(seen, best + jnp.log(total), 0)
 
-    out, log_total = jax.lax.map(query_step, (q, intervals))
+    out, log_total = attended(*jax.lax.map(query_step, (q, intervals)))
     return out, (q, k, v, intervals, key_positions, out, log_total)
 
 

@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from tejat.errors import BadInput
 from tejat.model.layers import layer_norm, project, rms_norm
 from tejat.model.params import Param, Tree, linear, scale, stack
+from tejat.model.passes import SCANNED, Pass
 from tejat.model.vision import clippable
 
 
@@ -150,14 +151,19 @@ def start(config: AudioConfig, batch: int, dtype: DTypeLike = jnp.float32) -> St
 
 
 def encode(
-    params: Tree, config: AudioConfig, mel: Float[Array, "B F M"], real: Bool[Array, "B F"]
+    params: Tree, config: AudioConfig, mel: Float[Array, "B F M"], real: Bool[Array, "B F"], how: Pass = SCANNED
 ) -> Float[Array, "B S D"]:
     """Soft tokens [B, ceil(F / 4), D] of log-mel frames; `real` is False on padding at a clip's end."""
-    return _pass(params, config, start(config, mel.shape[0], params["conv0"].dtype), mel, real)[0]
+    return _pass(params, config, start(config, mel.shape[0], params["conv0"].dtype), mel, real, how)[0]
 
 
 def stream(
-    params: Tree, config: AudioConfig, state: State, mel: Float[Array, "B F M"], real: Bool[Array, "B F"]
+    params: Tree,
+    config: AudioConfig,
+    state: State,
+    mel: Float[Array, "B F M"],
+    real: Bool[Array, "B F"],
+    how: Pass = SCANNED,
 ) -> tuple[Float[Array, "B S D"], State]:
     """(the soft tokens of the next piece of each sound, the state after it): a whole sound, whatever its length.
 
@@ -166,7 +172,7 @@ def stream(
     """
     if not config.streams:
         raise BadInput(f"an audio tower that sees {config.right - 1} tokens ahead cannot be streamed; encode at once")
-    return _pass(params, config, state, mel, real)
+    return _pass(params, config, state, mel, real, how)
 
 
 def encode_pieces(
@@ -175,6 +181,7 @@ def encode_pieces(
     mel: Float[Array, "B A F M"],
     real: Bool[Array, "B A F"],
     goes_on: Bool[Array, "B A"],
+    how: Pass = SCANNED,
 ) -> Float[Array, "B A S D"]:
     """Soft tokens of the A pieces of each row, where a piece may go on where the one before it ended."""
     fresh = start(config, mel.shape[0], params["conv0"].dtype)
@@ -186,14 +193,14 @@ def encode_pieces(
         def kept(old, new, axis: int):
             return jnp.where(goes_on.reshape([-1 if at == axis else 1 for at in range(old.ndim)]), old, new)
 
-        tokens, state = stream(params, config, jax.tree.map(kept, state, fresh, batch_axis), mel, real)
+        tokens, state = stream(params, config, jax.tree.map(kept, state, fresh, batch_axis), mel, real, how)
         return state, tokens
 
     pieces = jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), (mel, real, goes_on))
     return jnp.moveaxis(jax.lax.scan(step, fresh, pieces)[1], 0, 1)
 
 
-def _pass(params: Tree, config: AudioConfig, state: State, mel, real) -> tuple[Float[Array, "B S D"], State]:
+def _pass(params: Tree, config: AudioConfig, state: State, mel, real, how: Pass) -> tuple[Float[Array, "B S D"], State]:
     short = -mel.shape[1] % config.stride
     mel, real = jnp.pad(mel, ((0, 0), (0, short), (0, 0))), jnp.pad(real, ((0, 0), (0, short)))
     x, real, frame, half = _subsample(params, config, state, mel, real)
@@ -205,7 +212,7 @@ def _pass(params: Tree, config: AudioConfig, state: State, mel, real) -> tuple[F
         weights, *tails = layer
         return _block(weights, config, x, table, real, heard, *tails)
 
-    x, tails = jax.lax.scan(body, x, (params["blocks"], state.keys, state.values, state.gated))
+    x, tails = how.through(body, x, (params["blocks"], state.keys, state.values, state.gated))
     x = x @ params["frame_out"] + params["frame_out_bias"].astype(x.dtype)
     after = State(frame, half, _last(real, config.left - 1, heard), *tails)
     return rms_norm(x, eps=config.epsilon) @ params["out"], after
@@ -296,15 +303,11 @@ def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], tab
 
     k, v = jnp.concatenate([keys, k], axis=1), jnp.concatenate([values, v], axis=1)
     keys, values = _last(k, config.left - 1, heard), _last(v, config.left - 1, heard)
-    # Row c of `reach` lists the tokens, from the first of `keys` on, that chunk c may look at.
-    reach = jnp.arange(chunks)[:, None] * chunk + jnp.arange(span)[None, :]
-    inside = reach < k.shape[1]
-    at = jnp.minimum(reach, k.shape[1] - 1)
-    k, v = k[:, at], v[:, at]
+    k, v, real = (_reach(x, chunk, span, chunks) for x in (k, v, real))
     query_index, key_offset = jnp.arange(chunk)[:, None], jnp.arange(span)[None, :] - (config.left - 1)
     distance = query_index - key_offset
     near = (distance < config.left - 1) & (distance > -config.right) | (distance == 0)
-    visible = near & inside[:, None, :] & real[:, at][:, :, None, :]
+    visible = near & real[:, :, None, :]
 
     scores = jnp.einsum("bcqhn,bckhn->bhcqk", q, k)
     relative = (table @ weights["relative"]).astype(jnp.float32).reshape(-1, heads, n)
@@ -318,3 +321,15 @@ def _attention(weights: Tree, config: AudioConfig, x: Float[Array, "B S W"], tab
     y = jnp.einsum("bhcqk,bckhn->bcqhn", jax.nn.softmax(scores, axis=-1), v)
     y = y.reshape(batch, chunks * chunk, config.width)[:, :length]
     return project(y.astype(x.dtype), weights["o"]), keys, values
+
+
+def _reach(x: Shaped[Array, "B K ..."], chunk: int, span: int, chunks: int) -> Shaped[Array, "B chunks span ..."]:
+    """For each chunk of queries, what it may look at: `span` keys from its own first one on; zeros past the end.
+
+    Blocks side by side instead of a look-up, whose gradient would add up key by key.
+    """
+    more = -(-span // chunk)
+    needed = (chunks + more - 1) * chunk
+    x = jnp.pad(x[:, :needed], ((0, 0), (0, max(0, needed - x.shape[1])), *[(0, 0)] * (x.ndim - 2)))
+    blocks = x.reshape(x.shape[0], -1, chunk, *x.shape[2:])
+    return jnp.concatenate([blocks[:, i : i + chunks] for i in range(more)], axis=2)[:, :, :span]

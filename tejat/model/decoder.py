@@ -21,6 +21,7 @@ from tejat.model.attention import Intervals, attend, windowed
 from tejat.model.experts import ExpertsConfig
 from tejat.model.layers import look_up, rms_norm, rope_frequencies, rope_tables, rotate
 from tejat.model.params import Param, Tree, linear, scale, stack, temper
+from tejat.model.passes import SCANNED, Pass, layers_of
 
 AttentionType = Literal["sliding", "full"]
 
@@ -179,17 +180,16 @@ def run(
     x: Float[Array, "B T D"],
     context: Context,
     per_layer: Float[Array, "B T L E"] | None = None,
-    *,
-    remat: bool = False,
+    how: Pass = SCANNED,
 ) -> Float[Array, "B T D"]:
     """All blocks and the final norm over embedded inputs, without a cache: training and scoring.
 
-    Periods of the pattern are scanned; `remat` keeps only each period's input for the backward pass.
+    Where `how` does not unroll them, periods of the pattern are scanned.
     """
     used = dict.fromkeys(params["blocks"], 0)
     shared = _empty_shared(config, x) if config.shared_key_layers else {}
     layer = 0
-    for pattern, repeats in segments(config.kinds):
+    for pattern, repeats in ((config.kinds, 1),) if how.unrolled else segments(config.kinds):
         stacks = {}
         for kind in set(pattern):
             n = pattern.count(kind)
@@ -202,27 +202,30 @@ def run(
         if per_layer is not None:
             part = per_layer[:, :, layer : layer + len(pattern) * repeats]
             extra = jnp.moveaxis(part.reshape(*part.shape[:2], repeats, len(pattern), -1), (2, 3), (0, 1))
-        body = functools.partial(_period, config=config, pattern=pattern, context=context)
-        if remat:
-            body = jax.checkpoint(body)
-        if repeats == 1:
+        body = functools.partial(_period, config=config, pattern=pattern, context=context, how=how)
+        if how.unrolled:
             (x, shared), _ = body((x, shared), jax.tree.map(lambda a: a[0], (stacks, extra)))
+        elif repeats == 1:
+            (x, shared), _ = how.kept(body)((x, shared), jax.tree.map(lambda a: a[0], (stacks, extra)))
         else:
-            (x, shared), _ = jax.lax.scan(body, (x, shared), (stacks, extra))
+            (x, shared), _ = jax.lax.scan(how.kept(body), (x, shared), (stacks, extra))
         layer += len(pattern) * repeats
     return rms_norm(x, params["final_norm"], config.epsilon)
 
 
-def _period(carry, inputs, *, config: DecoderConfig, pattern: tuple[Kind, ...], context: Context):
+def _period(carry, inputs, *, config: DecoderConfig, pattern: tuple[Kind, ...], context: Context, how: Pass):
     x, shared = carry
     stacks, extra = inputs
-    seen = dict.fromkeys(stacks, 0)
+    layers = {name: iter(layers_of(layers)) for name, layers in stacks.items()}
     for i, kind in enumerate(pattern):
-        at = seen[kind.name]
-        weights = jax.tree.map(lambda a, at=at: a[at], stacks[kind.name])
-        seen[kind.name] += 1
+
+        def layer(weights, x, keys, more, kind=kind):
+            return block(weights, config, kind, x, context, more, keys)
+
         keys = shared.get(kind.attention) if kind.shares else None
-        x, keys = block(weights, config, kind, x, context, None if extra is None else extra[i], keys)
+        # Scanned, a whole period is kept or made again.
+        layer = how.kept(layer) if how.unrolled else layer
+        x, keys = layer(next(layers[kind.name]), x, keys, None if extra is None else extra[i])
         if config.shared_key_layers and not kind.shares:
             shared = {**shared, kind.attention: keys}
     return (x, shared), None

@@ -16,6 +16,8 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float, Int
 
+from tejat.model.passes import attended
+
 _LOG2E = math.log2(math.e)  # exp2 is what the hardware has
 _HIDDEN = -1e30
 _NOWHERE = jnp.iinfo(jnp.int32).max
@@ -76,7 +78,7 @@ def attend(
 
 
 def _remember(q, k, v, start, end, plan: Plan, interpret: bool):
-    out, log_total = _forward(q, k, v, start, end, plan.forward, interpret)
+    out, log_total = attended(*_forward(q, k, v, start, end, plan.forward, interpret))
     return out, (q, k, v, start, end, out, log_total)
 
 

@@ -10,7 +10,9 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from tejat.model import audio, decoder, picture, resampler, unified, vision
 from tejat.model.attention import causal_intervals
+from tejat.model.layers import picked
 from tejat.model.params import Tree
+from tejat.model.passes import SCANNED, Pass
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,15 @@ def params(config: ModelConfig) -> Tree:
     return tree
 
 
-def soft_tokens(params: Tree, config: ModelConfig, media: Media) -> Float[Array, "B S D"]:
+def soft_tokens(params: Tree, config: ModelConfig, media: Media, how: Pass = SCANNED) -> Float[Array, "B S D"]:
     """All soft tokens of each row: images first, then sounds. A buffer of size zero costs nothing."""
     dtype = params["decoder"]["embedding"].dtype
     found = []
     if media.patches.shape[1]:
-        found.append(
-            _seen(params["vision"], config.vision, media._replace(patches=_shades(media.patches).astype(dtype)))
-        )
+        shaded = media._replace(patches=_shades(media.patches).astype(dtype))
+        found.append(_seen(params["vision"], config.vision, shaded, how))
     if media.mel.shape[1]:
-        found.append(_heard(params["audio"], config.audio, media._replace(mel=media.mel.astype(dtype))))
+        found.append(_heard(params["audio"], config.audio, media._replace(mel=media.mel.astype(dtype)), how))
     return jnp.concatenate(found, axis=1)
 
 
@@ -89,46 +90,46 @@ def _shades(patches: Float[Array, "B P C"] | UInt8[Array, "B P C"]) -> Float[Arr
     return patches.astype(jnp.float32) / 255.0 if patches.dtype == jnp.uint8 else patches
 
 
-def _seen(params: Tree, config: vision.VisionConfig, media: Media) -> Float[Array, "B S D"]:
+def _seen(params: Tree, config: vision.VisionConfig, media: Media, how: Pass) -> Float[Array, "B S D"]:
     buffer = media.patches, media.patch_positions, media.patch_images
     if config.front_end == "raw":
         return unified.see(params, config, *buffer)
-    features = vision.encode(params, config, *buffer)
+    features = vision.encode(params, config, *buffer, how)
     if config.front_end == "resampled":
-        return resampler.soft_tokens(params, config, features, media.image_patches)
+        return resampler.soft_tokens(params, config, features, media.image_patches, how)
     return vision.soft_tokens(params, config, features, media.patch_slots, features.shape[1] // config.pool**2)
 
 
-def _heard(params: Tree, config: audio.AudioConfig, media: Media) -> Float[Array, "B S D"]:
+def _heard(params: Tree, config: audio.AudioConfig, media: Media, how: Pass) -> Float[Array, "B S D"]:
     batch, sounds, frames, numbers = media.mel.shape
     mel = media.mel.reshape(batch * sounds, frames, numbers)
     if config.front_end == "raw":
         found = unified.hear(params, config, mel)
     elif media.mel_goes_on is not None:
-        found = audio.encode_pieces(params, config, media.mel, media.mel_real, media.mel_goes_on)
+        found = audio.encode_pieces(params, config, media.mel, media.mel_real, media.mel_goes_on, how)
     else:
-        found = audio.encode(params, config, mel, media.mel_real.reshape(batch * sounds, frames))
+        found = audio.encode(params, config, mel, media.mel_real.reshape(batch * sounds, frames), how)
     return found.reshape(batch, -1, found.shape[-1])
 
 
-def embed(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
+def embed(params: Tree, config: ModelConfig, inputs: Inputs, how: Pass = SCANNED) -> Float[Array, "B T D"]:
     """Embedded tokens with soft tokens in their places."""
     # What stands for nothing, or for a soft token, looks up no row: all of these would add zeros to one gradient.
     ordinary = (inputs.segments > 0) & (inputs.soft < 0)
     x = decoder.embed(params["decoder"], config.decoder, jnp.where(ordinary, inputs.tokens, config.decoder.vocabulary))
     if inputs.media is None or inputs.media.patches.shape[1] + inputs.media.mel.shape[1] == 0:
         return x
-    soft = soft_tokens(params, config, inputs.media)
+    soft = soft_tokens(params, config, inputs.media, how)
     place = jnp.where(inputs.soft < 0, soft.shape[1], inputs.soft)
-    return x + jnp.take_along_axis(soft, place[..., None], axis=1, mode="fill", fill_value=0).astype(x.dtype)
+    return x + picked(soft, place).astype(x.dtype)
 
 
-def forward(params: Tree, config: ModelConfig, inputs: Inputs, *, remat: bool = False) -> Float[Array, "B T D"]:
+def forward(params: Tree, config: ModelConfig, inputs: Inputs, how: Pass = SCANNED) -> Float[Array, "B T D"]:
     """Hidden states of every position; `decoder.logits` turns those that matter into scores."""
-    x = embed(params, config, inputs)
+    x = embed(params, config, inputs, how)
     extra = per_layer(params, config, inputs, x)
     shared = decoder.context(config.decoder, causal_intervals(inputs.segments), inputs.positions, inputs.blocks)
-    return decoder.run(params["decoder"], config.decoder, x, shared, extra, remat=remat)
+    return decoder.run(params["decoder"], config.decoder, x, shared, extra, how)
 
 
 def per_layer(params: Tree, config: ModelConfig, inputs: Inputs, x: Float[Array, "B T D"]):

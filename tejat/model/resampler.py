@@ -5,13 +5,13 @@ takes as many soft tokens as any other. Keys are those of the patches and of the
 ours (RMS norms before and after, a gated MLP); what a patch's place is, the tower has told it already.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tejat.model.attention import Intervals, attend
 from tejat.model.layers import project, rms_norm
 from tejat.model.params import Param, Tree, scale, stack
+from tejat.model.passes import SCANNED, Pass
 from tejat.model.vision import VisionConfig, encoder_block_params, feed_forward
 
 
@@ -25,7 +25,11 @@ def params(config: VisionConfig) -> Tree:
 
 
 def soft_tokens(
-    params: Tree, config: VisionConfig, features: Float[Array, "B P W"], counts: Int[Array, "B I"]
+    params: Tree,
+    config: VisionConfig,
+    features: Float[Array, "B P W"],
+    counts: Int[Array, "B I"],
+    how: Pass = SCANNED,
 ) -> Float[Array, "B S D"]:
     """The S = I R soft tokens of a buffer, R latents for each of the I images that it may hold, image by image.
 
@@ -39,7 +43,7 @@ def soft_tokens(
     def body(x, weights):
         return _block(weights, config, x, features, intervals, key_positions), None
 
-    x = jax.lax.scan(body, latents, params["resampler"]["blocks"])[0]
+    x = how.through(body, latents, params["resampler"]["blocks"])[0]
     return rms_norm(x, eps=config.epsilon) @ params["out"]
 
 

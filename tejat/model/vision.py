@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from tejat.model.attention import Intervals, attend, run_intervals
 from tejat.model.layers import axial_positions, axial_tables, project, rms_norm, rotate_axial
 from tejat.model.params import Param, Tree, linear, scale, stack, temper
+from tejat.model.passes import SCANNED, Pass
 
 
 @dataclass(frozen=True)
@@ -112,23 +113,31 @@ def encode(
     patches: Float[Array, "B P C"],
     positions: Int[Array, "B P 2"],
     images: Int[Array, "B P"],
+    how: Pass = SCANNED,
 ) -> Float[Array, "B P W"]:
     """Features of every patch. `patches` are pixels in [0, 1], row-major (y, x, channel) within a patch; `positions`
     their (x, y) in the image's grid; `images` numbers the images of a buffer along each row, 0 is padding."""
     real = (images > 0)[..., None]
     x = project(2.0 * (patches - 0.5), params["patch_in"])
     x = x + jnp.where(real, axial_positions(params["positions"], jnp.maximum(positions, 0)), 0)
-    return encoder(params["blocks"], config, x, positions, run_intervals(images))
+    return encoder(params["blocks"], config, x, positions, run_intervals(images), how)
 
 
-def encoder(blocks: Tree, config, x: Float[Array, "B P W"], positions: Int[Array, "B P 2"], intervals: Intervals):
-    """The stack of bidirectional blocks, scanned."""
+def encoder(
+    blocks: Tree,
+    config,
+    x: Float[Array, "B P W"],
+    positions: Int[Array, "B P 2"],
+    intervals: Intervals,
+    how: Pass = SCANNED,
+) -> Float[Array, "B P W"]:
+    """The stack of bidirectional blocks."""
     tables = axial_tables(positions, config.head_width, config.rope_base)
 
     def body(x, weights):
         return _block(weights, config, x, tables, intervals), None
 
-    return jax.lax.scan(body, x, blocks)[0]
+    return how.through(body, x, blocks)[0]
 
 
 def _block(weights: Tree, config, x, tables, intervals: Intervals):

@@ -24,6 +24,7 @@ from tejat.data.packing import Batch, Room, Row, collate
 from tejat.model import audio, decoder, multimodal, vision
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Param, Tree, map_params, walk
+from tejat.model.passes import SCANNED, Pass
 from tejat.model.sizes import multiplies
 from tejat.train import step
 from tejat.train.optimizer import Schedule, build
@@ -154,7 +155,7 @@ def measure(
     *,
     steps: int = 10,
     bfloat16: bool = True,
-    remat: bool = False,
+    how: Pass = SCANNED,
     profile: Path | None = None,
 ) -> dict[str, Any]:
     """Seconds of a step, the best of `steps` after two that do not count, and what follows from them.
@@ -163,7 +164,7 @@ def measure(
     """
     made = batch(config, shape)
     dtype = jnp.bfloat16 if bfloat16 else jnp.float32
-    advance = step.build(config, Schedule(steps=1_000), dtype=dtype, remat=remat)
+    advance = step.build(config, Schedule(steps=1_000), dtype=dtype, how=how)
     state, there = _state(config), jax.device_put(made)
     begun = time.perf_counter()
     for _ in range(2):

@@ -14,6 +14,7 @@ from jaxtyping import Array, Int
 from tejat.data.packing import Batch
 from tejat.model import multimodal
 from tejat.model.params import Tree, initialise
+from tejat.model.passes import SCANNED, Pass
 from tejat.train import objective, optimizer
 
 _CPU = {
@@ -47,7 +48,7 @@ def build(
     *,
     dtype: DTypeLike = jnp.float32,
     picture_weight: float = 1.0,
-    remat: bool = False,
+    how: Pass = SCANNED,
     shardings: tuple[TrainState, NamedSharding] | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
     """The compiled step: (state, batch) to (next state, sums for the log). The old state's memory is reused.
@@ -68,7 +69,7 @@ def build(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
         def objective_of(params: Tree):
             computed = multimodal.cast(params, dtype)
-            return objective.loss(computed, config, batch, picture_weight=picture_weight, remat=remat)
+            return objective.loss(computed, config, batch, picture_weight=picture_weight, how=how)
 
         (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(state.params)
         updates, moments = transform.update(gradient, state.moments, state.params)

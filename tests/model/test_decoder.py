@@ -14,6 +14,7 @@ from tejat.model import decoder
 from tejat.model.attention import causal_intervals
 from tejat.model.decoder import DecoderConfig, Kind
 from tejat.model.params import map_params
+from tejat.model.passes import SCANNED, Pass
 
 BASE = DecoderConfig(vocabulary=50, width=32, layers=5, heads=4, mlp=48, head_width=8, window=8, period=2)
 GROUPED = dataclasses.replace(BASE, key_heads=2, full_head_width=16, full_key_heads=1, keys_are_values=True)
@@ -52,11 +53,11 @@ def weights(config):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 5))
-def forward(config, params, tokens, positions, segments, remat=False):
+def forward(config, params, tokens, positions, segments, how=SCANNED):
     x = decoder.embed(params, config, tokens)
     extra = decoder.per_layer_inputs(params, config, tokens, x) if config.per_layer_width else None
     shared = decoder.context(config, causal_intervals(segments), positions)
-    return decoder.run(params, config, x, shared, extra, remat=remat)
+    return decoder.run(params, config, x, shared, extra, how)
 
 
 def whole(config, tokens):
@@ -93,11 +94,11 @@ def test_another_window_is_noticed():
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def gradient(config, params, remat):
+def gradient(config, params, how):
     tokens = jnp.asarray(tokens_of(3)[:1])
 
     def total(params):
-        hidden = forward(config, params, tokens, jnp.arange(LENGTH)[None], jnp.ones_like(tokens), remat)
+        hidden = forward(config, params, tokens, jnp.arange(LENGTH)[None], jnp.ones_like(tokens), how)
         return jnp.square(decoder.logits(params, config, hidden)).mean()
 
     return jax.grad(total)(params)
@@ -105,12 +106,13 @@ def gradient(config, params, remat):
 
 @each
 def test_every_weight_is_used(config):
-    leaves = jax.tree.leaves(gradient(config, weights(config), False))
+    leaves = jax.tree.leaves(gradient(config, weights(config), SCANNED))
     assert all(np.abs(leaf).max() > 0 for leaf in leaves)
 
 
-def test_remat_changes_nothing():
-    plain, again = (jax.tree.leaves(gradient(GROUPED, weights(GROUPED), remat)) for remat in (False, True))
+@pytest.mark.parametrize("how", [Pass("inputs"), Pass("products", unrolled=True)])
+def test_what_is_kept_and_unrolled_changes_nothing(how):
+    plain, again = (jax.tree.leaves(gradient(GROUPED, weights(GROUPED), each)) for each in (SCANNED, how))
     largest = max(np.abs(leaf).max() for leaf in plain)
     for a, b in zip(plain, again, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * largest)

@@ -19,6 +19,7 @@ from tejat.model import decoder, family, multimodal
 from tejat.model.attention import Intervals, attend, causal_intervals, windowed
 from tejat.model.decoder import DecoderConfig
 from tejat.model.params import abstract
+from tejat.model.passes import SCANNED, Pass
 from tejat.train import objective
 
 LENGTHS = (4_096, 8_192, 16_384, 32_768)
@@ -54,13 +55,13 @@ def ints(length: int):
     return jax.ShapeDtypeStruct((1, length), jnp.int32)
 
 
-def forward(config, params, x, segments, positions, blocks, remat=False):
+def forward(config, params, x, segments, positions, blocks, how=SCANNED):
     shared = decoder.context(config, causal_intervals(segments), positions, blocks)
-    return decoder.run(params, config, x, shared, remat=remat)
+    return decoder.run(params, config, x, shared, how=how)
 
 
 def gradient(config, params, *row):
-    return jax.grad(lambda params: jnp.square(forward(config, params, *row, remat=True)).mean())(params)
+    return jax.grad(lambda params: jnp.square(forward(config, params, *row, how=Pass("inputs"))).mean())(params)
 
 
 def prefill(config, params, x, places, full, sliding, cache):
@@ -126,7 +127,7 @@ def test_memory_of_training_grows_with_the_row():
     config = dataclasses.replace(config, vision=None, audio=None, context=LENGTHS[-1])
 
     def step(params, batch):
-        return jax.grad(lambda params: objective.loss(params, config, batch, remat=True)[0])(params)
+        return jax.grad(lambda params: objective.loss(params, config, batch, how=Pass("inputs"))[0])(params)
 
     def arguments(length: int):
         row, half = ints(length), ints(length // 2)

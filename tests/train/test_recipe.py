@@ -28,7 +28,7 @@ def test_the_recipes_are_read():
         ("schedule.peak=2e-3", lambda r: r.schedule.peak, 0.002),
         ("schedule.peak=1", lambda r: r.schedule.peak, 1.0),
         ("bfloat16=true", lambda r: r.bfloat16, True),
-        ("remat=False", lambda r: r.remat, False),
+        ("how.keep=products", lambda r: r.how.keep, "products"),
         ("name=a=b", lambda r: r.name, "a=b"),
         ("pictures=None", lambda r: r.pictures, None),
         ("pictures=a/b", lambda r: r.pictures, Path("a/b")),
@@ -98,7 +98,7 @@ def source():
         ("config.decoder.width=64", "config.decoder.width"),
         ("picture_weight=0.5", "picture_weight"),
         ("bfloat16=true", "bfloat16"),
-        ("remat=true", "remat"),
+        ("how.unrolled=true", "how.unrolled"),
     ],
 )
 def test_a_run_goes_on_with_its_own_recipe_alone(setting, name, source, tmp_path):

@@ -87,6 +87,18 @@ def test_pickled_and_forked(tmp_path):
         assert pool.apply(_tenth, (shards,)) == values[10]
 
 
+def test_items_of_a_small_source_are_decoded_once(tmp_path, monkeypatch):
+    values = numbered(100)
+    shards = written(tmp_path, values, limit=2000)
+    assert all(shards[k] == values[k] for k in (99, 0, 50, 17)) and shards[50] is shards[50]
+    shards.paths[0].unlink()  # what was read is at hand
+    assert [shards[k] for k in range(len(shards)) if k // 16 == 0] == values[:16]
+    assert len(pickle.dumps(shards)) < 5000  # a worker reads its own
+    monkeypatch.setattr("tejat.data.shards.SMALL", 0)
+    large = written(tmp_path / "large", values)
+    assert large[50] == values[50] and large[50] is not large[50]
+
+
 def test_a_failed_writer_leaves_whole_shards_alone(tmp_path):
     with pytest.raises(RuntimeError), Writer(tmp_path, "source", "train", limit=2000) as writer:
         for value in numbered(100):

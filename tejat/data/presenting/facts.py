@@ -12,7 +12,7 @@ import numpy as np
 from tejat.data.shards import Item
 from tejat.parts import Document, Text, Turn
 
-NEAR = 6  # facts told in one breath at most
+NEAR, TURNS = 8, 4  # facts told in one breath, and asked in one dialogue, at most
 _LATIN = ("en", "de", "fr", "es", "it", "pt", "nl", "sv")  # where a name in Latin letters stays as it is
 
 Wordings = Mapping[str, tuple[str, ...]]
@@ -76,15 +76,17 @@ ASKED: Mapping[str, Wordings] = {
 
 def fact(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """Fields: "relation", "subject" (a name by language), "answer" (a text, or a name by language), and "asked": is it
-    a question? Else it is stated with facts near it, in an order drawn."""
-    fields = items[k].fields
-    if fields["asked"]:
-        asked, answer = _worded(ASKED, fields, random)
-        return Document.from_turns([Turn("user", (Text(asked),)), Turn("model", (Text(answer),))])
-    last = min(len(items), k + 2 * int(random.integers(1, NEAR + 1)))
-    near = [items[j].fields for j in range(k, last) if items[j].kind == "fact" and not items[j].fields["asked"]]
-    told = [_worded(STATED, near[int(j)], random)[0] for j in random.permutation(len(near))]
-    return Document.of([Text(" ".join(told))])
+    a question? The fact with a few of its kind near it: questions one after the other, from item k on; what is stated
+    in an order drawn."""
+    asked = items[k].fields["asked"]
+    last = min(len(items), k + 2 * int(random.integers(1, (TURNS if asked else NEAR) + 1)))
+    near = [item.fields for item in (items[j] for j in range(k, last)) if item.kind == "fact"]
+    told = [_worded(ASKED if asked else STATED, fields, random) for fields in near if fields["asked"] == asked]
+    if asked:
+        pairs = ((Turn("user", (Text(question),)), Turn("model", (Text(answer),))) for question, answer in told)
+        return Document.from_turns([turn for pair in pairs for turn in pair])
+    random.shuffle(told)
+    return Document.of([Text(" ".join(sentence for sentence, _ in told))])
 
 
 def _worded(table: Mapping[str, Wordings], fields: dict, random: np.random.Generator) -> tuple[str, str]:
@@ -94,14 +96,19 @@ def _worded(table: Mapping[str, Wordings], fields: dict, random: np.random.Gener
         name = subject["en"]
         return (f"{name} is landlocked." if answer == "Yes" else f"{name} has a coast."), answer
     wordings = table[relation]
-    open_to = [
-        language
-        for language in wordings
-        if (language in subject or len(subject) == 1 and language in _LATIN)
-        and (language in answer if isinstance(answer, dict) else language in _LATIN)
-    ]
-    # English half the time.
-    language = "en" if random.random() < 0.5 else open_to[int(random.integers(len(open_to)))]
-    chosen = wordings[language][int(random.integers(len(wordings[language])))]
+    # One number for two choices: these are made millions of times.
+    drawn = random.random()
+    if drawn < 0.5:
+        language, drawn = "en", 2 * drawn
+    else:
+        open_to = [
+            language
+            for language in wordings
+            if (language in subject or len(subject) == 1 and language in _LATIN)
+            and (language in answer if isinstance(answer, dict) else language in _LATIN)
+        ]
+        drawn = (2 * drawn - 1) * len(open_to)
+        language, drawn = open_to[int(drawn)], drawn % 1
+    chosen = wordings[language][int(drawn * len(wordings[language]))]
     a = answer[language] if isinstance(answer, dict) else answer
     return chosen.format(s=subject.get(language, subject["en"]), a=a), a

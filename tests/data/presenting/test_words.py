@@ -52,7 +52,9 @@ def test_dialogues_end_with_what_is_learnt(kind):
     for document in documents:
         assert all(part.text.strip() for part in document.parts)
         if any(document.roles):
-            assert document.roles == ("user", "model") and document.loss == (False, True)
+            turns = len(document.roles) // 2
+            assert document.roles == ("user", "model") * turns and document.loss == (False, True) * turns
+            assert turns == 1 or kind == "fact"
         else:
             assert document.loss == (True,)
 
@@ -104,6 +106,24 @@ def test_facts_are_told_in_languages_that_they_have():
     asked = {(d.parts[0].text, d.parts[1].text) for d in drawn(ITEMS["fact"], 1)}
     assert ("What is the capital of France?", "Paris") in asked and {answer for _, answer in asked} == {"Paris"}
     assert {*ASKED} - {*STATED} == {"landlocked"}
+
+
+def test_facts_are_asked_one_after_the_other():
+    """Those near item k that are questions, from it on, each with its own answer."""
+
+    def of(subject: str, answer: str, asked: bool) -> Item:
+        return Item("fact", {"relation": "symbol", "subject": {"en": subject}, "answer": answer, "asked": asked})
+
+    metals = (("iron", "Fe"), ("gold", "Au"), ("tin", "Sn"))
+    items = [of(subject, answer, asked) for subject, answer in metals for asked in (False, True)]
+    seen = {tuple(part.text for part in document.parts) for document in drawn(items, 3)}
+    questions = [(f"What is the chemical symbol of {subject}?", answer) for subject, answer in metals[1:]]
+    assert seen == {questions[0], (*questions[0], *questions[1])}
+    stated = {frozenset(document.parts[0].text.split(". ")) for document in drawn(items, 2)}
+    assert all("iron" not in sentence for told in stated for sentence in told) and {len(told) for told in stated} == {
+        1,
+        2,
+    }
 
 
 def test_a_dictionary_page_takes_its_neighbours_along():

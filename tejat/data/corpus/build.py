@@ -92,7 +92,6 @@ def build(
         return _excerpt(corpus, due, identities, whole, directory, size, shard, told)
     across, outcome = _Across(corpus.across), Outcome(stale={name: why for name, why in reasons.items() if why})
     spools = directory / ".spool"
-    spools.mkdir(parents=True, exist_ok=True)
     with _ended_by_sigterm(), _engine(engine, corpus, path, spools, limit, workers, len(due)) as makers:
         pending = {source.name: makers.submit(source.name) for source in due}
         for source in corpus.sources:
@@ -131,6 +130,7 @@ def _engine(
     else:
         made = Processes(path, spools, limit, count)
     try:
+        spools.mkdir(parents=True, exist_ok=True)
         yield made
     except BaseException:
         made.stop()

@@ -4,7 +4,8 @@ pip install 'tejat[data]'
 tejat data build recipes/corpus.py --out runs/corpus
 tejat data build recipes/corpus.py --out runs/corpus_small --size small
 
-TEJAT_EVALUATIONS=DIR names a folder of evaluation sets (JSONL, CSV, TSV) that nothing in the corpus may quote.
+TEJAT_EVALUATIONS=DIR names a folder of evaluation sets (JSON, JSONL, CSV, TSV, pictures) that nothing in the corpus may
+quote or show.
 
 The 27 sources of text, cleaned: 580,148 items for training and 7,809 held out, 605 MB of text in 54 languages, 168 M
 tokens by estimate, 227 MB on disk; about 15 minutes of CPU in all, which took 53 on two cores shared with some twenty
@@ -19,6 +20,7 @@ from tejat.data.cleaning import (
     captions,
     contamination,
     duplicates,
+    evaluations,
     language,
     learned_quality,
     pictures,
@@ -50,11 +52,17 @@ CLEAN = (
     sounds.Sounds(),
     pictures.Pictures(),
 )
+
+
+def _contamination(folder: Path) -> contamination.Contamination:
+    return contamination.Contamination(contamination.read(folder), evaluations.pictures(folder))
+
+
 ACROSS = (
     duplicates.Exact(),
     duplicates.Near(),
     pictures.NearPictures(),
-    *([contamination.Contamination(contamination.read(Path(EVALUATIONS)))] if EVALUATIONS else []),
+    *([_contamination(Path(EVALUATIONS))] if EVALUATIONS else []),
 )
 
 WEIGHTS = {

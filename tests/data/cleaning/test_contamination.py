@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tejat import sample
+from tejat.data.cleaning import evaluations
 from tejat.data.cleaning.contamination import Contamination, read
 from tejat.data.cleaning.words import words
 from tejat.data.shards import Item
@@ -102,6 +103,25 @@ def test_pictures_of_evaluations_are_found():
     dirty, clean = Document.of([shown, Text("a")]), Document.of([other, Text("a")])
     assert list(step([dirty, clean])) == [clean]
     assert step.report.dropped["has a picture of charts"].total() == 1
+
+
+def test_pictures_are_read_from_the_folders_of_their_sets(tmp_path):
+    from PIL import Image as pillow
+
+    random = np.random.default_rng(1)
+    shown = pillow.fromarray(random.integers(0, 256, (9, 9, 3), np.uint8)).resize((90, 90), pillow.Resampling.NEAREST)
+    for name, ending in (("vqa/images/a", "png"), ("vqa/images/b", "webp"), ("c", "jpg")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shown.save(tmp_path / f"{name}.{ending}")
+    (tmp_path / "notes.txt").write_text("no picture")
+    found = evaluations.pictures(tmp_path)
+    assert {name: len(kept) for name, kept in found.items()} == {"vqa/images": 2, tmp_path.name: 1}
+    step = Contamination({}, found)
+    again = Document.of([Image(np.asarray(shown.resize((64, 64)))), Text("what is it?")])
+    assert list(step([again])) == [] and step.report.counts == (1, 1)
+    (tmp_path / "d.png").write_bytes(b"\x89PNG half")
+    with pytest.raises(BadInput, match="d.png cannot be read"):
+        evaluations.pictures(tmp_path)
 
 
 def test_sets_of_every_format_are_read(tmp_path):

@@ -99,6 +99,7 @@ def build(
                 if source in sources:
                     outcome.kept.append(source.name)
                     told(Progress(source.name, "kept"))
+                    writing.measure_again(directory, source.name)
                 if pending and (directory / source.name / "ledger.json").exists():
                     across.remember(directory, source.name)
                 continue

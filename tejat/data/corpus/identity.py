@@ -91,6 +91,13 @@ def step_codes(steps: Iterable[tuple[str, Step]]) -> dict[str, str]:
     return {name: _hash([type(step).__qualname__, _told(step)]) for name, step in steps}
 
 
+def presenting() -> str:
+    """A hash of all that makes documents of items: how long they are depends on it, and no item."""
+    files = sorted((_ROOT / "data/presenting").rglob("*"))
+    code = [_code(file) for file in files if file.suffix == ".py"]
+    return _hash([*code, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.suffix == ".json")])
+
+
 _RECORDS = _ROOT / "data/cleaning/records.py"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from tejat.data.corpus import ledger
-from tejat.data.corpus.identity import Identity
+from tejat.data.corpus.identity import Identity, presenting
 from tejat.data.corpus.ledger import Index
 from tejat.data.corpus.source import Source
 from tejat.data.shards import Item, Shards, Writer
@@ -46,6 +46,17 @@ def write(directory: Path, source: Source, split: str, items: Iterable[Item], sh
     return index.summary() | {"shards": writer.shards, "document_tokens": length}
 
 
+def measure_again(directory: Path, name: str) -> None:
+    """Tells anew how long the documents of a source are, where they are made otherwise than when it was built."""
+    path = directory / name / "ledger.json"
+    told = json.loads(path.read_text())
+    if told.get("presenting") != presenting():
+        for split in SPLITS:
+            told["splits"][split]["document_tokens"] = ledger.document_tokens(Shards(directory, name, split))
+        told["presenting"] = presenting()
+        write_whole(path, json.dumps(told, ensure_ascii=False, indent=1).encode())
+
+
 def seal(
     directory: Path, source: Source, splits: Mapping[str, Any], heldout: Iterable[str], told: Mapping[str, Any]
 ) -> None:
@@ -59,6 +70,7 @@ def seal(
         "copyleft": source.copyleft,
         "splits": {split: splits[split] for split in SPLITS},
         "on_disk": sum(path.stat().st_size for path in folder.iterdir()),
+        "presenting": presenting(),
         "heldout_sha256": hashlib.sha256(listed).hexdigest(),
         **told,
     }

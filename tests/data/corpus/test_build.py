@@ -165,6 +165,24 @@ def test_a_build_goes_on_where_it_stopped(work, built):
     assert list(ledger.faults(work / "corpus")) == []
 
 
+def test_how_long_documents_are_is_told_anew_where_they_are_made_otherwise(work, built, tmp_path, monkeypatch):
+    shutil.copytree(work / "corpus", tmp_path / "corpus")
+
+    def told(name: str) -> dict:
+        return json.loads((tmp_path / "corpus" / name / "ledger.json").read_text())
+
+    before = told("numbers")
+    assert build(work / "recipe.py", tmp_path / "corpus", workers=1).kept == ["numbers", "doubles"]
+    assert told("numbers") == before
+    monkeypatch.setattr("tejat.data.corpus.writing.presenting", lambda: "otherwise")
+    monkeypatch.setattr("tejat.data.corpus.ledger.tokens", lambda document: 77.0)
+    outcome = build(work / "recipe.py", tmp_path / "corpus", workers=1)
+    assert outcome.kept == ["numbers", "doubles"] and outcome.built == []
+    for split in ("train", "heldout"):
+        assert outcome.ledger["sources"]["numbers"]["splits"][split]["document_tokens"] == 77.0
+    assert list(ledger.faults(tmp_path / "corpus")) == []
+
+
 def test_ctrl_c_keeps_what_is_whole(work, built, tmp_path):
     """The first source is whole, the second slow: the build stops at once, says so, and goes on when run again."""
     command = [

@@ -1,0 +1,79 @@
+"""The image tokenizer of `mini`: 256 codes of 4,096 for a picture of 128 x 128, 8 MB in eight bits.
+
+tejat data build recipes/pictures_corpus.py --out runs/pictures_corpus
+tejat tokenizer picture train recipes/pictures_mini.py
+
+TEJAT_PICTURES=DIR names the corpus, if it is elsewhere.
+"""
+
+import os
+from pathlib import Path
+
+from tejat.data import rasters
+from tejat.model.picture import PictureConfig
+from tejat.train.optimizer import Schedule
+from tejat.train.pictures import Kind, PictureRecipe, Run
+from tejat.train.scenes import Laying
+
+CORPUS = Path(os.environ.get("TEJAT_PICTURES", "runs/pictures_corpus"))
+PAGES, CHARTS = 12_000, 8_000
+MEASURED = 400  # pages and charts that are held out
+
+
+def kinds() -> list[Kind]:
+    """Held out are styles and things (drawings), motives (photographs), data sets (charts), fonts and texts (text)."""
+    return [
+        Kind(
+            "drawings",
+            rasters.drawings(CORPUS, "train"),
+            rasters.drawings(CORPUS, "heldout", every=4),
+            0.5,
+            Laying((0.45, 1.5), stretched=0.3, turned=0.1, recoloured=0.4, several=0.25, inked=0.12),
+        ),
+        Kind(
+            "photographs",
+            rasters.photographs(CORPUS, "train", sky=False),
+            rasters.photographs(CORPUS, "heldout", sky=False),
+            0.15,
+            Laying((1.0, 1.8), stretched=0.2, recoloured=0.25),
+        ),
+        Kind(
+            "skies",
+            rasters.photographs(CORPUS, "train", sky=True),
+            rasters.photographs(CORPUS, "heldout", sky=True),
+            0.04,
+            Laying((1.0, 1.8), stretched=0.2, turned=0.5, recoloured=0.25),
+        ),
+        Kind(
+            "text",
+            rasters.pages(CORPUS, "train", PAGES),
+            rasters.pages(CORPUS, "heldout", MEASURED, seed=1),
+            0.2,
+            Laying((0.85, 1.3), stretched=0.2, mirrored=False, recoloured=0.5),
+        ),
+        Kind(
+            "charts",
+            rasters.charts(CORPUS, "train", CHARTS),
+            rasters.charts(CORPUS, "heldout", MEASURED, seed=1),
+            0.15,
+            Laying((0.9, 1.2), stretched=0.1, mirrored=False, recoloured=0.3, white=0.9),
+        ),
+    ]
+
+
+RECIPE = PictureRecipe(
+    name="pictures-mini",
+    config=PictureConfig(
+        width=256, encoder_layers=2, decoder_layers=7, heads=4, head_width=64, mlp=704, patch=8, budget=256
+    ),
+    run=Run(
+        Schedule(steps=50_000, peak=3e-3, warmup=500, floor=0.0, decay=0.02, muon=True),
+        batch=256,
+        grids=((16, 16), (16, 16), (12, 20), (16, 16), (16, 16), (8, 32)),
+        ground=0.4,
+        squares=0.3,
+        bfloat16=True,
+    ),
+    kinds=kinds,
+    stored="int8",
+)

@@ -1,0 +1,96 @@
+"""Training of the image tokenizer: a run that is killed goes on to the same weights; states on disk; the loss."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tejat.errors import BadInput
+from tejat.model.picture import PictureConfig
+from tejat.train import picture_state, pictures
+from tejat.train.optimizer import Schedule
+from tejat.train.pictures import Kind, Run
+from tejat.train.scenes import Laying, Scenes
+
+CONFIG = PictureConfig(
+    width=8, encoder_layers=1, decoder_layers=1, heads=1, head_width=8, mlp=8, patch=4, levels=(8, 8, 8), table=8
+)
+RUN = Run(Schedule(steps=60, peak=1e-2, warmup=5), batch=4, grids=((2, 4),), report=30, save=20)
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    random = np.random.default_rng(0)
+    drawn = random.integers(0, 256, (6, 8, 8, 4), np.uint8)
+    return [Kind("things", drawn[:4], drawn[4:], 3, Laying(several=0.5)), Kind("others", drawn, drawn[:2])]
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, kinds):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = pictures.train(CONFIG, kinds, RUN, tmp_path / "whole")
+
+    def killed(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pictures.train(CONFIG, kinds, RUN, tmp_path / "killed", killed)
+    assert picture_state.step_of(tmp_path / "killed") == 25
+    again = pictures.train(CONFIG, kinds, RUN, tmp_path / "killed")
+    assert whole.step == again.step == 60
+    for found, due in zip(jax.tree.leaves(again.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_array_equal(found, due)
+    lines = [json.loads(line)["step"] for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert lines == [30, 60]
+    # Out of time: nothing is trained, and what is there stays.
+    stopped = pictures.train(CONFIG, kinds, RUN, tmp_path / "killed", until=0)
+    assert stopped.step == 60
+
+
+def test_a_state_is_written_in_pieces_and_damage_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_state, "PIECE", 4_000)
+    random = np.random.default_rng(0)
+    params = {"a": jnp.asarray(random.random((20, 40)), jnp.float32), "b": jnp.asarray(random.random(7), jnp.float32)}
+    moments = picture_state.rounded((params, jnp.asarray(3, jnp.int32)))
+    picture_state.save(tmp_path, 100, params, moments)
+    before = sorted(tmp_path.glob("state-*"))
+    picture_state.save(tmp_path, 200, params, moments)
+    pieces = sorted(tmp_path.glob("state-*"))
+    assert len(pieces) == len(before) > 1 and not {*pieces} & {*before} and picture_state.step_of(tmp_path) == 200
+    blank = jax.tree.map(jnp.zeros_like, (params, moments))
+    for found, due in zip(
+        jax.tree.leaves(picture_state.restore(tmp_path, *blank)), jax.tree.leaves((params, moments)), strict=True
+    ):
+        assert found.dtype == due.dtype
+        np.testing.assert_array_equal(found, due)
+    with pytest.raises(BadInput, match="has no params.a of shape"):
+        picture_state.restore(tmp_path, {"a": jnp.zeros((2, 2))}, ())
+    pieces[0].write_bytes(pieces[0].read_bytes()[:50])
+    with pytest.raises(BadInput, match=f"{pieces[0].name} cannot be read"):
+        picture_state.restore(tmp_path, *blank)
+    (tmp_path / "state.json").write_text("{")
+    with pytest.raises(BadInput, match=r"state.json cannot be read"):
+        picture_state.step_of(tmp_path)
+
+
+def test_the_loss_weighs_things_and_ends_in_squares():
+    random = np.random.default_rng(0)
+    shown = Scenes(jnp.asarray(random.random((1, 4, 4, 3))), jnp.zeros((1, 4, 4)).at[:, :2].set(1))
+    wrong_inside, wrong_outside = shown.pixels.at[:, 0].add(0.1), shown.pixels.at[:, 3].add(0.1)
+
+    def loss(drawn, index, **changed):
+        run = Run(Schedule(steps=100), **({"edges": 0.0, "ground": 0.25, "squares": 0.3} | changed))
+        return float(pictures._loss(run, shown, drawn, index)[0])
+
+    assert loss(wrong_inside, 0) == pytest.approx(4 * loss(wrong_outside, 0), rel=1e-4)
+    assert loss(wrong_inside, 0) == pytest.approx(0.1 * 0.25 / 0.625, rel=1e-4)
+    assert loss(wrong_inside, 99) == pytest.approx(pictures.SQUARED * 0.01 * 0.25 / 0.625, rel=1e-4)
+    assert loss(wrong_inside, 75) == pytest.approx((loss(wrong_inside, 0) + loss(wrong_inside, 99)) / 2, rel=1e-4)
+    assert loss(wrong_inside, 99, squares=0.0) == loss(wrong_inside, 0)
+    assert loss(wrong_inside, 0, edges=1.0) > loss(wrong_inside, 0)
+
+
+def test_a_batch_is_shared_out_whole():
+    assert pictures.shares([3, 1], 8) == [6, 2] and pictures.shares([1, 1e-6, 1e-6], 5) == [3, 1, 1]

@@ -153,6 +153,9 @@ def peers(options: Options, q, k, window: int | None, packed: bool) -> Iterator[
     except ImportError:
         yield "PyTorch", "absent"
         return
+    if jax.default_backend() == "gpu" and not torch.cuda.is_available():
+        yield "PyTorch", "has no GPU"
+        return
     mask = None
     if window is not None:
         at = torch.arange(length)
@@ -162,7 +165,7 @@ def peers(options: Options, q, k, window: int | None, packed: bool) -> Iterator[
 
 
 class Torch:
-    """scaled_dot_product_attention on the processor, forward or with its gradient."""
+    """scaled_dot_product_attention where JAX computes too, forward or with its gradient."""
 
     def __init__(self, torch, mask, backward: bool):
         self.library, self.mask, self.backward = torch, mask, backward
@@ -172,18 +175,21 @@ class Torch:
         return Torch(self.library, self.mask, backward=True)
 
     def torch(self, *arguments) -> Callable[[], Any]:
-        dtype = getattr(self.library, str(arguments[0].dtype))
-        inputs = [
-            self.library.from_numpy(np.array(a, np.float32)).to(dtype).transpose(1, 2).contiguous() for a in arguments
-        ]
+        dtype, gpu = getattr(self.library, str(arguments[0].dtype)), jax.default_backend() == "gpu"
+        device = "cuda" if gpu else "cpu"
+        tensors = [self.library.from_numpy(np.array(a, np.float32)).to(device, dtype) for a in arguments]
+        inputs = [x.transpose(1, 2).contiguous() for x in tensors]
+        mask = None if self.mask is None else self.mask.to(device)
         attention = self.library.nn.functional.scaled_dot_product_attention
 
         def run():
             for x in inputs:
                 x.grad, x.requires_grad = None, self.backward
-            out = attention(*inputs, attn_mask=self.mask, is_causal=self.mask is None, scale=1.0, enable_gqa=True)
+            out = attention(*inputs, attn_mask=mask, is_causal=mask is None, scale=1.0, enable_gqa=True)
             if self.backward:
                 out.float().square().sum().backward()
+            if gpu:
+                self.library.cuda.synchronize()
 
         return run
 

@@ -3,9 +3,10 @@
 import json
 import shlex
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -36,6 +37,12 @@ class Train:
     """How many they are."""
     process: int | None = None
     """Which of them this is, from 0."""
+    minutes: float | None = None
+    """Stop after so many, with a checkpoint and the model so far; go on with --resume."""
+    export_chain: Path | None = None
+    """Where to write the end of the run in few bytes and in pieces, to go on with on another machine."""
+    from_chain: Path | None = None
+    """Begin where the chain in this directory ends."""
     supervise: int | None = None
     """Begin again after a failure, up to so many times."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -48,9 +55,15 @@ def main(arguments: list[str]) -> int:
     Raises:
       BadInput: for a recipe, a setting or a directory that cannot be used, and for what is not in this version.
     """
+    begun = time.monotonic()
     options = tyro.cli(Train, args=arguments, prog="tejat train")
     if options.supervise is not None:
         raise BadInput("`tejat train --supervise` arrives with fault tolerance; it is not in this version.")
+
+    if options.minutes is not None and options.minutes <= 0:
+        raise BadInput("--minutes is how long to train; give more than none")
+    if options.from_chain is not None and options.resume:
+        raise BadInput("--resume goes on in the same directory and --from-chain in a new one; give one of them")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar
@@ -61,16 +74,31 @@ def main(arguments: list[str]) -> int:
     freed_memory.keep(chosen.schedule.steps)
     devices = mesh.chosen(options.mesh)
     directory = options.out or Path("runs", chosen.name)
-    again = shlex.join(["tejat", "train", *(a for a in arguments if a != "--resume"), "--resume"])
+    until = None if options.minutes is None else begun + 60 * options.minutes
+    stopped = None
     try:
         with TrainingBar(chosen.schedule.steps) as bar:
-            loop.train(chosen, directory, resume=options.resume, mesh=devices, told=bar)
+            loop.train(
+                chosen,
+                directory,
+                resume=options.resume,
+                mesh=devices,
+                until=until,
+                from_chain=options.from_chain,
+                to_chain=options.export_chain,
+                told=bar,
+            )
     except loop.Stopped as stop:
-        print(f"tejat: {stop}; the model so far is {directory / 'model'}; go on with: {again}", file=sys.stderr)
-        return 130
+        stopped = stop
+        told = f"tejat: {stop}; the model so far is {directory / 'model'}; go on with: {_again(arguments)}"
+        print(told, file=sys.stderr)
     except loop.Diverged as error:
         print(f"tejat: error: {error}", file=sys.stderr)
         return 1
+    if options.export_chain is not None:
+        _tell_joint(options.export_chain, json.loads((directory / "joint.json").read_text()))
+    if stopped is not None:
+        return 0 if stopped.due else 130
     last = json.loads((directory / "log.jsonl").read_text().splitlines()[-1])
     result = {
         "name": chosen.name,
@@ -84,3 +112,25 @@ def main(arguments: list[str]) -> int:
         print(f"{chosen.name}: {last['step']:,} steps, {last['tokens']:,} tokens, {last['seconds']:.0f} s")
         print(f"the model is {directory / 'model'}; its curves are {directory / 'loss.png'}")
     return 0
+
+
+def _again(arguments: list[str]) -> str:
+    """The command that goes on."""
+    kept, words = [], iter(arguments)
+    for word in words:
+        if word == "--from-chain":
+            next(words, None)
+        elif word != "--resume" and not word.startswith("--from-chain="):
+            kept.append(word)
+    return shlex.join(["tejat", "train", *kept, "--resume"])
+
+
+def _tell_joint(place: Path, joint: dict[str, Any]) -> None:
+    """What going on from the chain costs, on standard error."""
+    told = []
+    for kind in ("text", "picture"):
+        for when in ("first", "last"):
+            exact, coded = joint[f"{kind}_{when}_exact"], joint[f"{kind}_{when}_coded"]
+            if exact is not None:
+                told.append(f"{kind} loss of the {when} step after it {exact:.4f} → {coded:.4f}")
+    print(f"tejat: {joint['pieces']} pieces of a chain in {place}; {'; '.join(told)}", file=sys.stderr)

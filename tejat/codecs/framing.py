@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from tejat.codecs import audio as audio_codec
-from tejat.codecs.image import Patches, patchify
-from tejat.codecs.picture import PictureCodec
+from tejat.codecs.image import Patches, patchify, some_budget
+from tejat.codecs.picture import Drawn, PictureCodec, drawn_patches
 from tejat.codecs.vocabulary import BOS, EOS, LARGEST_SIDE, Vocabulary
 from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
@@ -40,7 +40,8 @@ class Modality(IntEnum):
 
 
 class Encoded(NamedTuple):
-    """A document as the packer takes it. `item` and `soft` point a token into the soft tokens of `media[item]`."""
+    """A document as the packer takes it. `item` and `soft` point a token into the soft tokens of `media[item]`; of a
+    picture whose codes are made later, into its codes, and the token is the first code until then."""
 
     tokens: Int[np.ndarray, " T"]
     loss: Bool[np.ndarray, " T"]  # is this token one to predict?
@@ -48,7 +49,7 @@ class Encoded(NamedTuple):
     blocks: Int[np.ndarray, " T"]  # tokens of one seen image share a number > 0
     item: Int[np.ndarray, " T"]  # -1: an ordinary token
     soft: Int[np.ndarray, " T"]
-    media: tuple[Patches | Float[np.ndarray, "F M"], ...]
+    media: tuple[Patches | Drawn | Float[np.ndarray, "F M"], ...]
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -76,6 +77,11 @@ class _Writer:
         self.ids += [self.vocabulary[placeholder]] * len(indices)
         self.runs.append((len(indices), False, modality, self.blocks if block else 0, item, indices.start))
 
+    def later(self, item: int, indices: range, loss: bool) -> None:
+        """Codes that are not made yet."""
+        self.ids += [self.vocabulary.text_size] * len(indices)
+        self.runs.append((len(indices), loss, Modality.PICTURE, 0, item, indices.start))
+
     def add(self, medium) -> int:
         self.media.append(medium)
         return len(self.media) - 1
@@ -93,18 +99,28 @@ class _Writer:
 
 
 class Framing:
-    """Encodes documents and turns for one model, and decodes what the model writes."""
+    """Encodes documents and turns for one model, and decodes what the model writes.
 
-    def __init__(self, config: ModelConfig, vocabulary: Vocabulary, pictures: PictureCodec | None):
+    With `later`, documents keep the pixels of the pictures that the model is to draw: whoever trains on them makes the
+    codes, many at once on the device that trains (`tejat.train.drawing`), and no image tokenizer is asked for here.
+    """
+
+    def __init__(
+        self, config: ModelConfig, vocabulary: Vocabulary, pictures: PictureCodec | None, *, later: bool = False
+    ):
         if vocabulary.size > config.decoder.vocabulary:
             raise BadInput(
                 f"the tokenizer has {vocabulary.size} ids and the model {config.name!r} only "
                 f"{config.decoder.vocabulary}; they are not of one piece"
             )
-        self.config, self.vocabulary, self.pictures = config, vocabulary, pictures
+        self.config, self.vocabulary, self.pictures, self.later = config, vocabulary, pictures, later
 
-    def encode(self, document: Document) -> Encoded:
-        """The whole document, marks and all. Raises BadInput for a kind of part that this model lacks."""
+    def encode(self, document: Document, random: np.random.Generator | None = None) -> Encoded:
+        """The whole document, marks and all. Raises BadInput for a kind of part that this model lacks.
+
+        With `random` an image takes one of the budgets that its size asks for (`some_budget`); else the configuration's
+        middle one. Frames of videos have a budget of their own.
+        """
         writer = _Writer(self.vocabulary)
         writer.tokens([BOS], False, Modality.TEXT)
         for role, span in _spans(document):
@@ -112,7 +128,10 @@ class Framing:
             if role is not None:
                 self._open_turn(writer, role)
             for part, flag in span:
-                self._part(writer, part, flag, drawn=role == "model" or (role is None and flag))
+                drawn, budget = role == "model" or (role is None and flag), None
+                if random is not None and isinstance(part, Image) and not drawn and self.config.vision:
+                    budget = some_budget(*part.pixels.shape[:2], self.config.vision, random)
+                self._part(writer, part, flag, drawn=drawn, budget=budget)
             if role is not None:
                 self._close_turn(writer, loss)
         if document.roles and document.roles[-1] is None:
@@ -210,6 +229,8 @@ class Framing:
         match part:
             case Text():
                 writer.tokens(self.vocabulary.encode(part.text), loss, Modality.TEXT)
+            case Image() if drawn and self.later:
+                self._drawn_later(writer, part.pixels, loss)
             case Image() if drawn:
                 if self.pictures is None:
                     raise BadInput(f"the model {self.config.name!r} draws no pictures")
@@ -223,6 +244,20 @@ class Framing:
                 writer.mark("<audio|>", Modality.AUDIO)
             case Video():
                 self._video(writer, part)
+
+    def _drawn_later(self, writer: _Writer, pixels, loss: bool) -> None:
+        """As `codes` has it, without the codes."""
+        if self.config.picture is None:
+            raise BadInput(f"the model {self.config.name!r} draws no pictures")
+        vocabulary, picture = self.vocabulary, drawn_patches(pixels, self.config.picture)
+        rows, columns = picture.grid
+        head = [vocabulary["<|picture>"], vocabulary.size_id(rows), vocabulary.size_id(columns)]
+        writer.tokens(head, loss, Modality.PICTURE)
+        item = writer.add(picture)
+        for row in range(rows):
+            writer.later(item, range(row * columns, (row + 1) * columns), loss)
+            writer.mark("<|row|>", Modality.PICTURE, loss)
+        writer.mark("<picture|>", Modality.PICTURE, loss)
 
     def _image(self, writer: _Writer, pixels, budget: int | None, modality: Modality) -> None:
         if self.config.vision is None:

@@ -39,6 +39,18 @@ def patchify(pixels: UInt8[np.ndarray, "H W 3"], config: VisionConfig, budget: i
     return Patches(patches, positions, (x + width // step * y).astype(np.int32), len(patches) // config.merged**2)
 
 
+def some_budget(height: int, width: int, config: VisionConfig, random: np.random.Generator) -> int:
+    """A budget of soft tokens for an image of training: one of the three smallest that lose none of its pixels.
+
+    The smallest half of the time and more: enlarging costs soft tokens and shows nothing. Others are drawn so that a
+    model knows every budget; an image larger than all of them takes the largest.
+    """
+    squares = height * width / (config.patch * config.pool) ** 2
+    enough = [budget for budget in config.budgets if budget >= squares][:3] or [config.budgets[-1]]
+    shares = 0.5 ** np.arange(len(enough))
+    return enough[int(random.choice(len(enough), p=shares / shares.sum()))]
+
+
 def fitted(height: int, width: int, step: int, budget: int, longest: int | None = None) -> tuple[int, int]:
     """The largest (height, width), multiples of `step`, of about the same aspect with at most `budget` steps^2.
 

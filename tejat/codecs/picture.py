@@ -3,16 +3,36 @@
 import functools
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from tejat.codecs.image import cut, fitted, join, resize
+from tejat.codecs.image import cut, fitted, join, resize, squares
 from tejat.codecs.vocabulary import LARGEST_SIDE
 from tejat.errors import BadInput
 from tejat.model import picture as network
 from tejat.model.params import Tree
+
+
+class Drawn(NamedTuple):
+    """A picture whose codes are still to be made: the pixels of each, and where it is."""
+
+    pixels: UInt8[np.ndarray, "P C"]  # (y, x, channel) within a patch
+    positions: Int[np.ndarray, "P 2"]  # (x, y), in reading order
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of codes."""
+        columns, rows = (int(last) + 1 for last in self.positions[-1])
+        return rows, columns
+
+
+def drawn_patches(pixels: UInt8[np.ndarray, "H W 3"], config: network.PictureConfig) -> Drawn:
+    """A picture resized to the budget of codes at its own aspect ratio, and cut."""
+    height, width = fitted(*pixels.shape[:2], config.patch, config.budget, min(LARGEST_SIDE, config.table))
+    return Drawn(*squares(resize(pixels, height, width), config.patch))
 
 
 class PictureCodec:

@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from tejat.codecs.framing import Encoded, Modality
 from tejat.codecs.image import Patches
+from tejat.codecs.picture import Drawn
 from tejat.data.packing import Room, fits, longest_sound
 
 
@@ -45,21 +46,26 @@ def _cuttable(document: Encoded) -> bool:
 def _limits(room: Room) -> Int[np.ndarray, " R"]:
     unlimited = np.iinfo(np.int32).max
     images = unlimited if room.images is None else room.images
-    return np.asarray([room.tokens, room.targets, room.patches, room.sounds, images], np.int64)
+    return np.asarray([room.tokens, room.targets, room.patches, room.sounds, images, room.codes], np.int64)
 
 
 def _taken(document: Encoded) -> Int[np.ndarray, "R T"]:
-    """Tokens, targets, patches, sounds and images of the tokens before each place, 0 to T."""
+    """Tokens, targets, patches, sounds, images and codes to be made of the tokens before each place, 0 to T."""
     count = len(document)
-    gained = np.zeros((5, count), np.int64)
+    gained = np.zeros((6, count), np.int64)
     gained[0], gained[1] = 1, document.loss
     where, first = np.unique(document.item, return_index=True)
     for item, at in zip(where, first, strict=True):
         if item >= 0:
             medium = document.media[item]
-            seen = isinstance(medium, Patches)
-            gained[2:, at] += (len(medium.positions), 0, 1) if seen else (0, 1, 0)
-    return np.concatenate([np.zeros((5, 1), np.int64), np.cumsum(gained, axis=1)], axis=1)
+            match medium:
+                case Patches():
+                    gained[2:, at] += (len(medium.positions), 0, 1, 0)
+                case Drawn():
+                    gained[2:, at] += (0, 0, 0, len(medium.positions))
+                case _:
+                    gained[2:, at] += (0, 1, 0, 0)
+    return np.concatenate([np.zeros((6, 1), np.int64), np.cumsum(gained, axis=1)], axis=1)
 
 
 def _piece(document: Encoded, start: int, end: int) -> Encoded:

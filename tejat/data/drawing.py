@@ -25,7 +25,7 @@ _SIZE = re.compile(r'(\b(?:width|height)=)"([0-9.]+)\s*(' + "|".join(UNITS) + ')
 
 KEPT = 128 << 20  # bytes of compressed rasters that a process keeps
 
-_KEPT = Kept(KEPT, level=1)
+_KEPT = Kept(KEPT, level=1, name="drawing")
 
 
 def pixels(data: bytes, side: int = SIDE) -> UInt8[np.ndarray, "H W 4"]:

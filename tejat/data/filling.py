@@ -37,6 +37,8 @@ class Source(Protocol):
 
     A source whose mixture changes has `begins`, the steps at which its stages begin, the first of them 0. From exactly
     the step where stage k begins, documents are those numbered k x STAGE, k x STAGE + 1, …
+
+    One that keeps a ledger has `seen`, which makes JSON of the places of all rows: what was drawn of it.
     """
 
     def __call__(self, index: int, /) -> Encoded: ...

@@ -25,10 +25,12 @@ from tejat.parts import Document
 
 if TYPE_CHECKING:
     from tejat.codecs.framing import Encoded, Framing
+    from tejat.data.filling import Place
     from tejat.data.splits import HeldOut
 
 STAGE = 1 << 40  # as in `tejat.data.filling`, which loads JAX: a build, which reads recipes with stages, needs none
 BLOCK = 4_096  # documents
+RECENT = 24 << 20  # bytes of the items of a source that are kept at hand
 _KEPT = 8  # blocks kept at hand
 _SAMPLE = 60  # items of a source, to see how long they are when joined
 
@@ -90,7 +92,14 @@ class Documents:
         self.mixture, self.framing, self.begins = mixture, framing, mixture.begins
 
     def __call__(self, index: int) -> "Encoded":
-        return self.framing.encode(self.mixture.document(index))
+        document = self.mixture.document(index)
+        return self.framing.encode(document, np.random.default_rng([self.mixture.seed, 3, index]))
+
+    def seen(self, places: Mapping[int, "Place"]) -> dict[str, dict[str, Any]]:
+        """As `Mixture.seen`, of the places of all rows."""
+        stages = max((place.stage for place in places.values()), default=0) + 1
+        rows = [places[row] for row in sorted(places)]
+        return self.mixture.seen([[[*place.ended, place.drawn][stage] for place in rows] for stage in range(stages)])
 
 
 class Mixture:
@@ -116,7 +125,7 @@ class Mixture:
         self.directory, self.stages, self.seed, self.split = Path(directory), tuple(stages), seed, split
         self.tokens_per_step = tokens_per_step
         self.begins = begins(stages, tokens_per_step)
-        self._streams = _streams(self.directory, self.stages, split)
+        self._streams, self._lengths = _streams(self.directory, self.stages, split)
         self._heldout = _heldout(self.directory) if split == "train" else None
         self._forget()
         self._tables = [_Table(stage, self._streams, self._stretched(stage)) for stage in self.stages]
@@ -157,25 +166,37 @@ class Mixture:
         """
         from tejat.data.corpus import ledger
 
-        counts: dict[tuple[str, int], int] = {}
+        times = {stream.source: np.zeros(self._lengths[stream.source], np.int64) for stream in self._streams}
         for stage, rows in enumerate(drawn):
-            for number in range(max(rows, default=0) * len(rows)):
-                if number // len(rows) < rows[number % len(rows)]:
-                    found = self.where(stage * STAGE + number)
-                    counts[found.source, found.item] = counts.get((found.source, found.item), 0) + 1
+            even = min(rows, default=0) * len(rows)
+            before, after = self._bases[stage], self._counts(stage, even)
+            for number, stream in enumerate(self._streams):
+                self._add(times[stream.source], number, int(before[number]), int(after[number]))
+            # Rows are not all equally far.
+            for n in range(even, max(rows, default=0) * len(rows)):
+                if n // len(rows) < rows[n % len(rows)]:
+                    found = self.where(stage * STAGE + n)
+                    times[found.source][found.item] += 1
         told: dict[str, dict[str, Any]] = {}
-        for source in sorted({source for source, _ in counts}):
-            index = ledger.Index.load(self.directory, source, self.split)
-            items = np.array([item for name, item in counts if name == source])
-            times = np.array([count for (name, _), count in counts.items() if name == source], np.float64)
-            each = times / np.maximum(index.documents[items], 1)
+        for source in sorted(source for source, counts in times.items() if counts.any()):
+            index, counts = ledger.Index.load(self.directory, source, self.split), times[source]
+            each = counts / np.maximum(index.documents, 1)
             told[source] = {
-                "documents": int(times.sum()),
-                "epochs": float(times.sum() / len(index)),
-                "tokens": dict(zip(ledger.MODALITIES, (each @ index.tokens[items]).round().tolist(), strict=True)),
-                "bytes": dict(zip(ledger.MODALITIES, (each @ index.bytes[items]).round().tolist(), strict=True)),
+                "documents": int(counts.sum()),
+                "epochs": float(counts.sum() / len(index)),
+                "tokens": dict(zip(ledger.MODALITIES, (each @ index.tokens).round().tolist(), strict=True)),
+                "bytes": dict(zip(ledger.MODALITIES, (each @ index.bytes).round().tolist(), strict=True)),
             }
         return told
+
+    def _add(self, times: Int64[np.ndarray, " n"], number: int, first: int, last: int) -> None:
+        """Counts the items of a stream's draws from `first` up to `last`."""
+        rows = self._streams[number].rows
+        whole = last // len(rows) - first // len(rows)
+        times[rows] += whole
+        for draw, sign in ((first, -1), (last, 1)):
+            epoch, at = divmod(draw, len(rows))
+            times[rows[self._order(number, epoch)[:at]]] += sign
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("_blocks", "_orders", "_shards")
@@ -192,11 +213,13 @@ class Mixture:
 
     def _items(self, source: str) -> Any:
         if source not in self._shards:
+            from tejat.data.recent import Recent
             from tejat.data.shards import Shards
             from tejat.data.splits import Training
 
             items = Shards(self.directory, source, self.split)
-            self._shards[source] = Training(items, self._heldout, source) if self._heldout else items
+            known = Training(items, self._heldout, source) if self._heldout else items
+            self._shards[source] = Recent(known, RECENT)
         return self._shards[source]
 
     def _stretched(self, stage: Stage) -> dict[str, float]:
@@ -357,16 +380,19 @@ def _heldout(directory: Path) -> "HeldOut":
     return HeldOut.of_corpus(directory)
 
 
-def _streams(directory: Path, stages: Sequence[Stage], split: str) -> list[_Stream]:
+def _streams(directory: Path, stages: Sequence[Stage], split: str) -> tuple[list[_Stream], dict[str, int]]:
+    """The streams of a mixture, and how many items each source has."""
     from tejat.data.corpus import ledger
 
     known = ledger.read(directory)["sources"]
     wanted = {name for stage in stages for weights in (stage.weights, stage.final) for name, w in weights.items() if w}
     found: list[_Stream] = []
+    lengths: dict[str, int] = {}
     for name in sorted(wanted):
         if name not in known:
             raise BadInput(f"the mixture weighs {name!r}, which {directory} has not; build it, or leave it out")
         index = ledger.Index.load(directory, name, split)
+        lengths[name] = len(index)
         tokens = np.maximum(index.tokens.sum(1), 1.0)
         # One document is drawn of an item at a time, however many it can make; the ledger knows how long they are.
         each = tokens / np.maximum(index.documents, 1)
@@ -379,4 +405,4 @@ def _streams(directory: Path, stages: Sequence[Stage], split: str) -> list[_Stre
     for stage in stages:
         if not any(stream.source in stage.weights and stage.weights[stream.source] for stream in found):
             raise BadInput(f"the sources of the stage {stage.name!r} have no items in {directory}; build them")
-    return found
+    return found, lengths

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
 
 from tejat.codecs.audio import Continuation, soft_count
 from tejat.codecs.framing import Encoded
 from tejat.codecs.image import Patches
+from tejat.codecs.picture import Drawn
 from tejat.errors import BadInput
 from tejat.model.multimodal import Inputs, Media, ModelConfig
 
@@ -19,7 +20,8 @@ from tejat.model.multimodal import Inputs, Media, ModelConfig
 class Room:
     """Fixed sizes of a batch: rows; tokens, predicted tokens, patches and sounds of a row; frames of a sound.
 
-    `images` of a row need a bound only where they are resampled, each to as many soft tokens.
+    `images` of a row need a bound only where they are resampled, each to as many soft tokens. `codes` of a row are
+    those that a step of training makes itself, of pictures that the model is to draw; with none, documents bring them.
     """
 
     rows: int
@@ -29,16 +31,32 @@ class Room:
     sounds: int
     frames: int
     images: int | None = None
+    codes: int = 0
+
+
+class Pictures(NamedTuple):
+    """Pictures of a batch whose codes are to be made, packed along each row.
+
+    A token or target of V + q, beyond the V ids of the model, is the code of patch q of its row.
+    """
+
+    patches: UInt8[Array, "B Q C"]
+    positions: Int[Array, "B Q 2"]
+    images: Int[Array, "B Q"]  # from 1; 0 is padding
 
 
 class Batch(NamedTuple):
-    """What a training step takes. Targets are listed by place, so that scores are computed only where one is due."""
+    """What a training step takes. Targets are listed by place, so that scores are computed only where one is due.
+
+    A step takes batches without `pictures`: `tejat.train.drawing` makes such of those that have some.
+    """
 
     inputs: Inputs
     target_at: Int[Array, "B M"]  # the position whose hidden state predicts the target
     targets: Int[Array, "B M"]
     weights: Float[Array, "B M"]  # 0: no target here
     modality: Int[Array, "B M"]
+    pictures: Pictures | None = None
 
 
 class Size(NamedTuple):
@@ -49,6 +67,7 @@ class Size(NamedTuple):
     patches: int
     sounds: int
     images: int
+    codes: int
 
 
 class Row:
@@ -57,7 +76,7 @@ class Row:
     def __init__(self, room: Room):
         self.room = room
         self.documents: list[Encoded] = []
-        self.tokens = self.targets = self.patches = self.sounds = self.images = 0
+        self.tokens = self.targets = self.patches = self.sounds = self.images = self.codes = 0
 
     def fits(self, size: Size) -> bool:
         """Is there room for all of a document?"""
@@ -67,6 +86,7 @@ class Row:
             and self.targets + size.targets <= room.targets
             and self.patches + size.patches <= room.patches
             and self.sounds + size.sounds <= room.sounds
+            and self.codes + size.codes <= room.codes
             and (room.images is None or self.images + size.images <= room.images)
         )
 
@@ -78,6 +98,7 @@ class Row:
         self.patches += size.patches
         self.sounds += size.sounds
         self.images += size.images
+        self.codes += size.codes
 
     def take(self, document: Encoded) -> bool:
         """Adds the document if all of it fits."""
@@ -90,8 +111,10 @@ class Row:
 def sizes(document: Encoded) -> Size:
     """What a document takes."""
     patches = [len(m.positions) for m in document.media if isinstance(m, Patches)]
+    codes = [len(m.positions) for m in document.media if isinstance(m, Drawn)]
+    sounds = len(document.media) - len(patches) - len(codes)
     due = np.count_nonzero(document.loss[1:])
-    return Size(len(document), int(due), sum(patches), len(document.media) - len(patches), len(patches))
+    return Size(len(document), int(due), sum(patches), sounds, len(patches), sum(codes))
 
 
 def fits(document: Encoded, room: Room) -> bool:
@@ -101,7 +124,7 @@ def fits(document: Encoded, room: Room) -> bool:
 
 def longest_sound(document: Encoded) -> int:
     """Frames of the longest piece of sound."""
-    return max((len(m) for m in document.media if not isinstance(m, Patches)), default=0)
+    return max((len(m) for m in document.media if not isinstance(m, Patches | Drawn)), default=0)
 
 
 def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeLike = np.float32) -> Batch:
@@ -134,11 +157,13 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeL
     target_at, targets, modality = columns(room.targets), columns(room.targets), columns(room.targets)
     weights = columns(room.targets, 0, np.float32)
     image_patches = columns(image_room) if latents else None
+    drawn = _no_pictures(config, room, count) if room.codes else None
     sound_base = image_room * latents if latents else room.patches // pool
     per_sound = soft_count(room.frames, config.audio.stride) if config.audio else 0
+    code_base = sound_base + room.sounds * per_sound  # until all is placed, codes are numbered after soft tokens
 
     for r, row in enumerate(rows):
-        at = patch_at = sound_at = images = target_count = block_base = 0
+        at = patch_at = sound_at = images = target_count = block_base = code_at = pictures = 0
         for number, document in enumerate(row.documents, start=1):
             length = len(document)
             span = slice(at, at + length)
@@ -158,6 +183,11 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeL
                     patch_images[r, where] = images
                     patch_slots[r, where] = np.where(medium.slots < 0, -1, medium.slots + base)
                     patch_at += len(medium.positions)
+                elif isinstance(medium, Drawn):
+                    where, pictures = slice(code_at, code_at + len(medium.positions)), pictures + 1
+                    base = code_base + code_at
+                    drawn.patches[r, where], drawn.positions[r, where], drawn.images[r, where] = *medium, pictures
+                    code_at += len(medium.positions)
                 else:
                     base = sound_base + sound_at * per_sound
                     mel[r, sound_at, : len(medium)] = medium
@@ -176,8 +206,21 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeL
             target_count += len(due)
             at += length
 
+    if drawn is not None:
+        later = soft >= code_base
+        tokens[later], soft[later] = config.decoder.vocabulary + soft[later] - code_base, -1
+        targets = np.where(weights > 0, np.take_along_axis(tokens, (target_at + 1) * (weights > 0), axis=1), 0)
     media = Media(patches, patch_positions, patch_images, patch_slots, mel, mel_real, image_patches, goes_on)
-    return Batch(Inputs(tokens, soft, positions, segments, blocks, media), target_at, targets, weights, modality)
+    inputs = Inputs(tokens, soft, positions, segments, blocks, media)
+    return Batch(inputs, target_at, targets, weights, modality, drawn)
+
+
+def _no_pictures(config: ModelConfig, room: Room, count: int) -> Pictures:
+    return Pictures(
+        np.zeros((count, room.codes, 3 * config.picture.patch**2), np.uint8),
+        np.zeros((count, room.codes, 2), np.int32),
+        np.zeros((count, room.codes), np.int32),
+    )
 
 
 def empty(config: ModelConfig, room: Room) -> Batch:

@@ -7,10 +7,14 @@ may change whenever a run stops. Arrays come back from a worker as one block of 
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any
 
 import grain
@@ -19,6 +23,7 @@ import numpy as np
 from absl import flags
 from jaxtyping import UInt8
 
+from tejat.data import kept
 from tejat.data.filling import Place, Source, Stream
 from tejat.data.packing import Batch, Room, collate, empty
 from tejat.model.multimodal import ModelConfig
@@ -78,8 +83,12 @@ def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[
     numbers = sorted(rows.places)
     like, form = jax.tree.flatten(empty(rows.config, replace(rows.room, rows=len(numbers))))
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
-    parts = iter(rows.map(_as_block).mp_prefetch(options, worker_init_fn=_begin))
-    try:
+    with ExitStack() as ended:
+        common = Path(
+            ended.enter_context(tempfile.TemporaryDirectory(prefix="tejat-kept-", ignore_cleanup_errors=True))
+        )
+        parts = iter(rows.map(_as_block).mp_prefetch(options, worker_init_fn=partial(_begin, common)))
+        ended.callback(parts.close)
         while True:
             arrays = [np.empty_like(array) for array in like]
             known: dict[int, Place] = {}
@@ -89,8 +98,6 @@ def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[
                 _from_block(block, arrays, [numbers.index(row) for row in places])
                 del block  # gives the shared memory back
             yield jax.tree.unflatten(form, arrays), {row: known[row] for row in numbers}
-    finally:
-        parts.close()
 
 
 def _as_block(filled: Filled) -> tuple[UInt8[np.ndarray, " n"], dict[int, Any]]:
@@ -108,8 +115,10 @@ def _from_block(block: UInt8[np.ndarray, " n"], arrays: Sequence[np.ndarray], ro
         at += size
 
 
-def _begin(number: int, count: int) -> None:
-    """What a worker process does first: it leaves accelerators and Ctrl-C to its parent, and does not outlive it."""
+def _begin(common: Path, number: int, count: int) -> None:
+    """What a worker process does first: it leaves accelerators and Ctrl-C to its parent, does not outlive it, and has
+    pictures and sounds in common with the others."""
+    kept.share(common)
     jax.config.update("jax_platforms", "cpu")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -214,7 +214,7 @@ def _recipe(
         config=config,
         tokenizer=lambda: pieces.model,
         pictures=None,
-        documents=lambda framing, seed: Texts(texts, framing, kept, seed),
+        documents=lambda framing, recipe: Texts(texts, framing, kept, recipe.seed),
         room=Room(rows=plan.rows, tokens=ROW, targets=ROW, patches=0, sounds=0, frames=0),
         schedule=Schedule(steps=steps, peak=plan.peak, warmup=max(1, min(100, steps // 10)), floor=0.02, muon=True),
         bfloat16=plan.bfloat16,

@@ -46,7 +46,7 @@ class Checkpoints:
         """
         step = int(state.step)
         if step != self.latest:
-            arrays, args = _flat(state), self._orbax.args
+            arrays, args = flat(state), self._orbax.args
             facts = {_FACTS: facts, _SUMS: _sums(arrays)}
             saved = args.Composite(**{_ARRAYS: args.StandardSave(arrays), _FACTS: args.JsonSave(facts)})
             self._manager.save(step, args=saved)
@@ -58,7 +58,7 @@ class Checkpoints:
           BadInput: for a checkpoint that is damaged, or of other shapes than these.
         """
         place = self.directory / str(self.latest)
-        wanted, args = _flat(abstract), self._orbax.args
+        wanted, args = flat(abstract), self._orbax.args
         try:
             kept = self._manager.item_metadata(self.latest)[_ARRAYS].tree
             _compare(place, wanted, {name: (tuple(a.shape), str(a.dtype)) for name, a in kept.items()})
@@ -83,7 +83,7 @@ class Checkpoints:
         self._manager.close()
 
 
-def _flat(state: TrainState) -> dict[str, Any]:
+def flat(state: TrainState) -> dict[str, Any]:
     """Leaves by the path that leads to them, as in "params.decoder.embedding"."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

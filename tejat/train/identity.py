@@ -35,11 +35,13 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
         "tokenizer": hashlib.sha256(vocabulary.model).hexdigest(),
         "pictures": recipe.pictures and hashlib.sha256(recipe.pictures.read_bytes()).hexdigest(),
         "documents": digest.hexdigest(),
+        "corpus": recipe.corpus and hashlib.sha256((recipe.corpus / "corpus.json").read_bytes()).hexdigest(),
+        "weights": recipe.weights and hashlib.sha256((recipe.weights / "model.safetensors").read_bytes()).hexdigest(),
         "room": asdict(recipe.room),
         "schedule": asdict(recipe.schedule),
         "picture_weight": recipe.picture_weight,
         "bfloat16": recipe.bfloat16,
-        "remat": recipe.remat,
+        "how": asdict(recipe.how),
     }
 
 
@@ -55,6 +57,11 @@ def check(directory: Path, found: Identity) -> None:
         kept = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read ({error}); begin the run anew in another directory") from error
+    compare(directory, kept, found)
+
+
+def compare(directory: Path, kept: Identity, found: Identity) -> None:
+    """As `check`, of an identity that is at hand."""
     here, there = _fields(json.loads(json.dumps(found))), _fields(kept)
     for name in here | there:
         if here.get(name) != there.get(name):

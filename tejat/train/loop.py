@@ -4,8 +4,10 @@ DIRECTORY/tokenizer.model   made once
           run.json          what the run may not change; a directory that has one holds a run
           checkpoints/      the newest few
           log.jsonl         a line every `log_every` steps
+          seen.json         of a mixture of sources: documents, epochs and tokens of each, at the last stop
           model/            the bundle, at the end
           loss.png          the log as curves, at the end
+          joint.json        what it costs to go on from the chain that was written
 """
 
 import contextlib
@@ -35,7 +37,7 @@ from tejat.errors import BadInput
 from tejat.evals.plots import loss_plot
 from tejat.model import multimodal, picture, weights
 from tejat.parts import write_whole
-from tejat.train import hosts, identity, step
+from tejat.train import chain, drawing, hosts, identity, step
 from tejat.train import mesh as meshes
 from tejat.train.checkpoint import Checkpoints
 from tejat.train.objective import PREDICTED
@@ -45,12 +47,16 @@ Line = dict[str, Any]
 """A line of the log."""
 
 
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C, after the step was finished, a checkpoint saved and the model so far written."""
+JOINT = 4
+"""Steps made at a joint of a chain to see what it costs."""
 
-    def __init__(self, step: int):
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or the end of the time, after a step was finished, a checkpoint saved and the model so far written."""
+
+    def __init__(self, step: int, due: bool = False):
         super().__init__(f"stopped at step {step}")
-        self.step = step
+        self.step, self.due = step, due
 
 
 class Diverged(RuntimeError):
@@ -88,23 +94,34 @@ def train(
     *,
     resume: bool = False,
     mesh: Mesh | None = None,
+    until: float | None = None,
+    from_chain: Path | None = None,
+    to_chain: Path | None = None,
     told: Callable[[Line], None] = lambda line: None,
 ) -> Bundle:
     """The trained model, which is in `directory`/model too. `told` is called with every new line of the log.
 
     With a `mesh`, its devices share the work (`tejat.train.mesh`); another one may take over when a run goes on.
+    `until`, a time of `time.monotonic`, ends it as Ctrl-C does. `from_chain`: a new directory's run goes on where the
+    chain there ends (`tejat.train.chain`), nearly to the same weights; `to_chain`: its end is written there.
 
     Raises:
       BadInput: for a directory that holds a run where `resume` is False, or none where it is True; for another recipe
-        than the run was begun with; for a checkpoint that cannot be used; for a mesh that does not divide the model.
+        than the run was begun with; for a checkpoint or a chain that cannot be used; for a mesh that does not divide
+        the model.
       Diverged: where the loss is not a number.
-      Stopped: on Ctrl-C.
+      Stopped: on Ctrl-C, or where the time is over.
     """
     # ---- What the run is made of ------------------------------------------------------------------------------------
     if mesh is not None:
         meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows)
-    wrong = None
+    if (from_chain or to_chain) and (mesh is not None or jax.process_count() > 1):
+        raise BadInput("a chain is of one device; leave --from-chain and --export-chain out, or --mesh")
+    wrong, link = None, None
     try:
+        if to_chain and any(to_chain.glob("piece-*")):
+            raise BadInput(f"{to_chain} holds pieces of a chain; give an empty directory")
+        link = chain.read(from_chain) if from_chain else None
         if hosts.is_first():
             _begin(recipe, directory, resume)
     except BadInput as error:
@@ -113,14 +130,19 @@ def train(
         raise BadInput(wrong)
     codes = recipe.config.picture.codes if recipe.config.picture else 0
     vocabulary = Vocabulary.load(directory / "tokenizer.model", codes)
-    codec = _codec(recipe)
-    source = recipe.documents(Framing(recipe.config, vocabulary, codec), recipe.seed)
+    codec, later = _codec(recipe), recipe.room.codes > 0
+    source = recipe.documents(_framing(recipe, vocabulary, codec), recipe)
     found = identity.identity(recipe, source, vocabulary)
     if resume:
         identity.check(directory, found)
-    elif hosts.is_first():
+    elif link is not None:
+        identity.compare(from_chain, link[1]["identity"], found)
+    if not resume and hosts.is_first():
         identity.begin(directory, found)
     state, now = step.initial_state(recipe.config, recipe.schedule, recipe.seed), Standing()
+    if recipe.weights is not None:
+        begin = weights.read(recipe.weights / "model.safetensors", multimodal.params(recipe.config))
+        state = state._replace(params=jax.tree.map(jnp.asarray, begin))
     shardings, part, alone = None, (0, 1), jax.process_count() == 1
     if mesh is not None:
         shardings = meshes.state(mesh, multimodal.params(recipe.config), state), meshes.rows(mesh)
@@ -132,6 +154,9 @@ def train(
         if checkpoints.latest is not None:
             state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
             now = Standing.from_json(kept)
+        elif link is not None:
+            state, now = jax.device_put(chain.unpack(link[0], state)), Standing.from_json(link[1]["standing"])
+            write_whole(log, link[1]["log"].encode())
         if hosts.is_first():
             _cut(log, now.step)
 
@@ -147,20 +172,27 @@ def train(
         )
         with closing(loader) as batches:
             begun = time.perf_counter() - now.seconds
-            advance = _compiled(recipe, state, shardings)
+            compiled = _compiled(recipe, state, shardings)
+
+            def advance(state, batch):
+                batch = batch if shardings is None else meshes.spread(mesh, batch)
+                return compiled(state, drawing.with_codes(codec.params, recipe.config, batch) if later else batch)
+
             line_at, line_tokens = time.perf_counter(), now.tokens
-            stop = False
+            stop, due, whole = False, False, now.position
             with _ctrl_c() as interrupted:
                 while now.step < steps and not stop:
                     batch, now.position = next(batches)
-                    state, sums = advance(state, batch if shardings is None else meshes.spread(mesh, batch))
+                    state, sums = advance(state, batch)
                     now.step += 1
                     now.pending.append(sums)
                     logs, saves = (
                         now.step % n == 0 or now.step == steps for n in (recipe.log_every, recipe.save_every)
                     )
                     # Of several hosts, each may be told to stop; all must agree when.
-                    stop = any(hosts.gather(interrupted.is_set())) if logs or saves else alone and interrupted.is_set()
+                    if alone or logs or saves:
+                        due = due or (until is not None and time.monotonic() >= until)
+                        stop = any(hosts.gather(due or interrupted.is_set()))
                     if logs or saves or stop:
                         # Only here does the loop wait for the device.
                         now.settle()
@@ -176,19 +208,62 @@ def train(
                         told(line)
                     if saves or stop:
                         everywhere = map(Position.from_json, hosts.gather(now.position.to_json()))
-                        checkpoints.save(state, asdict(replace(now, position=Position.merged(everywhere))))
+                        whole = Position.merged(everywhere)
+                        checkpoints.save(state, asdict(replace(now, position=whole)))
 
-        # ---- The model, or the model so far ------------------------------------------------------------------------
-        params = state.params if mesh is None else jax.tree.map(jnp.asarray, hosts.whole(state.params))
-        trained = Bundle(recipe.config, vocabulary, params, codec)
-        if hosts.is_first():
-            bundle.save(directory / "model", trained)
+            # ---- The model, or the model so far, and what others need to go on ---------------------------------------
+            params = state.params if mesh is None else jax.tree.map(jnp.asarray, hosts.whole(state.params))
+            trained = Bundle(recipe.config, vocabulary, params, codec)
+            if hosts.is_first():
+                bundle.save(directory / "model", trained)
+                if hasattr(source, "seen"):
+                    write_whole(
+                        directory / "seen.json", (json.dumps(source.seen(whole.rows), indent=1) + "\n").encode()
+                    )
+            if to_chain is not None:
+                trained = Bundle(recipe.config, vocabulary, jax.device_get(params), codec)
+                packed = chain.pack(state)
+                joint = _joint(advance, state, packed, [next(batches)[0] for _ in range(JOINT)])
+                facts = {"identity": found, "standing": asdict(now), "log": log.read_text(), "joint": joint}
+                joint |= {"pieces": chain.write(to_chain, packed, facts)}
+                write_whole(directory / "joint.json", (json.dumps(joint, indent=1) + "\n").encode())
     if now.step < steps:
-        raise Stopped(now.step)
+        raise Stopped(now.step, due)
     if hosts.is_first():
         loss_plot(log, directory / "loss.png")
     hosts.meet("the model is written")
     return trained
+
+
+def _framing(recipe: Recipe, vocabulary: Vocabulary, codec: PictureCodec | None) -> Framing:
+    """Where the step makes the codes of pictures, framing asks for no image tokenizer."""
+    if not recipe.room.codes:
+        return Framing(recipe.config, vocabulary, codec)
+    if recipe.config.picture is None:
+        raise BadInput(f"the model of the recipe {recipe.name} draws nothing; set room.codes=0")
+    if vocabulary.text_size != recipe.config.text_vocabulary:
+        told = f"the tokenizer of the recipe {recipe.name} has {vocabulary.text_size:,} pieces"
+        raise BadInput(f"{told} where its model has {recipe.config.text_vocabulary:,}; give them the same number")
+    return Framing(recipe.config, vocabulary, None, later=True)
+
+
+def _joint(advance: Callable, state: step.TrainState, packed: chain.Packed, batches: list[packing.Batch]) -> Line:
+    """What a joint costs: losses on the next batches, as the run would go on here, and as it goes on from the chain.
+
+    The first are of the weights alone, the last of weights and moments after a few steps. Uses the state up.
+    """
+    coded = jax.device_put(chain.unpack(packed, state))
+    found: Line = {}
+    for name, one in (("exact", state), ("coded", coded)):
+        sums = []
+        for batch in batches:
+            one, each = advance(one, batch)
+            sums.append(each)
+        for when, each in (("first", sums[0]), ("last", sums[-1])):
+            for kind in (modality.name.lower() for modality in PREDICTED):
+                count = float(each[f"{kind}_count"])
+                found[f"{kind}_{when}_{name}"] = float(each[f"{kind}_loss"]) / count if count else None
+    return found
 
 
 def _begin(recipe: Recipe, directory: Path, resume: bool) -> None:
@@ -227,10 +302,10 @@ def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any) -> Callabl
         recipe.schedule,
         dtype=jnp.bfloat16 if recipe.bfloat16 else jnp.float32,
         picture_weight=recipe.picture_weight,
-        remat=recipe.remat,
+        how=recipe.how,
         shardings=shardings,
     )
-    batch = packing.empty(recipe.config, recipe.room)
+    batch = packing.empty(recipe.config, recipe.room)._replace(pictures=None)
     shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), batch)
     return build.lower(state, shapes).compile()
 

@@ -13,6 +13,7 @@ from tejat.data.loading import Source
 from tejat.data.packing import Room
 from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
+from tejat.model.passes import SCANNED, Pass
 from tejat.train.optimizer import Schedule
 
 Kind = TypeVar("Kind")
@@ -26,17 +27,19 @@ class Recipe:
     config: ModelConfig
     tokenizer: Callable[[], bytes]  # a SentencePiece model, trained or read
     pictures: Path | None  # weights of the image tokenizer
-    documents: Callable[[Framing, int], Source]  # (framing, seed) to document number i
+    documents: Callable[[Framing, "Recipe"], Source]  # (framing, the recipe as it was set) to document number i
     room: Room  # sizes of a batch
     schedule: Schedule
     picture_weight: float = 1.0  # of the loss of picture codes beside that of text
     bfloat16: bool = False  # compute in bfloat16; masters, moments and losses stay float32
-    remat: bool = False  # keep only each period's input for the backward pass
+    how: Pass = SCANNED  # layers are passed, and what of them is kept for the backward pass
     seed: int = 0
     log_every: int = 10  # steps between lines of the log
     save_every: int = 200  # steps between checkpoints
     keep: int = 2  # checkpoints kept
     workers: int = 0  # processes that make batches; none: a thread of this one. It may change when a run goes on
+    corpus: Path | None = None  # directory of the corpus that documents come from, where they come from one
+    weights: Path | None = None  # a model's directory, to begin with its weights; none: drawn at random
 
 
 def read(path: Path, kind: type[Kind] = Recipe) -> Kind:
@@ -87,6 +90,12 @@ def _parsed(kind: Any, text: str, setting: str) -> Any:
             return {"true": True, "false": False}[text.lower()]
         if kind in (int, float, str, Path):
             return kind(text)
+        if typing.get_origin(kind) is typing.Literal:
+            return {str(each): each for each in typing.get_args(kind)}[text]
     except (KeyError, ValueError) as error:
-        raise BadInput(f"the setting {setting!r} gives {text!r} where a {kind.__name__} belongs") from error
+        raise BadInput(f"the setting {setting!r} gives {text!r} where {_told(kind)} belongs") from error
     raise BadInput(f"the setting {setting!r} names a field that only the recipe's file can set")
+
+
+def _told(kind: Any) -> str:
+    return " or ".join(map(str, typing.get_args(kind))) if typing.get_args(kind) else f"a {kind.__name__}"

@@ -21,7 +21,7 @@ RECIPE = Recipe(
     config=family.preset("micro"),
     tokenizer=_tokenizer,
     pictures=Path(str(resources.files("tejat") / "weights" / "pictures" / "micro.safetensors")),
-    documents=tour.Tour,
+    documents=lambda framing, recipe: tour.Tour(framing, recipe.seed),
     room=Room(rows=11, tokens=192, targets=96, patches=180, sounds=2, frames=112),
     schedule=Schedule(steps=500, peak=6e-3, warmup=40, floor=0.02, muon=True),
 )

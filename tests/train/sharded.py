@@ -32,7 +32,7 @@ def run(initial, batch, shardings=None):
 
 def main(meshes: list[str]) -> None:
     vocabulary = Vocabulary(RECIPE.tokenizer(), RECIPE.config.picture.codes)
-    source = RECIPE.documents(Framing(RECIPE.config, vocabulary, loop._codec(RECIPE)), 0)
+    source = RECIPE.documents(Framing(RECIPE.config, vocabulary, loop._codec(RECIPE)), RECIPE)
     with closing(Loader(source, RECIPE.config, ROOM)) as batches:
         batch, _ = next(batches)
     tree = multimodal.params(RECIPE.config)

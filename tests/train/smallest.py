@@ -39,7 +39,7 @@ RECIPE = Recipe(
     ),
     tokenizer=_tokenizer,
     pictures=Path(str(resources.files("tejat") / "weights" / "pictures" / "micro.safetensors")),
-    documents=tour.Tour,
+    documents=lambda framing, recipe: tour.Tour(framing, recipe.seed),
     room=Room(rows=4, tokens=256, targets=192, patches=128, sounds=1, frames=112),
     schedule=Schedule(steps=30, peak=1e-2, warmup=5),
     log_every=4,

@@ -20,6 +20,7 @@ from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn
 PAGE = 3  # recordings on a page at most
 CHANGED = 0.7  # the share of recordings that are played faster, slower, softer or in noise
 KEPT = 64 << 20  # bytes of decoded sound that a process keeps
+STEPS = 32_767  # from silence to the loudest
 
 WORDS = wordings("speech")
 
@@ -118,19 +119,19 @@ _MAKERS: dict[str, Callable[[Sequence[Item], int, np.random.Generator], Document
     "which language": which_language,
 }
 
-_KEPT = Kept(KEPT)
+_KEPT = Kept(KEPT, name="sound")
 
 
 def _decoded(data: bytes) -> Float32[np.ndarray, " n"]:
-    """Samples of a recording. The last ones are kept: a small source comes round many times."""
+    """Samples of a recording, in steps of 16 bits. The last are kept: a small source comes round many times."""
     key = hashlib.blake2b(data, digest_size=16).digest()
-    samples = _KEPT.get(key)
-    if samples is None:
+    steps = _KEPT.get(key)
+    if steps is None:
         sound = media.read_audio(data)
         assert sound.rate == RATE
-        samples = sound.samples
-        _KEPT.put(key, samples)
-    return samples
+        steps = np.rint(sound.samples * STEPS).astype(np.int16)
+        _KEPT.put(key, steps)
+    return steps.astype(np.float32) / np.float32(STEPS)
 
 
 def _picture(item: Item) -> bytes | None:

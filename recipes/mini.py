@@ -1,0 +1,19 @@
+"""`mini` from nothing, on the corpus: text in dozens of languages, pictures, sounds and clips; rows of 4,096 tokens.
+
+tejat data build recipes/corpus.py --out runs/corpus
+tejat train recipes/mini.py --set pictures=runs/pictures-mini/picture.safetensors
+"""
+
+from pathlib import Path
+
+from tejat.data.packing import Room
+from tejat.model import family
+from tejat.train.pretraining import pretraining
+
+RECIPE = pretraining(
+    family.preset("mini"),
+    tokens=1.5e9,
+    room=Room(rows=96, tokens=4_096, targets=3_328, patches=2_880, sounds=8, frames=640, codes=512),
+    peak=4e-3,
+    pictures=Path("runs/pictures-mini/picture.safetensors"),
+)

@@ -1,0 +1,82 @@
+"""Pre-training on a built corpus: one recipe for every size of the family.
+
+The corpus knows its mixture in stages (`tejat data build`). A run takes those that it names, in their order, each made
+longer or shorter so that they fill the run's steps in their proportions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+from tejat.codecs.framing import Framing
+from tejat.data.corpus import ledger
+from tejat.data.mixture import Documents, Mixture, Stage, within
+from tejat.data.packing import Room
+from tejat.errors import BadInput
+from tejat.model.multimodal import ModelConfig
+from tejat.train.optimizer import Schedule
+from tejat.train.recipe import Recipe
+
+TOKENIZER = Path(str(resources.files("tejat") / "weights" / "text" / "mini.model"))
+"""Made by `tejat tokenizer text train recipes/tokenizer.py`."""
+
+FILLED = 0.985
+"""The share of a batch's positions that hold a token, by which the lengths of stages become steps."""
+
+SHORT, LONG = ("broad", "turn"), ("long",)
+"""Stages of a corpus, by name: those that come in rows of 4,096, and the one that asks for the whole context."""
+
+
+def pretraining(
+    config: ModelConfig,
+    *,
+    tokens: float,
+    room: Room,
+    peak: float,
+    stages: Sequence[str] = SHORT,
+    pictures: Path | None = None,
+    name: str | None = None,
+) -> Recipe:
+    """A run of about so many tokens. `room` is that of a batch, `stages` the corpus's by name."""
+    steps = round(tokens / _of_a_step(room))
+    return Recipe(
+        name=name or config.name,
+        config=config,
+        tokenizer=_tokenizer,
+        pictures=pictures,
+        documents=lambda framing, recipe: documents(framing, recipe, stages),
+        room=room,
+        schedule=Schedule(
+            steps=steps, peak=peak, warmup=min(200, steps // 10), floor=0.05, decay=0.1, beta2=0.95, muon=True
+        ),
+        bfloat16=True,
+        corpus=Path("runs/corpus"),
+        save_every=1_000,
+        keep=1,
+        workers=16,
+    )
+
+
+def documents(framing: Framing, recipe: Recipe, names: Sequence[str]) -> Documents:
+    """The documents of the recipe's corpus. Raises BadInput for a corpus that is not there, or lacks a stage."""
+    mend = "build one with `tejat data build recipes/corpus.py`, or name another by --set corpus=DIRECTORY"
+    if recipe.corpus is None or not (recipe.corpus / "corpus.json").is_file():
+        raise BadInput(f"there is no corpus in {recipe.corpus}; {mend}")
+    told = ledger.read(recipe.corpus)
+    known = {stage["name"]: Stage(**stage) for stage in told.get("stages", ())}
+    if lost := [name for name in names if name not in known]:
+        raise BadInput(f"the corpus in {recipe.corpus} has no stage {lost[0]!r}; {mend}")
+    chosen = within([known[name] for name in names], told["sources"])
+    each, whole = _of_a_step(recipe.room), sum(stage.tokens for stage in chosen)
+    stretch = recipe.schedule.steps * each / whole
+    stages = [replace(stage, tokens=stage.tokens * stretch) for stage in chosen]
+    return Documents(Mixture(recipe.corpus, stages, each, recipe.seed), framing)
+
+
+def _of_a_step(room: Room) -> float:
+    return room.rows * room.tokens * FILLED
+
+
+def _tokenizer() -> bytes:
+    return TOKENIZER.read_bytes()

@@ -4,8 +4,8 @@ Of a checkpoint of float32 it has a quarter, in pieces that each say what they a
 
 DIRECTORY/piece-000, piece-001, …   a line of JSON {"piece", "pieces", "run", "sha256"}, then bytes
 
-The bytes of all pieces are the length of a head in JSON (8 bytes), the head, and the arrays one after the other. What is
-small stays exact. How much worse the run is for it is measured at the joint (`tejat.train.loop`) and in the head.
+The bytes of all pieces are the length of a head in JSON (8 bytes), the head, and the arrays one after the other. What
+is small stays exact. How much worse the run is for it is measured at the joint (`tejat.train.loop`) and in the head.
 """
 
 import hashlib

@@ -217,16 +217,14 @@ def train(
             if hosts.is_first():
                 bundle.save(directory / "model", trained)
                 if hasattr(source, "seen"):
-                    write_whole(
-                        directory / "seen.json", (json.dumps(source.seen(whole.rows), indent=1) + "\n").encode()
-                    )
+                    _write_json(directory / "seen.json", source.seen(whole.rows))
             if to_chain is not None:
                 trained = Bundle(recipe.config, vocabulary, jax.device_get(params), codec)
                 packed = chain.pack(state)
                 joint = _joint(advance, state, packed, [next(batches)[0] for _ in range(JOINT)])
                 facts = {"identity": found, "standing": asdict(now), "log": log.read_text(), "joint": joint}
                 joint |= {"pieces": chain.write(to_chain, packed, facts)}
-                write_whole(directory / "joint.json", (json.dumps(joint, indent=1) + "\n").encode())
+                _write_json(directory / "joint.json", joint)
     if now.step < steps:
         raise Stopped(now.step, due)
     if hosts.is_first():
@@ -264,6 +262,10 @@ def _joint(advance: Callable, state: step.TrainState, packed: chain.Packed, batc
                 count = float(each[f"{kind}_count"])
                 found[f"{kind}_{when}_{name}"] = float(each[f"{kind}_loss"]) / count if count else None
     return found
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def _begin(recipe: Recipe, directory: Path, resume: bool) -> None:

@@ -263,17 +263,17 @@ def _put(
     source: Source, found: Spool, cap: int | None, across: _Across, directory: Path, identity: Identity, shard: int
 ) -> None:
     """Writes a source of its spool."""
-    writing.begin(directory, source)
     keep = writing.under_cap(found.index, found.order, cap)
     across.start()
     splits = {}
-    for split in reversed(SPLITS):  # what is held out first: what is too near to it then leaves the training set
-        rows = np.flatnonzero(keep & (found.heldout == (split == "heldout")))
-        items = across(found.items(rows), source.name)
-        splits[split] = writing.write(directory, source, split, items, shard)
-    told = {name: getattr(found, name) for name in ("packages", "missing", "differences", "read", "parser")}
-    steps = [*found.steps, {"step": "cap", "dropped": int((~keep).sum())}, *across.told()]
-    looked = {step["step"]: step.pop("looked") for step in steps if "looked" in step}
-    told |= {"steps": steps, "seconds": round(found.seconds, 1), "identity": identity.told(looked)}
-    writing.seal(directory, source, splits, found.groups, told)
+    with writing.replacing(directory, source.name) as stage:
+        for split in reversed(SPLITS):  # what is held out first: what is too near to it then leaves the training set
+            rows = np.flatnonzero(keep & (found.heldout == (split == "heldout")))
+            items = across(found.items(rows), source.name)
+            splits[split] = writing.write(stage, source, split, items, shard)
+        told = {name: getattr(found, name) for name in ("packages", "missing", "differences", "read", "parser")}
+        steps = [*found.steps, {"step": "cap", "dropped": int((~keep).sum())}, *across.told()]
+        looked = {step["step"]: step.pop("looked") for step in steps if "looked" in step}
+        told |= {"steps": steps, "seconds": round(found.seconds, 1), "identity": identity.told(looked)}
+        writing.seal(stage, source, splits, found.groups, told)
     found.path.unlink()

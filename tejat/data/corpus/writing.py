@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,19 @@ def stale(directory: Path, name: str, identity: Identity) -> str | None:
     return identity.differs(json.loads(path.read_text())) if path.exists() else None
 
 
-def begin(directory: Path, source: Source) -> None:
-    """Makes room for a source; what was there of it goes."""
-    shutil.rmtree(directory / source.name, ignore_errors=True)
-    (directory / source.name).mkdir(parents=True)
+@contextmanager
+def replacing(directory: Path, name: str) -> Iterator[Path]:
+    """A directory to write a source into. What is written there takes the place of what was there of the source when
+    the block ends; where it fails, the old stays."""
+    stage = directory / ".new"
+    shutil.rmtree(stage, ignore_errors=True)
+    (stage / name).mkdir(parents=True)
+    try:
+        yield stage
+        shutil.rmtree(directory / name, ignore_errors=True)
+        os.replace(stage / name, directory / name)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def write(directory: Path, source: Source, split: str, items: Iterable[Item], shard: int) -> dict[str, Any]:
@@ -86,26 +97,26 @@ def excerpt(directory: Path, source: Source, whole: Path, cap: int, shard: int, 
     known = ledger.read(whole)["sources"].get(source.name)
     if known is None:
         raise BadInput(f"{whole} has no source {source.name!r}; build it there first")
-    begin(directory, source)
     index = {split: Index.load(whole, source.name, split) for split in SPLITS}
     size = sum(each.bytes.sum() for each in index.values())
     splits, dropped = {}, 0
-    for split in SPLITS:
-        # As much of what is held out, so that it still measures something: up to a tenth of the cap.
-        share = cap * index[split].bytes.sum() / max(size, 1)
-        most = max(share, min(cap / 10, index[split].bytes.sum())) if split == "heldout" else share
-        order = np.random.default_rng(0).permutation(len(index[split]))
-        keep = under_cap(index[split], order, int(most))
-        dropped += int((~keep).sum())
-        shards = Shards(whole, source.name, split)
-        splits[split] = write(directory, source, split, _those(shards, keep), shard)
-    told = {name: known[name] for name in ("packages", "missing", "differences")}
-    heldout = json.loads((whole / source.name / "heldout.json").read_text())
-    read = sum(len(each) for each in index.values())
-    steps = [{"step": "cap", "dropped": dropped}]
-    told |= {"read": read, "parser": {}, "steps": steps, "seconds": 0.0}
-    told["identity"] = known["identity"] | {"items": items}
-    seal(directory, source, splits, heldout, told)
+    with replacing(directory, source.name) as stage:
+        for split in SPLITS:
+            # As much of what is held out, so that it still measures something: up to a tenth of the cap.
+            share = cap * index[split].bytes.sum() / max(size, 1)
+            most = max(share, min(cap / 10, index[split].bytes.sum())) if split == "heldout" else share
+            order = np.random.default_rng(0).permutation(len(index[split]))
+            keep = under_cap(index[split], order, int(most))
+            dropped += int((~keep).sum())
+            shards = Shards(whole, source.name, split)
+            splits[split] = write(stage, source, split, _those(shards, keep), shard)
+        told = {name: known[name] for name in ("packages", "missing", "differences")}
+        heldout = json.loads((whole / source.name / "heldout.json").read_text())
+        read = sum(len(each) for each in index.values())
+        steps = [{"step": "cap", "dropped": dropped}]
+        told |= {"read": read, "parser": {}, "steps": steps, "seconds": 0.0}
+        told["identity"] = known["identity"] | {"items": items}
+        seal(stage, source, splits, heldout, told)
 
 
 def _those(items: Iterable[Item], keep: Bool[np.ndarray, " n"]) -> Iterator[Item]:

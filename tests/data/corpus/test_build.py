@@ -183,6 +183,24 @@ def test_how_long_documents_are_is_told_anew_where_they_are_made_otherwise(work,
     assert list(ledger.faults(tmp_path / "corpus")) == []
 
 
+def test_what_is_built_again_takes_the_place_of_the_old_once_it_is_whole(work, built, tmp_path):
+    shutil.copytree(work / "corpus", tmp_path / "corpus")
+    before = {path: path.read_bytes() for path in (tmp_path / "corpus/doubles").iterdir()}
+    failing = (
+        (work / "recipe.py")
+        .read_text()
+        .replace(
+            "                self.known.add(",
+            "                assert source != 'doubles' or '400' not in str(record)\n" + " " * 16 + "self.known.add(",
+        )
+    )
+    (tmp_path / "recipe.py").write_text(failing)
+    with pytest.raises(AssertionError):
+        build(tmp_path / "recipe.py", tmp_path / "corpus", workers=1)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "corpus/doubles").iterdir()}
+    assert list(ledger.faults(tmp_path / "corpus")) == [] and not [*(tmp_path / "corpus").glob(".*")]
+
+
 def test_ctrl_c_keeps_what_is_whole(work, built, tmp_path):
     """The first source is whole, the second slow: the build stops at once, says so, and goes on when run again."""
     command = [

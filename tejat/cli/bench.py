@@ -1,4 +1,4 @@
-"""`tejat bench`: how fast this machine is at the parts of Tejat; so far, at making batches of documents."""
+"""`tejat bench`: how fast this machine is at the parts of Tejat: at making batches of documents, training, serving."""
 
 import json
 import multiprocessing
@@ -14,7 +14,7 @@ import tyro
 
 from tejat.errors import BadInput
 
-EVERY = 5.0  # seconds between looks at the memory
+EVERY, LOOKS = 5.0, 60  # seconds between looks at the memory, of short soaks; looks of a long one
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,11 @@ class Bench:
     """Processes that make batches; 0: a thread of this one, whose CPU time is told too."""
     seconds: float = 10.0
     """How long each part is measured."""
-    soak: float = 0.0
-    """Minutes for which text is packed on, while the memory of all processes is looked at."""
+    corpus: Path | None = None
+    """A corpus made by `tejat data build`: each of its sources of text is measured, and its whole mixture."""
+    minutes: float = 0.0
+    """How long documents are packed on, of the corpus where one is given, while the memory of all processes is looked
+    at."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -46,11 +49,17 @@ def main(arguments: list[str]) -> int:
         from tejat.cli import bench_train
 
         return bench_train.main(arguments[1:])
-    if (words := [word for word in arguments if not word.startswith("-")]) and words[0] in ("serve", "decode"):
-        raise BadInput(f"`tejat bench {words[0]}` arrives later; this version has `tejat bench data` and `train`.")
+    if arguments[:1] == ["serve"]:
+        from tejat.cli import bench_serve
+
+        return bench_serve.main(arguments[1:])
+    if (words := [word for word in arguments if not word.startswith("-")]) and words[0] == "decode":
+        raise BadInput("`tejat bench decode` arrives later; this version measures `data`, `train` and `serve`.")
     options = tyro.cli(Bench, args=arguments, prog="tejat bench")
-    if options.workers < 0 or options.seconds <= 0 or options.soak < 0:
-        raise BadInput("--workers, --seconds and --soak are counts and times; give none below zero, and some seconds")
+    if options.workers < 0 or options.seconds <= 0 or options.minutes < 0:
+        raise BadInput(
+            "--workers, --seconds and --minutes are counts and times; give none below zero, and some seconds"
+        )
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.data import speed
@@ -70,8 +79,14 @@ def main(arguments: list[str]) -> int:
         except BadInput as error:
             _tell(str(error))
             found["dedup_documents_per_s"] = None
-        if options.soak:
-            found["memory_mb"] = _soak(directory, options)
+        if options.corpus is not None:
+            _tell(f"each source of text of {options.corpus}, {options.seconds:g} s …")
+            found["sources_tokens_per_cpu_s"] = speed.sources_per_second(options.corpus, directory, options.seconds)
+            _tell(f"the mixture of {options.corpus}, {options.seconds:g} s …")
+            mixture = speed.mixed(options.corpus, directory)
+            found |= speed.mixture_per_second(mixture, options.seconds, options.workers)
+        if options.minutes:
+            found |= _soak(directory, options)
     if options.json:
         print(json.dumps(found))
     else:
@@ -79,23 +94,29 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _soak(directory: Path, options: Bench) -> list[float]:
-    """Memory of this process and its workers, looked at every EVERY seconds while text is packed."""
+def _soak(directory: Path, options: Bench) -> dict[str, Any]:
+    """Memory of this process and its workers, looked at now and then while documents are packed."""
     from tejat.data import speed
 
+    seconds = 60 * options.minutes
+    every = max(EVERY, seconds / LOOKS)
     seen: list[float] = []
     due = time.perf_counter()
 
     def look(batch) -> None:
         nonlocal due
         if time.perf_counter() >= due:
-            due = time.perf_counter() + EVERY
+            due = time.perf_counter() + every
             ours = (os.getpid(), *(child.pid for child in multiprocessing.active_children()))
             seen.append(round(speed.resident(ours), 1))
-            _tell(f"memory after {len(seen) * EVERY - EVERY:.0f} s: {seen[-1]:,.1f} MB")
+            _tell(f"memory after {(len(seen) - 1) * every / 60:.1f} minutes: {seen[-1]:,.1f} MB")
 
-    speed.tokens_per_second(directory, 60 * options.soak, options.workers, look)
-    return seen
+    if options.corpus is None:
+        rate = speed.tokens_per_second(directory, seconds, options.workers, look)["tokens_per_s"]
+    else:
+        mixture = speed.mixed(options.corpus, directory)
+        rate = speed.mixture_per_second(mixture, seconds, options.workers, look)["mixture_tokens_per_s"]
+    return {"memory_mb": seen, "memory_slope_mb_per_h": speed.slope(seen, every), "soak_tokens_per_s": rate}
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -105,8 +126,14 @@ def _show(found: dict[str, Any]) -> None:
     print(f"pictures  {found['images_per_s']:9,.0f} a second, 224 pixels, decoded and cut into patches")
     if found["dedup_documents_per_s"] is not None:
         print(f"doubles   {found['dedup_documents_per_s']:9,.0f} documents a second looked at for near-duplicates")
+    for name, rate in sorted(found.get("sources_tokens_per_cpu_s", {}).items(), key=lambda pair: pair[1]):
+        print(f"  {name:<24s} {rate / 1e6:6.2f} M tokens in a CPU second of one thread")
+    if "mixture_tokens_per_s" in found:
+        print(f"mixture   {found['mixture_tokens_per_s'] / 1e6:9.2f} M tokens/s of all modalities in rows of 4,096")
     if memory := found.get("memory_mb"):
+        grows = found["memory_slope_mb_per_h"]
         print(f"memory    {memory[0]:9,.0f} MB at first, {memory[-1]:,.0f} MB at last, {max(memory):,.0f} MB at most")
+        print(f"          {grows:+9,.1f} MB an hour once caches are full")
 
 
 def _tell(text: str) -> None:

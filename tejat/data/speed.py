@@ -1,12 +1,12 @@
 """How fast documents become batches on this machine, from ArrayRecord shards through everything that training uses.
 
 The documents are pages of the bundled sample's prose, and its drawings at 224 pixels as JPEG, whose shards are written
-for the occasion. The model's shapes are those of `mini`.
+for the occasion; and those of a corpus that was built, where one is given. The model's shapes are those of `mini`.
 """
 
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from tejat import media, sample
 from tejat.codecs import vocabulary
 from tejat.codecs.framing import Encoded, Framing
 from tejat.codecs.vocabulary import Vocabulary
+from tejat.data.corpus import ledger
 from tejat.data.loading import Loader, Source
+from tejat.data.mixture import Documents, Mixture, Stage, within
 from tejat.data.packing import Batch, Room
 from tejat.data.presenting import present
 from tejat.data.shards import Item, Shards, Writer
@@ -28,6 +30,7 @@ CONFIG = family.preset("mini")
 PIECES = 2_048  # of the tokenizer: the sample has no text for more
 TEXT_ROOM = Room(rows=8, tokens=8_192, targets=8_192, patches=0, sounds=0, frames=0)
 IMAGE_ROOM = Room(rows=2, tokens=2_048, targets=1_024, patches=16_384, sounds=0, frames=0)
+MIXED_ROOM = Room(rows=8, tokens=4_096, targets=4_096, patches=8_192, sounds=16, frames=400, codes=2_048)
 SIDE = 224  # pixels of a picture
 PARAGRAPHS = 12  # of a page, in the mean
 _WARM = 2  # batches before the clock starts
@@ -55,6 +58,17 @@ class Pictures:
         return self._framing.encode(Document(parts, (False, True), (None, None)))
 
 
+class Drawn:
+    """Document i: item i of a source of a corpus, in an order of its own, presented anew each time."""
+
+    def __init__(self, corpus: Path, name: str, directory: Path):
+        self._items, self._framing = Shards(corpus, name, "train"), _framing(directory)
+
+    def __call__(self, index: int) -> Encoded:
+        at = _shuffled(index, len(self._items))
+        return self._framing.encode(present(self._items, at, np.random.default_rng(index)))
+
+
 def prepare(directory: Path) -> None:
     """Writes the shards and the tokenizer."""
     lines = [line for language in sample.languages() for line in sample.prose(language).splitlines()[::6]]
@@ -80,11 +94,37 @@ def tokens_per_second(
     directory: Path, seconds: float, workers: int, told: Callable[[Batch], None] = lambda batch: None
 ) -> dict[str, float]:
     """Tokens packed into rows of 8,192, padding not counted, and the share of positions that hold one."""
-    count, batches, wall, cpu = _run(
-        Pages(directory), TEXT_ROOM, seconds, workers, lambda batch: int((batch.inputs.segments > 0).sum()), told
-    )
+    count, batches, wall, cpu = _run(Pages(directory), TEXT_ROOM, seconds, workers, _positions, told)
     found = {"tokens_per_s": count / wall, "positions_used": count / (batches * TEXT_ROOM.rows * TEXT_ROOM.tokens)}
     return found | ({} if workers else {"tokens_per_cpu_s": count / cpu})
+
+
+def sources_per_second(corpus: Path, directory: Path, seconds: float) -> dict[str, float]:
+    """Tokens that one thread packs in a CPU second, of each source of a corpus that is text alone."""
+    found = {}
+    for name, told in ledger.read(corpus)["sources"].items():
+        train = told["splits"]["train"]
+        if train["items"] and train["bytes"]["text"] == sum(train["bytes"].values()) and not _shows(corpus, name):
+            count, _, _, cpu = _run(Drawn(corpus, name, directory), TEXT_ROOM, seconds, 0, _positions)
+            found[name] = count / cpu
+    return found
+
+
+def mixed(corpus: Path, directory: Path) -> Documents:
+    """The mixture of a corpus, all its sources and stages: what a run of `mini` trains on."""
+    told = ledger.read(corpus)
+    stages = within([Stage(**stage) for stage in told["stages"]], told["sources"])
+    vocabulary = Vocabulary.load(directory / "tokenizer.model", CONFIG.picture.codes if CONFIG.picture else 0)
+    framing = Framing(CONFIG, vocabulary, None, later=True)
+    return Documents(Mixture(corpus, stages, MIXED_ROOM.rows * MIXED_ROOM.tokens), framing)
+
+
+def mixture_per_second(
+    source: Documents, seconds: float, workers: int, told: Callable[[Batch], None] = lambda batch: None
+) -> dict[str, float]:
+    """Tokens of a mixture of all modalities packed into rows of 4,096."""
+    count, _, wall, cpu = _run(source, MIXED_ROOM, seconds, workers, _positions, told)
+    return {"mixture_tokens_per_s": count / wall} | ({} if workers else {"mixture_tokens_per_cpu_s": count / cpu})
 
 
 def images_per_second(directory: Path, seconds: float, workers: int) -> dict[str, float]:
@@ -121,6 +161,13 @@ def duplicates_per_second(seconds: float) -> dict[str, float]:
     return {"dedup_documents_per_s": count / wall, "dedup_documents_per_cpu_s": count / cpu}
 
 
+def slope(megabytes: Sequence[float], every: float) -> float:
+    """By how many megabytes an hour memory grows: least squares, of looks every so many seconds. The first sixth, in
+    which caches fill, is left out."""
+    seen = np.asarray(megabytes[len(megabytes) // 6 :])
+    return float(np.polyfit(np.arange(len(seen)) * every / 3600, seen, 1)[0]) if len(seen) > 2 else 0.0
+
+
 def resident(processes: Iterable[int]) -> float:
     """Megabytes of memory that these processes have of their own, shared blocks counted once; 0 where unknown."""
     total = 0
@@ -153,6 +200,17 @@ def _run(
             batches += 1
             told(batch)
         return count, batches, time.perf_counter() - begun, time.process_time() - used
+
+
+def _positions(batch: Batch) -> int:
+    return int((batch.inputs.segments > 0).sum())
+
+
+def _shows(corpus: Path, name: str) -> bool:
+    """Do documents of a source have pictures, though its items have none?"""
+    items = Shards(corpus, name, "train")
+    made = (present(items, k % len(items), np.random.default_rng(k)) for k in range(30))
+    return any(not isinstance(part, Text) for document in made for part in document.parts)
 
 
 def _framing(directory: Path) -> Framing:

@@ -7,12 +7,39 @@ import sys
 import pytest
 
 from tejat import cli
+from tejat.data import speed
+from tejat.data.corpus.build import build
 
 pytest.importorskip("rensa")
 
 
-def test_rates_of_everything_that_makes_batches():
+RECIPE = """
+from tejat.data.corpus.recipe import Corpus
+from tejat.data.corpus.source import Source
+from tejat.data.mixture import Stage
+from tejat.data.shards import Item
+
+
+def facts(paths, dropped):
+    for n in range(300):
+        yield Item("text", {"text": f"The number {n} is followed by {n + 1}, and that by {n + 2}.", "group": str(n)})
+
+
+def lists(paths, dropped):
+    for n in range(20):
+        yield Item("retrieval", {"pairs": 64, "number": n})
+
+
+SOURCES = [Source(f.__name__, f, (), "CC0-1.0", False, "made", 0.1) for f in (facts, lists)]
+RECIPE = Corpus("tiny", SOURCES, stages=[Stage("only", 1e6, {"facts": 1.0, "lists": 1.0})])
+"""
+
+
+def test_rates_of_everything_that_makes_batches(tmp_path):
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    build(tmp_path / "recipe.py", tmp_path / "corpus", workers=1)
     words = [sys.executable, "-m", "tejat", "bench", "data", "--json", "--seconds", "0.3", "--workers", "0"]
+    words += ["--corpus", str(tmp_path / "corpus"), "--minutes", "0.01"]
     run = subprocess.run(words, capture_output=True, text=True, check=True)
     found = json.loads(run.stdout)
     assert {"tokens_per_s", "images_per_s", "dedup_documents_per_s", "positions_used"} <= found.keys()
@@ -20,12 +47,22 @@ def test_rates_of_everything_that_makes_batches():
     assert 1e4 < found["tokens_per_s"] < 1e9 and 2 < found["images_per_s"] < 1e6
     assert 50 < found["dedup_documents_per_s"] < 1e7
     assert 0.97 < found["positions_used"] <= 1
+    assert {*found["sources_tokens_per_cpu_s"]} == {"facts", "lists"}
+    assert all(
+        1e3 < rate < 1e9 for rate in (*found["sources_tokens_per_cpu_s"].values(), found["mixture_tokens_per_s"])
+    )
+    assert 50 < found["memory_mb"][0] < 20_000 and "memory_slope_mb_per_h" in found
+
+
+def test_a_slope_is_of_the_time_after_caches_are_full():
+    growing = [float(minute) for minute in range(10)] + [10 + minute / 2 for minute in range(50)]
+    assert speed.slope(growing, 60) == pytest.approx(30)
+    assert speed.slope([5.0] * 60, 60) == pytest.approx(0) and speed.slope([1.0], 60) == 0
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["serve"], "`tejat bench serve` arrives later"),
         (["decode", "--engine", "jax"], "`tejat bench decode` arrives later"),
         (["data", "--workers", "-1"], "none below zero"),
     ],

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tejat.errors import BadInput
-
 
 @dataclass(frozen=True)
 class Tokenizer:
@@ -17,6 +15,7 @@ class Tokenizer:
     Example: tejat tokenizer text report recipes/tokenizer.py --against english=runs/tokenizer-english/tokenizer.model
     Example: tejat tokenizer picture train recipes/pictures_micro.py --set run.schedule.steps=500
     Example: tejat tokenizer picture train recipes/pictures_mini.py --seconds 540 --resume
+    Example: tejat tokenizer picture report runs/pictures-mini/picture.safetensors --against old=old/picture.safetensors
     """
 
     kind: Annotated[Literal["text", "picture"], tyro.conf.Positional]
@@ -24,7 +23,7 @@ class Tokenizer:
     work: Annotated[Literal["train", "report"], tyro.conf.Positional]
     """What to do."""
     recipe: Annotated[Path, tyro.conf.Positional]
-    """A Python file that defines RECIPE."""
+    """A Python file that defines RECIPE; for a report on a picture tokenizer, its weights (picture.safetensors)."""
     out: Path | None = None
     """Where the tokenizer and what belongs to it are; runs/NAME, by the recipe's name, if not given."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -32,6 +31,10 @@ class Tokenizer:
     against: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Of a report: another tokenizer as NAME=FILE, or NAME=FILE@SIZE to cut a public one to SIZE pieces; may be given
     again."""
+    corpus: Path = Path("runs/pictures_corpus")
+    """Of a report on a picture tokenizer: the corpus whose held-out pictures it is tried on."""
+    pictures: int = 128
+    """Of such a report: the most pictures of each kind."""
     steps: int = 0
     """Of a report: also train a text-only micro for so many steps with each tokenizer, and tell its bits per byte."""
     seeds: int = 3
@@ -58,8 +61,9 @@ def main(arguments: list[str]) -> int:
         work = text_tokenizer.train if options.work == "train" else text_tokenizer.report
         return work(options)
     if options.work == "report":
-        raise BadInput("`tejat tokenizer picture report` is not in this version; `picture train` shows what it keeps.")
+        from tejat.cli import picture_report
 
+        return picture_report.report(options)
     from tejat.cli import picture_tokenizer
 
     return picture_tokenizer.train(options)

@@ -42,7 +42,7 @@ def drawings(
     axis: str = "",
     every: int = 1,
 ) -> Squares:
-    """All drawings of every so manieth item, RGBA, transparent around the thing.
+    """All drawings of every `every`th item, RGBA, transparent around the thing.
 
     `axis` of held-out concepts: "style" for things that training sees in other styles, "concept" for those it never
     sees; all if not given.
@@ -127,8 +127,8 @@ def _charted(corpus: Path, source: str, split: Split, first: int, last: int, sid
             picture.thumbnail((side, side), pillow.Resampling.LANCZOS)
             pixels = np.asarray(picture)
         else:
-            size = tuple(round(side * part) for part in one(CHARTS, random))
-            pixels = plots.drawn(panel, size, one(plots.FONTS, random))
+            across, down = one(CHARTS, random)
+            pixels = plots.drawn(panel, (round(side * across), round(side * down)), one(plots.FONTS, random))
         found.append(centred(np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)]), side))
     return _stacked(found, side)
 
@@ -154,7 +154,7 @@ def page(font: Item, heldout: bool, side: int, random: np.random.Generator) -> t
     loaded = _font(font.blobs["font.ttf"], size)
     picture = pillow.new("RGB", (side, side), (255, 255, 255))
     pen, words = ImageDraw.Draw(picture), _words(language, heldout)
-    left, top = int(random.integers(1, 8)), int(random.integers(0, 8))
+    left, top = int(random.integers(1, 8)), float(random.integers(0, 8))
     at, lines, leading = int(random.integers(len(words))), [], size * random.uniform(1.15, 1.5)
     while top + 1.1 * size < side:
         line, gap = "", "" if language in ("ja", "zh") else " "

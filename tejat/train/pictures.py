@@ -249,7 +249,7 @@ def measure(
     params: Tree, config: picture.PictureConfig, pictures: UInt8[np.ndarray, "n S S 4"], batch: int = 64
 ) -> Quality:
     """How well pictures come back at the default budget of codes: the PSNR of their mean squared error."""
-    height, width = fitted(*pictures.shape[1:3], config.patch, config.budget)
+    height, width = fitted(pictures.shape[1], pictures.shape[2], config.patch, config.budget)
     pixels = np.stack([resize(on_white(drawing), height, width) for drawing in pictures])
     inside = np.stack([resize(np.repeat(d[..., 3:], 3, -1), height, width)[..., 0] > 127 for d in pictures])
     drawn = []

@@ -46,6 +46,8 @@ class Serve:
     """Answers written at the same time."""
     queue: int = 64
     """Requests that may wait; more are refused with 429."""
+    wait: float = 1.0
+    """Seconds that a request may be expected to wait for its answer to begin; one that would wait longer is refused."""
     fast: tyro.conf.FlagCreatePairsOff[bool] = False
     """Quicker where few answers are written at once; the last bits of an answer then depend on how many those are."""
     drain: int = 30
@@ -71,6 +73,8 @@ def main(arguments: list[str]) -> int:
     for name in ("slots", "queue", "drain"):
         if getattr(options, name) < 1:
             raise BadInput(f"--{name} is {getattr(options, name)}; give 1 or more")
+    if not options.wait > 0:
+        raise BadInput(f"--wait is {options.wait:g}; give a number of seconds above 0")
     if not 0 <= options.port < 65_536:
         raise BadInput(f"--port is {options.port}; give 0 (any that is free) to 65535")
     known = keys.Keys(options.keys) if options.keys is not None else None
@@ -123,7 +127,7 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
 def _service(model: Any, options: Serve) -> Any:
     from tejat.infer.service import Service
 
-    return Service(model, slots=options.slots, queue=options.queue, fast=options.fast)
+    return Service(model, slots=options.slots, queue=options.queue, wait=options.wait, fast=options.fast)
 
 
 def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float) -> int:

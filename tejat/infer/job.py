@@ -31,6 +31,7 @@ class Job:
     deadline: float | None = None  # by time.monotonic()
     stop_now: bool = False
     row: int = -1
+    begun: float = 0.0  # when it got its row, by time.monotonic()
     found: int = 0  # parts of the prompt that were known
     read: int = 0  # parts that are in the cache
     unsent: int = 0  # steps of the batch before the first token that was not given yet

@@ -107,7 +107,7 @@ class Scheduler:
 
     def add(self, job: Job) -> None:
         """Gives a job a row, which must be free. What is known of the beginning of its prompt is not read again."""
-        job.row = heapq.heappop(self._free)
+        job.row, job.begun = heapq.heappop(self._free), time.monotonic()
         self.counts.prompt_tokens += len(job.prompt)
         for part, block in zip(job.parts, self.prefixes.find(job.parts), strict=False):
             self.cache = steps.put(self.cache, job.row, part.start, part.count, block)

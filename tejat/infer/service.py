@@ -9,7 +9,9 @@
 An answer depends on its prompt and options alone, to the bit: on no other request, nor on what is cached.
 """
 
+import math
 import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -36,7 +38,11 @@ from tejat.model import decoder, multimodal
 
 
 class Busy(Exception):
-    """The request was not taken; its text says why. The same request may be taken later."""
+    """The request was not taken; its text says why. The same request may be taken in about so many `seconds`."""
+
+    def __init__(self, message: str, seconds: float = 1.0):
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Stats(NamedTuple):
@@ -65,6 +71,7 @@ class Service:
         slots: int = 8,
         context: int | None = None,
         queue: int = 64,
+        wait: float = math.inf,
         dtype: str | None = None,
         prefix_bytes: int = 512 << 20,
         soft_bytes: int = 64 << 20,
@@ -72,6 +79,7 @@ class Service:
         warm: bool = True,
     ):
         """`context`: most tokens of a prompt and its answer, by default the model's. `dtype`: of weights and cache.
+        `wait`: seconds that a request may be expected to wait for a row; one that would wait longer is not taken.
 
         `prefix_bytes` bound the keys and values kept of prompts read before, `soft_bytes` the soft tokens of their
         media. `fast`: steps compute no more rows than the answers being written need, which is quicker where they are
@@ -79,7 +87,7 @@ class Service:
         """
         self.bundle, self.config = bundle, bundle.config
         self.context = min(context or bundle.config.context, bundle.config.context)
-        self.queue, self._rule = queue, Rule.of(bundle.vocabulary, bundle.config.picture)
+        self.queue, self.wait, self._rule = queue, wait, Rule.of(bundle.vocabulary, bundle.config.picture)
         on_cpu = jax.default_backend() == "cpu"
         params = {**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])}
         self.params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")))
@@ -104,6 +112,7 @@ class Service:
         self._compiled = warming.programs()
         self._waiting: deque[Job] = deque()
         self._preparing = self._refused = 0
+        self._held, self._ended = 0.0, 0  # seconds that an answer holds its row, a mean of the last ones; and how many
         self._tickets: dict[Job, Ticket] = {}
         self._closing = self._stopping = False
         self._wake = threading.Condition()
@@ -130,12 +139,7 @@ class Service:
         """
         limit = self.check(prompt, options)
         with self._wake:
-            if self._closing:
-                self._refused += 1
-                raise Busy("the service is closing; ask another")
-            if len(self._waiting) + self._preparing >= self.queue:
-                self._refused += 1
-                raise Busy(f"{self.queue:,} requests are waiting, as many as may; try again later")
+            self._admits()
             self._preparing += 1
         try:
             job, ticket, digests = self._job(prompt, options, limit, deadline)
@@ -152,6 +156,27 @@ class Service:
         else:
             self._prepare(job, digests)
         return ticket
+
+    def admits(self) -> None:
+        """Raises Busy where `submit` would now: before a request is looked at closely."""
+        with self._wake:
+            self._admits()
+
+    def _admits(self) -> None:
+        # Of those that wait, some have a row as soon as the engine looks.
+        behind = max(0, len(self._waiting) + self._preparing + 1 - self._scheduler.free)
+        # Rows come free one by one: of all `slots`, one in every such part of the time that an answer takes.
+        expected = behind * self._held / self._scheduler.slots
+        if self._closing:
+            told, expected = "the service is closing; ask another", 1.0
+        elif behind > self.queue:
+            told = f"{self.queue:,} requests are waiting, as many as may; try again later"
+        elif expected > self.wait:
+            told = f"an answer would begin in about {expected:.1f} s, and {self.wait:g} s are the most; try again later"
+        else:
+            return
+        self._refused += 1
+        raise Busy(told, expected)
 
     def close(self, drain: bool) -> None:
         """Takes no more requests, and returns when those taken are answered (`drain`) or cancelled."""
@@ -198,6 +223,10 @@ class Service:
             if piece.finish_reason is not None:
                 with self._wake:
                     self._tickets.pop(job, None)
+                    if job.row >= 0:
+                        self._ended += 1
+                        held = time.monotonic() - job.begun
+                        self._held += (held - self._held) / min(self._ended, 2 * self._scheduler.slots)
                     self._wake.notify_all()
             ticket.give(piece)
 

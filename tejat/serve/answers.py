@@ -8,13 +8,11 @@ import numpy as np
 
 from tejat.codecs.framing import Encoded, Modality
 from tejat.codecs.vocabulary import Vocabulary
-from tejat.infer import service
 from tejat.infer.options import Options
 from tejat.infer.pieces import Piece
 from tejat.infer.ticket import Ticket
 from tejat.parts import Part, Text
-from tejat.serve.hosting import Hosted
-from tejat.serve.limits import Busy
+from tejat.serve.hosting import Hosted, taken
 from tejat.serve.problems import Problem
 
 
@@ -71,10 +69,8 @@ class Writing:
         self._candidates = [_Candidate(n, vocabulary, prompt, self.usage, chosen) for n in range(len(options))]
         try:
             for wish in options:
-                self._tickets.append(hosted.service.submit(prompt, wish, deadline=deadline))
-        except service.Busy as error:
-            self.cancel()
-            raise Busy(str(error)) from error
+                with taken():
+                    self._tickets.append(hosted.service.submit(prompt, wish, deadline=deadline))
         except BaseException:
             self.cancel()
             raise

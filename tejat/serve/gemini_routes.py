@@ -120,6 +120,7 @@ class GeminiRoutes:
         reader = self._reader(request)
 
         def begin(body: bytes) -> tuple[Wanted, Writing]:
+            hosted.admits()
             asked = reader.generate(parse(body))
             prompt = prepare(asked, hosted, self.server.decoder, self.server.limits)
             wishes, chosen = options(asked.wanted, hosted, prompt), asked.wanted.logprobs

@@ -1,12 +1,15 @@
 """The models that a server hosts, and the names by which they are asked for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 from tejat.bundle import Bundle
 from tejat.infer.engine import Engine
+from tejat.infer.service import Busy as Full
 from tejat.infer.service import Service
+from tejat.serve.limits import Busy
 from tejat.serve.problems import Problem
 
 OTHERS = re.compile(
@@ -16,11 +19,25 @@ OTHERS = re.compile(
 The answer tells which model wrote it."""
 
 
+@contextmanager
+def taken() -> Iterator[None]:
+    """A service that takes no more is told as the server tells it."""
+    try:
+        yield
+    except Full as error:
+        raise Busy(str(error), error.seconds) from error
+
+
 class Hosted:
     """A model: a service that answers, and an engine, made when it is first needed, that scores and embeds."""
 
     def __init__(self, name: str, bundle: Bundle, service: Service):
         self.name, self.bundle, self.service = name, bundle, service
+
+    def admits(self) -> None:
+        """Raises Busy where an answer would not be taken now: before its media are decoded."""
+        with taken():
+            self.service.admits()
 
     @cached_property
     def engine(self) -> Engine:

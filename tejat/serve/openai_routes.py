@@ -165,8 +165,9 @@ class OpenAIRoutes:
                 raise invalid("response_format must be json, text or verbose_json")
             if fields.get("stream", "false").lower() == "true":
                 raise invalid("stream is not to be had for transcriptions; leave it out")
-            sound = self.server.decoder.decode(Medium(files[0], "audio", "file"))
             hosted = self.server.models.find(fields.get("model", ""))
+            hosted.admits()
+            sound = self.server.decoder.decode(Medium(files[0], "audio", "file"))
             wanted = Wanted(temperature=_number(fields.get("temperature", "0")))
             said = Said("user", (sound, Text(TRANSCRIBE)))
             writing = self._write(Request((said,), wanted), hosted, until)
@@ -249,6 +250,7 @@ class OpenAIRoutes:
         return self.server.models.all[0] if name is None else self.server.models.find(name)
 
     def _write(self, asked: Request, hosted: Hosted, until: float) -> Writing:
+        hosted.admits()
         prompt = prepare(asked, hosted, self.server.decoder, self.limits)
         return Writing(hosted, prompt, options(asked.wanted, hosted, prompt), until, chosen=asked.wanted.logprobs)
 

@@ -267,14 +267,31 @@ def test_a_full_queue_says_so(tiny, requests) -> None:
         taken = [service.submit(*requests[0])]
         while service.stats().waiting:  # the first has a row, and the engine stands still
             time.sleep(0.01)
-        taken += [service.submit(*requests[0]) for _ in range(3)]
+        taken += [service.submit(*requests[0]) for _ in range(3 + 3)]  # for the other rows, and the queue
         with pytest.raises(Busy, match="^3 requests are waiting"):
             service.submit(*requests[0])
-        assert service.stats().refused == 1 and service.stats().waiting == 3
+        assert service.stats().refused == 1 and service.stats().waiting == 6
         taken[-1].cancel()
         gate.set()
         reasons = [joined(list(ticket)).finish_reason for ticket in taken]
-        assert reasons == ["length"] * 3 + ["cancelled"]
+        assert reasons == ["length"] * 6 + ["cancelled"]
+
+
+def test_who_would_wait_too_long_is_not_taken(tiny, requests) -> None:
+    """Once it is known how long answers take, no more wait than will have a row in time."""
+    prompt, wish = requests[0][0], Options(max_tokens=60, pictures=False)
+    with Service(tiny, slots=4, queue=1000, wait=1e-6, warm=False) as service:
+        list(service.submit(prompt, wish))
+        tickets = [service.submit(prompt, wish) for _ in range(4)]  # a free row is no wait
+        with pytest.raises(Busy, match="would begin in about") as refused:
+            service.submit(prompt, wish)
+        with pytest.raises(Busy):
+            service.admits()
+        assert 0 < refused.value.seconds < 60 and service.stats().refused == 2
+        service.wait = 60.0
+        service.admits()
+        tickets += [service.submit(prompt, wish) for _ in range(4)]
+        assert all(list(ticket)[-1].finish_reason for ticket in tickets)
 
 
 def test_time_that_is_over_and_answers_not_wanted_free_their_row(service, requests) -> None:

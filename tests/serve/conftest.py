@@ -17,6 +17,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tejat import bundle
+from tejat.infer.service import Service
+from tejat.serve.app import build
+from tejat.serve.decoder import Decoder
+from tejat.serve.exchange import Server
+from tejat.serve.files import Store
+from tejat.serve.hosting import Hosted, Models
+from tejat.serve.limits import Limits
 
 
 @dataclass
@@ -88,6 +95,27 @@ def running() -> Iterator[Callable[[ASGIApp], Client]]:
         server.should_exit = True
     for _, thread in started:
         thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def server(tiny, tmp_path_factory) -> Iterator[Server]:
+    """A server of the smallest model, with limits that tests can reach."""
+    service = Service(tiny, slots=4, queue=6)
+    limits = Limits(body=1 << 20, text=20_000, body_seconds=5)
+    store = Store(tmp_path_factory.mktemp("files"), limits)
+    yield Server(Models([Hosted("micro", tiny, service)]), store, Decoder(), limits=limits)
+    service.close(drain=False)
+
+
+@pytest.fixture(scope="session")
+def log() -> list[str]:
+    """What `client`'s server has logged."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def client(server, running, log) -> Client:
+    return running(build(server, log=log.append))
 
 
 @dataclass(frozen=True)

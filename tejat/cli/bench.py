@@ -53,6 +53,10 @@ def main(arguments: list[str]) -> int:
         from tejat.cli import bench_serve
 
         return bench_serve.main(arguments[1:])
+    if arguments[:1] == ["serve"]:
+        from tejat.cli import bench_serve
+
+        return bench_serve.main(arguments[1:])
     if (words := [word for word in arguments if not word.startswith("-")]) and words[0] == "decode":
         raise BadInput("`tejat bench decode` arrives later; this version measures `data`, `train` and `serve`.")
     options = tyro.cli(Bench, args=arguments, prog="tejat bench")

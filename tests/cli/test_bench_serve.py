@@ -9,6 +9,7 @@ import pytest
 from tejat import bundle, cli
 
 
+@pytest.mark.slow
 def test_everything_is_accounted_for(tiny, tmp_path) -> None:
     bundle.save(tmp_path / "model", tiny)
     words = [sys.executable, "-m", "tejat", "bench", "serve", str(tmp_path / "model"), "--json", "--seconds", "1.5"]

@@ -47,7 +47,7 @@ def train(options: "Tokenizer") -> int:
         identity.check(directory, found)
     else:
         directory.mkdir(parents=True, exist_ok=True)
-        write_whole(directory / identity.NAME, (json.dumps(found, indent=1) + "\\n").encode())
+        write_whole(directory / identity.NAME, (json.dumps(found, indent=1) + "\n").encode())
     steps, step = chosen.run.schedule.steps, picture_state.step_of(directory)
     if step:
         print(f"going on after step {step} of {steps}", file=sys.stderr, flush=True)
@@ -74,7 +74,7 @@ def train(options: "Tokenizer") -> int:
         for kind in kinds
     }
     result = {"name": chosen.name, "step": step, "steps": steps, "psnr": psnr, "directory": str(directory)}
-    write_whole(directory / "result.json", (json.dumps(result, indent=1) + "\\n").encode())
+    write_whole(directory / "result.json", (json.dumps(result, indent=1) + "\n").encode())
     if options.json:
         print(json.dumps(result))
         return 0

@@ -87,6 +87,12 @@ class _Writer:
         return len(self.media) - 1
 
     def finish(self) -> Encoded:
+        if not self.media:  # as of most documents, short ones among them: nothing to place
+            tokens, lengths = np.asarray(self.ids, np.int32), [run[0] for run in self.runs]
+            loss = np.repeat(np.asarray([run[1] for run in self.runs], bool), lengths)
+            modality = np.repeat(np.asarray([run[2] for run in self.runs], np.int8), lengths)
+            none = np.zeros(len(tokens), np.int32)
+            return Encoded(tokens, loss, modality, none, np.full(len(tokens), -1, np.int32), none, ())
         runs = np.asarray(self.runs, np.int32).reshape(-1, 6)
         lengths = runs[:, 0]
         loss, modality, blocks, item, soft = np.repeat(runs[:, 1:], lengths, axis=0).T.copy()
@@ -114,6 +120,7 @@ class Framing:
                 f"{config.decoder.vocabulary}; they are not of one piece"
             )
         self.config, self.vocabulary, self.pictures, self.later = config, vocabulary, pictures, later
+        self._framed: dict[str, list[int]] = {}
 
     def encode(self, document: Document, random: np.random.Generator | None = None) -> Encoded:
         """The whole document, marks and all. Raises BadInput for a kind of part that this model lacks.
@@ -219,11 +226,17 @@ class Framing:
 
     def _open_turn(self, writer: _Writer, role: str) -> None:
         writer.mark("<|turn>", Modality.TEXT)
-        writer.tokens(self.vocabulary.encode(role + "\n"), False, Modality.TEXT)
+        writer.tokens(self._frame(role + "\n"), False, Modality.TEXT)
 
     def _close_turn(self, writer: _Writer, loss: bool) -> None:
         writer.mark("<turn|>", Modality.TEXT, loss)
-        writer.tokens(self.vocabulary.encode("\n"), False, Modality.TEXT)
+        writer.tokens(self._frame("\n"), False, Modality.TEXT)
+
+    def _frame(self, text: str) -> list[int]:
+        """What stands around every turn, encoded once."""
+        if text not in self._framed:
+            self._framed[text] = self.vocabulary.encode(text)
+        return self._framed[text]
 
     def _part(self, writer: _Writer, part: Part, loss: bool, *, drawn: bool, budget: int | None = None) -> None:
         match part:

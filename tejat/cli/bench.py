@@ -53,10 +53,6 @@ def main(arguments: list[str]) -> int:
         from tejat.cli import bench_serve
 
         return bench_serve.main(arguments[1:])
-    if arguments[:1] == ["serve"]:
-        from tejat.cli import bench_serve
-
-        return bench_serve.main(arguments[1:])
     if (words := [word for word in arguments if not word.startswith("-")]) and words[0] == "decode":
         raise BadInput("`tejat bench decode` arrives later; this version measures `data`, `train` and `serve`.")
     options = tyro.cli(Bench, args=arguments, prog="tejat bench")
@@ -85,9 +81,9 @@ def main(arguments: list[str]) -> int:
             found["dedup_documents_per_s"] = None
         if options.corpus is not None:
             _tell(f"each source of text of {options.corpus}, {options.seconds:g} s …")
-            found["sources_tokens_per_cpu_s"] = speed.sources_per_second(options.corpus, directory, options.seconds)
+            found["sources_tokens_per_cpu_s"] = speed.sources_per_second(options.corpus, options.seconds)
             _tell(f"the mixture of {options.corpus}, {options.seconds:g} s …")
-            mixture = speed.mixed(options.corpus, directory)
+            mixture = speed.mixed(options.corpus)
             found |= speed.mixture_per_second(mixture, options.seconds, options.workers)
         if options.minutes:
             found |= _soak(directory, options)
@@ -118,7 +114,7 @@ def _soak(directory: Path, options: Bench) -> dict[str, Any]:
     if options.corpus is None:
         rate = speed.tokens_per_second(directory, seconds, options.workers, look)["tokens_per_s"]
     else:
-        mixture = speed.mixed(options.corpus, directory)
+        mixture = speed.mixed(options.corpus)
         rate = speed.mixture_per_second(mixture, seconds, options.workers, look)["mixture_tokens_per_s"]
     return {"memory_mb": seen, "memory_slope_mb_per_h": speed.slope(seen, every), "soak_tokens_per_s": rate}
 

@@ -1,19 +1,20 @@
 """How fast documents become batches on this machine, from ArrayRecord shards through everything that training uses.
 
 The documents are pages of the bundled sample's prose, and its drawings at 224 pixels as JPEG, whose shards are written
-for the occasion; and those of a corpus that was built, where one is given. The model's shapes are those of `mini`.
+for the occasion; and those of a corpus that was built, where one is given. The model's shapes and the tokenizer are
+those of `mini`.
 """
 
 import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from tejat import media, sample
-from tejat.codecs import vocabulary
 from tejat.codecs.framing import Encoded, Framing
 from tejat.codecs.vocabulary import Vocabulary
 from tejat.data.corpus import ledger
@@ -27,7 +28,7 @@ from tejat.model import family
 from tejat.parts import Document, Text
 
 CONFIG = family.preset("mini")
-PIECES = 2_048  # of the tokenizer: the sample has no text for more
+TOKENIZER = Path(str(resources.files("tejat") / "weights" / "text" / "mini.model"))
 TEXT_ROOM = Room(rows=8, tokens=8_192, targets=8_192, patches=0, sounds=0, frames=0)
 IMAGE_ROOM = Room(rows=2, tokens=2_048, targets=1_024, patches=16_384, sounds=0, frames=0)
 MIXED_ROOM = Room(rows=8, tokens=4_096, targets=4_096, patches=8_192, sounds=16, frames=400, codes=2_048)
@@ -40,7 +41,7 @@ class Pages:
     """Document i: a page of prose of a corpus on disk."""
 
     def __init__(self, directory: Path):
-        self._items, self._framing = Shards(directory, "pages", "train"), _framing(directory)
+        self._items, self._framing = Shards(directory, "pages", "train"), _framing()
 
     def __call__(self, index: int) -> Encoded:
         return self._framing.encode(present(self._items, _shuffled(index, len(self._items)), np.random.default_rng(0)))
@@ -50,7 +51,7 @@ class Pictures:
     """Document i: a picture and its name."""
 
     def __init__(self, directory: Path):
-        self._items, self._framing = Shards(directory, "pictures", "train"), _framing(directory)
+        self._items, self._framing = Shards(directory, "pictures", "train"), _framing()
 
     def __call__(self, index: int) -> Encoded:
         item = self._items[_shuffled(index, len(self._items))]
@@ -61,8 +62,8 @@ class Pictures:
 class Drawn:
     """Document i: item i of a source of a corpus, in an order of its own, presented anew each time."""
 
-    def __init__(self, corpus: Path, name: str, directory: Path):
-        self._items, self._framing = Shards(corpus, name, "train"), _framing(directory)
+    def __init__(self, corpus: Path, name: str):
+        self._items, self._framing = Shards(corpus, name, "train"), _framing()
 
     def __call__(self, index: int) -> Encoded:
         at = _shuffled(index, len(self._items))
@@ -70,9 +71,7 @@ class Drawn:
 
 
 def prepare(directory: Path) -> None:
-    """Writes the shards and the tokenizer."""
-    lines = [line for language in sample.languages() for line in sample.prose(language).splitlines()[::6]]
-    (directory / "tokenizer.model").write_bytes(vocabulary.train(lines, PIECES, coverage=0.99))
+    """Writes the shards."""
     with Writer(directory, "pages", "train") as writer:
         for text in pages():
             writer.write(Item("text", {"text": text}))
@@ -99,24 +98,22 @@ def tokens_per_second(
     return found | ({} if workers else {"tokens_per_cpu_s": count / cpu})
 
 
-def sources_per_second(corpus: Path, directory: Path, seconds: float) -> dict[str, float]:
+def sources_per_second(corpus: Path, seconds: float) -> dict[str, float]:
     """Tokens that one thread packs in a CPU second, of each source of a corpus that is text alone."""
     found = {}
     for name, told in ledger.read(corpus)["sources"].items():
         train = told["splits"]["train"]
         if train["items"] and train["bytes"]["text"] == sum(train["bytes"].values()) and not _shows(corpus, name):
-            count, _, _, cpu = _run(Drawn(corpus, name, directory), TEXT_ROOM, seconds, 0, _positions)
+            count, _, _, cpu = _run(Drawn(corpus, name), TEXT_ROOM, seconds, 0, _positions)
             found[name] = count / cpu
     return found
 
 
-def mixed(corpus: Path, directory: Path) -> Documents:
+def mixed(corpus: Path) -> Documents:
     """The mixture of a corpus, all its sources and stages: what a run of `mini` trains on."""
     told = ledger.read(corpus)
     stages = within([Stage(**stage) for stage in told["stages"]], told["sources"])
-    vocabulary = Vocabulary.load(directory / "tokenizer.model", CONFIG.picture.codes if CONFIG.picture else 0)
-    framing = Framing(CONFIG, vocabulary, None, later=True)
-    return Documents(Mixture(corpus, stages, MIXED_ROOM.rows * MIXED_ROOM.tokens), framing)
+    return Documents(Mixture(corpus, stages, MIXED_ROOM.rows * MIXED_ROOM.tokens), _framing())
 
 
 def mixture_per_second(
@@ -213,8 +210,9 @@ def _shows(corpus: Path, name: str) -> bool:
     return any(not isinstance(part, Text) for document in made for part in document.parts)
 
 
-def _framing(directory: Path) -> Framing:
-    return Framing(CONFIG, Vocabulary.load(directory / "tokenizer.model", 0), None)
+def _framing() -> Framing:
+    codes = CONFIG.picture.codes if CONFIG.picture else 0
+    return Framing(CONFIG, Vocabulary.load(TOKENIZER, codes), None, later=True)
 
 
 def _shuffled(index: int, count: int) -> int:

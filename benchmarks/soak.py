@@ -130,6 +130,8 @@ def soak(pid: int, port: int, model: str, seconds: float, clients: int, leaving:
         chance = random.Random(number)
         while time.monotonic() < began + seconds:
             told = one_request(port, model, chance, leaving)
+            if told == "429":
+                time.sleep(0.5)
             with lock:
                 found[told] += 1
 

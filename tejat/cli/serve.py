@@ -94,7 +94,9 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
     from tejat.serve.files import Store
     from tejat.serve.hosting import Hosted, Models
     from tejat.serve.limits import Limits
+    from tejat.serve.memory import few_arenas
 
+    few_arenas()
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

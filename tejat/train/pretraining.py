@@ -15,14 +15,18 @@ from tejat.data.mixture import Documents, Mixture, Stage, within
 from tejat.data.packing import Room
 from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
+from tejat.model.passes import Pass
 from tejat.train.optimizer import Schedule
 from tejat.train.recipe import Recipe
 
 TOKENIZER = Path(str(resources.files("tejat") / "weights" / "text" / "mini.model"))
 """Made by `tejat tokenizer text train recipes/tokenizer.py`."""
 
-FILLED = 0.985
+FILLED = 0.97
 """The share of a batch's positions that hold a token, by which the lengths of stages become steps."""
+
+PICTURES = 0.3
+"""The weight of the mean loss of picture codes beside that of text: they are a twelfth of what is predicted."""
 
 SHORT, LONG = ("broad", "turn"), ("long",)
 """Stages of a corpus, by name: those that come in rows of 4,096, and the one that asks for the whole context."""
@@ -36,9 +40,10 @@ def pretraining(
     peak: float,
     stages: Sequence[str] = SHORT,
     pictures: Path | None = None,
+    weights: Path | None = None,
     name: str | None = None,
 ) -> Recipe:
-    """A run of about so many tokens. `room` is that of a batch, `stages` the corpus's by name."""
+    """A run of about so many tokens in batches of `room`, of the corpus's stages of these names."""
     steps = round(tokens / _of_a_step(room))
     return Recipe(
         name=name or config.name,
@@ -47,11 +52,14 @@ def pretraining(
         pictures=pictures,
         documents=lambda framing, recipe: documents(framing, recipe, stages),
         room=room,
+        picture_weight=PICTURES,
         schedule=Schedule(
             steps=steps, peak=peak, warmup=min(200, steps // 10), floor=0.05, decay=0.1, beta2=0.95, muon=True
         ),
         bfloat16=True,
+        how=Pass("products", unrolled=True),
         corpus=Path("runs/corpus"),
+        weights=weights,
         save_every=1_000,
         keep=1,
         workers=16,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tejat.cli import train
+
 RECIPE = str(Path(__file__).parents[1] / "train" / "smallest.py")
 
 
@@ -50,6 +52,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_the_last_good_checkpoint_sta
         ([RECIPE, "--resume"], "holds no run to resume"),
         ([RECIPE, "--mesh", "fsdp=8"], "the mesh fsdp=8 is of 8 devices and there are 1; try fsdp=1"),
         ([RECIPE, "--supervise", "2"], "arrives with fault tolerance"),
+        ([RECIPE, "--minutes", "0"], "--minutes is how long to train"),
+        ([RECIPE, "--resume", "--from-chain", "x"], "give one of them"),
+        ([RECIPE, "--from-chain", "x"], "the piece x/piece-000 of a chain cannot be read"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_a_sentence(words, told, tmp_path):
@@ -65,3 +70,23 @@ def test_a_recipe_that_fails_is_named(tmp_path):
     for name, told in (("broken.py", "ZeroDivisionError"), ("empty.py", "defines no RECIPE")):
         done = tejat("train", name, cwd=tmp_path)
         assert done.returncode == 2 and name in done.stderr and told in done.stderr
+
+
+def test_the_command_that_goes_on_begins_from_no_chain():
+    words = ["r.py", "--from-chain", "a", "--resume", "--set", "seed=1", "--from-chain=b", "--out", "c d"]
+    assert train._again(words) == "tejat train r.py --set seed=1 --out 'c d' --resume"
+
+
+@pytest.mark.slow
+def test_a_run_whose_time_is_over_goes_on_elsewhere_from_its_chain(tmp_path):
+    done = tejat("train", RECIPE, "--minutes", "0.001", "--export-chain", "chain", "--out", "here", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout == ""
+    assert "stopped at step 1; the model so far is here/model; go on with: tejat train" in done.stderr
+    (losses,) = re.findall(
+        r"1 pieces of a chain in chain; text loss of the first step after it (.*?) → (.*?);", done.stderr
+    )
+    assert 0 < abs(float(losses[0]) - float(losses[1])) < 0.01
+    words = ("train", RECIPE, "--from-chain", "chain", "--out", "there", "--json")
+    done = tejat(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 30

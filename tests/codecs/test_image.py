@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tejat.codecs.image import cut, fitted, join, patchify, resize
+from tejat.codecs.image import cut, fitted, join, patchify, resize, some_budget
 from tejat.errors import BadInput
 from tejat.model import family
 
@@ -123,3 +123,13 @@ def test_resize_keeps_what_fits_and_flat_colours():
     assert resize(pixels, 9, 7) is pixels
     larger = resize(pixels, 16, 24)
     assert larger.shape == (16, 24, 3) and (larger == pixels[0, 0]).all()
+
+
+def test_budgets_of_training_lose_no_pixel_and_prefer_the_smallest():
+    config = family.preset("mini").vision
+    random = np.random.default_rng(0)
+    side = config.patch * config.pool
+    drawn = [some_budget(112, 112, config, random) for _ in range(400)]  # five squares and a half
+    assert set(drawn) == {16, 32, 64} and drawn.count(16) > 1.5 * drawn.count(32) > 2 * drawn.count(64) > 0
+    assert {some_budget(6 * side, 9 * side, config, random) for _ in range(20)} == {64, 128}
+    assert some_budget(2_000, 2_000, config, random) == 128

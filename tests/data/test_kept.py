@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tejat.data import kept as keeping
 from tejat.data.kept import Kept
 
 
@@ -59,3 +60,31 @@ def test_threads_share_it():
     for thread in threads:
         thread.join()
     assert not wrong and kept.size <= 2_000
+
+
+def test_processes_find_what_others_keep(tmp_path):
+    """Two of one name are as in two processes; what is kept is found by its name and key alone."""
+    array = np.arange(6, dtype=np.int16).reshape(2, 3)
+    keeping.share(tmp_path)
+    try:
+        one, other, stranger = Kept(1_000, 1, "sound"), Kept(1_000, 1, "sound"), Kept(1_000, 1, "drawing")
+        one.put(b"a", array)
+        found = other.get(b"a")
+        assert np.array_equal(found, array) and found.dtype == array.dtype and not found.flags.writeable
+        assert stranger.get(b"a") is None and Kept(1_000, 1).get(b"a") is None
+        Kept(1_000, 1).put(b"b", array)
+        assert other.get(b"b") is None
+    finally:
+        keeping.share(None)
+    assert np.array_equal(other.get(b"a"), array)  # it is at hand by now
+    assert Kept(1_000, 1, "sound").get(b"a") is None
+
+
+def test_a_full_disk_is_no_trouble(tmp_path):
+    keeping.share(tmp_path / "missing")
+    try:
+        kept = Kept(1_000, 0, "sound")
+        kept.put(b"a", np.zeros(3))
+        assert kept.get(b"a") is not None and kept.get(b"b") is None
+    finally:
+        keeping.share(None)

@@ -25,6 +25,7 @@ from tejat.errors import BadInput, Refused
 from tejat.model import family
 from tejat.model.decoder import DecoderConfig
 from tejat.model.multimodal import ModelConfig
+from tejat.model.passes import SCANNED
 from tejat.model.vision import VisionConfig
 from tejat.train import chain, loop, pretraining, recipe
 from tejat.train.optimizer import Schedule
@@ -112,6 +113,7 @@ def small(tmp_path_factory) -> Recipe:
         corpus=corpus(tmp_path_factory.mktemp("corpus")),
         schedule=Schedule(steps=STEPS, peak=1e-2, warmup=2, muon=True),
         bfloat16=False,
+        how=SCANNED,
         workers=0,
         log_every=1,
     )
@@ -248,6 +250,7 @@ def test_what_is_held_out_is_not_trained_on(small, tmp_path):
         loop.train(dataclasses.replace(small, corpus=made), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_may_begin_with_the_weights_of_another(small, whole, tmp_path):
     begun = dataclasses.replace(
         small, weights=whole / "model", schedule=dataclasses.replace(small.schedule, steps=1, peak=1e-9)

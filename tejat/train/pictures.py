@@ -104,15 +104,14 @@ def train(
     log, whose loss and PSNR are means over all kinds of a batch.
     """
     tree = picture.params(config)
-    transform = optimizer.build(run.schedule, tree)
     params = initialise(tree, run.seed)
-    moments = transform.init(params)
+    moments = optimizer.build(run.schedule, tree).init(params)
     done = picture_state.step_of(directory) if directory else 0
     if directory and done:
         params, moments = picture_state.restore(directory, params, moments)
     # Bytes until they are chosen: what a batch does not need takes a quarter of the memory.
     stores = [jnp.asarray(scenes.store(kind.training)) for kind in kinds]
-    advance = functools.partial(_advance, config, run, tuple((k.laying, k.share) for k in kinds), transform)
+    advance = functools.partial(_advance, config, run, tuple((k.laying, k.share) for k in kinds))
     saved = told_of = done
     told_at, steps = time.monotonic(), run.schedule.steps
     while done < steps and time.monotonic() < until:
@@ -137,12 +136,11 @@ def train(
     return Trained(params, done)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4), donate_argnums=(5, 6))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=(4, 5))
 def _advance(
     config: picture.PictureConfig,
     run: Run,
     layings: tuple[tuple[Laying, float], ...],
-    transform: optax.GradientTransformation,
     grid: tuple[int, int],
     params: Tree,
     moments: Any,
@@ -152,6 +150,7 @@ def _advance(
 ):
     """`count` steps after the first `done`, all on one grid: (params, moments, last loss, last squared error)."""
     (rows, columns), root = grid, jax.random.key(run.seed + 1)
+    transform = optimizer.build(run.schedule, picture.params(config))
     total = max(1, run.batch * math.prod(run.grids[0]) // (rows * columns))
     counts = shares([share for _, share in layings], total)
 

@@ -71,12 +71,6 @@ def test_it_is_trained_measured_and_shown(tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_what_comes_later_says_so(tmp_path):
-    done = tejat("picture", "report", "any.py", cwd=tmp_path)
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("tejat: error: `tejat tokenizer picture report` is not in this version")
-
-
 TEXT_RECIPE = """
 from tejat import sample
 from tejat.data.text_sample import Group, Passage
@@ -151,3 +145,21 @@ def test_a_recipe_of_another_kind_is_told(tmp_path):
     done = tejat("picture", "train", "other.py", cwd=tmp_path)
     assert done.returncode == 2 and "defines no RECIPE of type PictureRecipe" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_picture_tokenizer_goes_on_only_with_its_own_run(tmp_path, monkeypatch, capsys):
+    (tmp_path / "tiny.py").write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    steps = ("--set", "run.schedule.steps=20")
+    assert cli.main(["tokenizer", "picture", "train", "tiny.py", *steps, "--seconds", "0.001", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["step"], told["steps"]) == (0, 20)
+    for words, said in (
+        (("tiny.py", *steps), "go on with it with --resume"),
+        (("tiny.py", "--resume"), "was begun with run.schedule.steps = 20"),
+        (("tiny.py", "--seconds", "0"), "--seconds 0 leaves no time"),
+    ):
+        assert cli.main(["tokenizer", "picture", "train", *words]) == 2
+        assert said in capsys.readouterr().err.splitlines()[-1]
+    assert cli.main(["tokenizer", "picture", "train", "tiny.py", *steps, "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 20

@@ -12,11 +12,11 @@ PLAIN = Laying((1.0, 1.0), mirrored=False, white=1.0)
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Random things of 12 x 12 in the left upper corner of transparent squares of 16 x 16."""
+    """Random things of 12 x 10 in transparent squares of 16 x 16."""
     random = np.random.default_rng(0)
     found = np.zeros((5, 16, 16, 4), np.uint8)
-    found[:, :12, :12] = random.integers(0, 256, (5, 12, 12, 4))
-    found[:, :12, :12, 3] = 255
+    found[:, 2:14, 3:13] = random.integers(0, 256, (5, 12, 10, 4))
+    found[:, 2:14, 3:13, 3] = 255
     return found
 
 

@@ -128,7 +128,8 @@ def longest_sound(document: Encoded) -> int:
 
 
 def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeLike = np.float32) -> Batch:
-    """Arrays of a batch from filled rows. Patches are in [0, 1], or as they come, with `pixels` of uint8.
+    """Arrays of a batch from filled rows. Patches are in [0, 1], or as they come, with `pixels` of uint8, as those of
+    training are: sounds then come in half precision.
 
     Raises BadInput where images are resampled and `room` does not bound them.
     """
@@ -149,7 +150,8 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeL
     patches = np.zeros((count, room.patches, square), pixels)
     patch_positions = np.zeros((count, room.patches, 2), np.int32)
     patch_images, patch_slots = columns(room.patches), columns(room.patches, -1)
-    mel = np.zeros((count, room.sounds, room.frames, mels), np.float32)
+    # Half precision is finer than what a tower computes in where it is trained fast; hosts make, keep and send half.
+    mel = np.zeros((count, room.sounds, room.frames, mels), np.float16 if pixels == np.uint8 else np.float32)
     mel_real = np.zeros((count, room.sounds, room.frames), bool)
     # Pieces that go on are read one after the other: only where a whole piece fits can another follow it.
     follow = config.audio is not None and config.audio.streams and room.sounds > 1 and room.frames >= config.audio.piece

@@ -50,6 +50,9 @@ class CorpusBar:
 
     def __call__(self, progress: Progress) -> None:
         name = progress.source
+        if progress.doing.startswith("is built again"):  # to be known before the work, which may be long
+            print(f"{name} {progress.doing}", file=sys.stderr, flush=True)
+            return
         self._at[name] = float(progress.bytes)
         if progress.doing in ("done", "kept") or progress.doing.startswith("left out"):
             self._whole.add(name)

@@ -116,8 +116,6 @@ def _build(options: Build) -> int:
         print(table(outcome.ledger))
     for name, why in {**outcome.absent, **outcome.failed}.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
-    for name, why in outcome.stale.items():
-        print(f"built again: {name}, for {why} was another", file=sys.stderr)
     for name in outcome.built:
         source = outcome.ledger["sources"][name]
         for line in source["differences"]:

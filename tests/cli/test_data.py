@@ -59,6 +59,13 @@ def test_a_corpus_is_built_and_reported(work):
     told = json.loads(reported.stdout)
     assert reported.returncode == 0 and told["faults"] == [] and [*told["sources"]] == ["lines"]
 
+    # What another recipe changes is told before it is built again.
+    (work / "recipe.py").write_text(RECIPE.replace("range(40)", "range(30)"))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    first, *_ = done.stderr.splitlines()
+    assert first == "lines is built again: its manifest or its parser is another"
+    assert len(Shards(work / "corpus", "lines", "train")) == 30
+
 
 def test_the_report_writes_a_page_and_finds_what_does_not_add_up(work, capsys):
     assert main(["data", "build", "recipe.py", "--out", "corpus", "--workers", "1", "--only", "lines", "--json"]) == 0

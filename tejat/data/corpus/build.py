@@ -88,6 +88,9 @@ def build(
     identities = recipe.identities(corpus, sources, size, limit)
     reasons = {source.name: writing.stale(directory, source.name, identities[source.name]) for source in sources}
     due = [source for source in sources if reasons[source.name] != ""]
+    for name, why in reasons.items():
+        if why:
+            told(Progress(name, f"is built again: {why} is another"))
     if whole is not None:
         return _excerpt(corpus, due, identities, whole, directory, size, shard, told)
     across, outcome = _Across(corpus.across), Outcome(stale={name: why for name, why in reasons.items() if why})

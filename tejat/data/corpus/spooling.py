@@ -25,7 +25,7 @@ class Progress:
     """How far a source is: what happens to it, and its items and bytes so far."""
 
     source: str
-    doing: str  # "fetching 2/3", "parsing", "writing", "done", "kept", "left out: …"
+    doing: str  # "is built again: …", "fetching 2/3", "parsing", "writing", "done", "kept", "left out: …"
     items: int = 0
     bytes: int = 0
 

@@ -4,12 +4,14 @@ A bit for every text id, 32 to a word, lowest first. The host works out the word
 computes its scores. Where the text may end, the bit of `<turn|>` is set.
 """
 
+import functools
 import json
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt32
 
 from tejat.codecs.vocabulary import BOS, Vocabulary
 from tejat.errors import BadInput
@@ -41,24 +43,34 @@ class Grammar:
             what = "json_schema" if options.json_schema is not None else "regex"
             told = " ".join(self._matcher.get_error().split())[:300]
             raise BadInput(f"{what} cannot be followed ({told}); simplify or mend it")
-        self.words = np.zeros(words(vocabulary), np.uint32)
-        self._fill()
 
     def push(self, token: int) -> bool:
-        """Goes on by a token that `words` admits and refreshes them; False: the answer cannot go on from here."""
-        if token == self._end:
-            return True
-        if not self._matcher.consume_token(token):
-            return False
-        self._fill()
-        return not self._matcher.is_error()
+        """Goes on by a token that the mask admits; False: the answer cannot go on from here."""
+        return token == self._end or bool(self._matcher.consume_token(token))
 
-    def _fill(self) -> None:
-        if self._matcher.is_stopped():  # whole, and nothing may follow
-            self.words[:] = 0
-            self.words[self._end // 32] = np.uint32(1 << self._end % 32)
+
+def fill(masks: UInt32[np.ndarray, "B W"], bound: Sequence[tuple[int, Grammar]]) -> list[bool]:
+    """Writes what may come next in the answers of some rows, by all cores; for each, whether it can go on."""
+    going = []
+    for row, grammar in bound:
+        if grammar._matcher.is_stopped():  # whole, and nothing may follow
+            masks[row] = 0
+            masks[row, grammar._end // 32] = np.uint32(1 << grammar._end % 32)
         else:
-            self._matcher.unsafe_compute_mask_ptr(self.words.ctypes.data, self.words.nbytes)
+            going.append((grammar._matcher, row))
+    if len(going) == 1:
+        ((matcher, row),) = going
+        matcher.unsafe_compute_mask_ptr(masks[row].ctypes.data, masks[row].nbytes)
+    elif going:
+        _executor().unsafe_compute_mask_ptr(going, masks.ctypes.data, masks[0].nbytes, len(masks))
+    return [not grammar._matcher.is_error() for _, grammar in bound]
+
+
+@functools.cache
+def _executor() -> Any:
+    import llguidance
+
+    return llguidance.LLExecutor()
 
 
 def words(vocabulary: Vocabulary) -> int:

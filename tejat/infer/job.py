@@ -32,7 +32,7 @@ class Job:
     stop_now: bool = False
     row: int = -1
     begun: float = 0.0  # when it got its row, by time.monotonic()
-    found: int = 0  # parts of the prompt that were known
+    cached: int = 0  # tokens of the prompt that were known
     read: int = 0  # parts that are in the cache
     unsent: int = 0  # steps of the batch before the first token that was not given yet
 

@@ -17,7 +17,11 @@ class TextReader:
 
     def push(self, token: int) -> str:
         """Text that is certain now. A picture ends the text before it: no stop string reaches across."""
-        return self.finish() if token == self._picture else self._certain(self._text.push([token]))
+        return self.finish() if token == self._picture else self.run([token])
+
+    def run(self, tokens: Sequence[int]) -> str:
+        """The same for several tokens of text, none of which begins a picture."""
+        return self._certain(self._text.push(tokens))
 
     def finish(self) -> str:
         """The rest; what was held back was no stop string."""
@@ -52,7 +56,11 @@ class PartReader:
         begin, end = self._framing.vocabulary["<|picture>"], self._framing.vocabulary["<picture|>"]
         parts: list[Part] = []
         written: list[str] = []
-        for token in map(int, tokens):
+        ids = [int(token) for token in tokens]
+        if not self._picture and begin not in ids:
+            text = self._text.run(ids)
+            return (Text(text),) if text else ()
+        for token in ids:
             written.append(self._text.push(token))
             if self._text.hit is not None:
                 break

@@ -11,7 +11,7 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,18 +21,21 @@ import numpy as np
 
 from tejat.codecs.framing import Encoded
 from tejat.codecs.vocabulary import EOS, Vocabulary
-from tejat.infer import constraints, grammar, sampling, steps
+from tejat.infer import grammar, sampling, steps
 from tejat.infer.cache import empty_cache
 from tejat.infer.constraints import Rule
 from tejat.infer.job import Job
-from tejat.infer.options import Options
 from tejat.infer.pieces import FinishReason, Piece
 from tejat.infer.prefix import PrefixCache
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
 
-FLUSH = 0.01
-"""Seconds that tokens may wait to be given with the next ones: to wake a reader costs more than to write a token."""
+FLUSH, EACH = 0.01, 0.0002
+"""Seconds that tokens may wait to be given with the next ones, and as many more for each answer being written: to wake
+a reader costs more than to write a token."""
+
+CHANGES = 16
+"""Rows that are placed at once."""
 
 
 @dataclass
@@ -90,7 +93,9 @@ class Scheduler:
         self._steps: list[tuple[np.ndarray, ...]] = []  # looked at, and not given to all yet
         self._sent = time.monotonic()
         self._reads: deque[Any] = deque()  # of parts of prompts that the device may still be reading
-        self._wishes: steps.Wishes | None = None  # None: they have changed
+        self._wanted = steps.Wishes.of(self.slots)
+        self._wishes: steps.Wishes | None = None  # the same on the device; None: they have changed
+        self._changes: dict[int, tuple[int, int, int]] = {}  # rows to be placed: token, position, left
 
     @property
     def busy(self) -> bool:
@@ -112,7 +117,8 @@ class Scheduler:
         for part, block in zip(job.parts, self.prefixes.find(job.parts), strict=False):
             self.cache = steps.put(self.cache, job.row, part.start, part.count, block)
             self.counts.cached_tokens += part.count
-            job.found = job.read = job.read + 1
+            job.cached += part.count
+            job.read += 1
         self._reading.append(job)
         if job.read == len(job.parts):
             self._begin(job)
@@ -120,14 +126,20 @@ class Scheduler:
     def tick(self) -> None:
         """One turn: a token for every row that writes, a part of a prompt for some that do not yet."""
         self._drop()
+        self.settle()
         if self._writing:
             state = self.state
             self.cache, scores = steps.forward(
                 self.params, self.config, self.cache, state.token, state.position, state.left, self._width()
             )
-            self._collect()
-            if self._writing:
+            before, self._flight = self._flight, None
+            if any(job.grammar is not None for job in self._writing.values()):
+                self._collect(before)  # what may come next depends on what came
                 self._choose(scores)
+            else:
+                self._choose(scores)  # the device goes on, whatever the host is looking at
+                self._collect(before)
+            self.settle()
         else:
             self._flight = None
         if self._reading:
@@ -148,12 +160,11 @@ class Scheduler:
             if job.over:
                 self._end(job)
 
-    def _collect(self) -> None:
+    def _collect(self, flight: tuple[np.ndarray, steps.Written] | None) -> None:
         """Looks at the tokens of the step before. Few rows need more than a comparison of arrays."""
-        if self._flight is None:
+        if flight is None:
             return
-        since, written = self._flight
-        self._flight = None
+        since, written = flight
         tokens, logprobs = self._all(written.token), self._all(written.logprob)
         wanted = any(job.options.top_logprobs for job in self._writing.values())
         top = (self._all(written.top), self._all(written.top_logprobs)) if wanted else ()
@@ -172,9 +183,10 @@ class Scheduler:
                 self._end(job, reason or "length")
             elif first[row]:
                 self._give(job)
-        if time.monotonic() - self._sent >= FLUSH:
+        if time.monotonic() - self._sent >= FLUSH + EACH * len(self._writing):
+            both = np.stack([step[0] for step in self._steps]), np.stack([step[1] for step in self._steps])
             for job in self._writing.values():
-                self._give(job)
+                self._give(job, both)
                 job.unsent = 0
             self._steps.clear()
             self._sent = time.monotonic()
@@ -194,17 +206,23 @@ class Scheduler:
             return "stop" if job.reader.hit is not None else None
         return None
 
-    def _give(self, job: Job) -> None:
+    def _give(self, job: Job, both: tuple[np.ndarray, np.ndarray] | None = None) -> None:
         """Gives the tokens that a job has not been given."""
-        piece = self._unsent(job, None)
+        piece = self._unsent(job, None, both)
         if len(piece.tokens):
             job.give(piece)
 
-    def _unsent(self, job: Job, reason: FinishReason | None) -> Piece:
+    def _unsent(
+        self, job: Job, reason: FinishReason | None, both: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> Piece:
+        """`both`: tokens and log-probabilities of all steps, where somebody has put them together."""
         mine = self._steps[job.unsent :] if self._written[job.row] else []
-        job.unsent = len(self._steps)
-        tokens = np.asarray([step[0][job.row] for step in mine], np.int32)
-        logprobs = np.asarray([step[1][job.row] for step in mine], np.float32)
+        since, job.unsent = job.unsent, len(self._steps)
+        if both is not None and mine:
+            tokens, logprobs = (column[since:, job.row].copy() for column in both)
+        else:
+            tokens = np.asarray([step[0][job.row] for step in mine], np.int32)
+            logprobs = np.asarray([step[1][job.row] for step in mine], np.float32)
         top = ()
         if job.options.top_logprobs:
             top = tuple(_finite(step[2][job.row], step[3][job.row], job.options.top_logprobs) for step in mine)
@@ -221,52 +239,33 @@ class Scheduler:
         self._since[job.row] = 0
         # The device may not know that it is over, and its next scores are on their way: the row writes no more.
         if reason != "length":
-            self.place(job.row, 0, 0, 0)
+            self._changes[job.row] = 0, 0, 0
         job.finish(self._unsent(job, reason or job.why))
 
     def _choose(self, scores: Any) -> None:
-        words = self.unbound
-        if bound := [job for job in self._writing.values() if job.grammar is not None]:
-            masks = np.full(words.shape, 0xFFFFFFFF, np.uint32)  # a new one: the device may still read the last
-            for job in bound:
-                masks[job.row] = job.grammar.words
-            words = jnp.asarray(masks)
+        words = self._words()
+        self.settle()
+        if not self._writing:
+            return
         if self._wishes is None:
-            self._wishes, self._needs = self.wished()
+            # Copies: the device may still read these when rows change.
+            self._wishes, self._needs = jax.device_put(jax.tree.map(np.copy, self._wanted)), self._needed()
         self.state, written = steps.choose(self.rule, self._needs, self.state, scores, self._wishes, words)
         written.token.copy_to_host_async()
         written.logprob.copy_to_host_async()
         self._flight = self._since.copy(), written
         self.counts.steps += 1
 
-    def wished(self) -> tuple[steps.Wishes, sampling.Needs]:
-        """What the callers of the rows that write asked for, and what there is to do for it."""
-        options = {row: job.options for row, job in self._writing.items()}
-        plain = Options()
-
-        def column(dtype: type, value: Callable[[Options], Any]) -> np.ndarray:
-            return np.asarray([value(options.get(row, plain)) for row in range(self.slots)], dtype)
-
-        drawing = [row in self._writing and self._writing[row].draws for row in range(self.slots)]
-        wishes = steps.Wishes(
-            sampling.Settings(
-                column(np.uint32, lambda o: o.seed),
-                column(np.float32, lambda o: o.temperature),
-                column(np.int32, lambda o: o.top_k),
-                column(np.float32, lambda o: o.top_p),
-                column(np.float32, lambda o: o.picture_temperature),
-                column(np.int32, lambda o: o.picture_top_k),
-            ),
-            constraints.Asked(
-                np.asarray(drawing, bool),
-                column(np.int32, lambda o: (o.picture_size or (0, 0))[0]),
-                column(np.int32, lambda o: (o.picture_size or (0, 0))[1]),
-            ),
-            column(np.float32, lambda o: o.presence_penalty),
-            column(np.float32, lambda o: o.frequency_penalty),
-            column(bool, lambda o: o.top_logprobs > 0),
-        )
-        return jax.device_put(wishes), self._needed()
+    def _words(self) -> Any:
+        """Masks of the rows' grammars. An answer whose grammar cannot be followed any further ends."""
+        bound = [job for job in self._writing.values() if job.grammar is not None]
+        if not bound:
+            return self.unbound
+        masks = np.full(self.unbound.shape, 0xFFFFFFFF, np.uint32)  # a new one: the device may still read the last
+        for job, follows in zip(bound, grammar.fill(masks, [(job.row, job.grammar) for job in bound]), strict=True):
+            if not follows:
+                self._end(job, "grammar")
+        return masks
 
     @property
     def every_need(self) -> list[sampling.Needs]:
@@ -277,16 +276,17 @@ class Scheduler:
         return [sampling.Needs(chance, bounds, top, True) for chance, bounds in ways for top in (False, True)]
 
     def _needed(self) -> sampling.Needs:
+        """What there is to do for the rows that write."""
         if jax.default_backend() == "cpu":
             return sampling.Needs()  # the program finds out for itself, which costs a CPU nothing
-        asked = [(job.options, job.draws and job.options.picture_temperature > 0) for job in self._writing.values()]
+        rows = [*self._writing]
+        wanted = steps.Wishes(self._wanted.whole[rows], self._wanted.real[rows])
+        asked, codes = wanted.settings, wanted.asked.draws & (wanted.settings.picture_temperature > 0)
+        warm = asked.temperature > 0
         return sampling.Needs(
-            chance=any(o.temperature > 0 or codes for o, codes in asked),
-            bounds=any(
-                o.temperature > 0 and (o.top_k > 0 or o.top_p < 1) or codes and o.picture_top_k > 0
-                for o, codes in asked
-            ),
-            top=any(o.top_logprobs > 0 for o, _ in asked),
+            chance=bool((warm | codes).any()),
+            bounds=bool((warm & ((asked.top_k > 0) | (asked.top_p < 1)) | codes & (asked.picture_top_k > 0)).any()),
+            top=bool(wanted.top.any()),
             penalties=True,  # a subtraction
         )
 
@@ -347,14 +347,22 @@ class Scheduler:
         self._since[job.row], self._written[job.row] = next(self._begun), 0
         self._limit[job.row], self._watched[job.row] = job.limit, job.watched
         self.prefixes.touch(job.parts)
-        self.place(job.row, int(job.prompt.tokens[-1]), len(job.prompt) - 1, job.limit)
+        self._changes[job.row] = int(job.prompt.tokens[-1]), len(job.prompt) - 1, job.limit
+        self._wanted.put(job.row, job.options, job.draws)
         self._wishes = None
 
-    def place(self, row: int, token: int, position: int, left: int) -> None:
-        """A row begins to write after `token`, or with `left` 0 ends. After `<|picture>` a picture must follow."""
-        begun = int(token == self.rule.picture_begin)
-        self.state, length = steps.place(self.state, self.cache.length, row, token, position, left, begun)
-        self.cache = self.cache._replace(length=length)
+    def settle(self) -> None:
+        """Tells the device of the rows that have begun to write or stopped since it was told last.
+
+        After `<|picture>` a picture must follow.
+        """
+        while self._changes:
+            changes = np.full((CHANGES, 5), self.slots, np.int32)
+            for n in range(min(CHANGES, len(self._changes))):
+                row, (token, position, left) = self._changes.popitem()
+                changes[n] = row, token, position, left, token == self.rule.picture_begin
+            self.state, length = steps.place(self.state, self.cache.length, changes)
+            self.cache = self.cache._replace(length=length)
 
 
 def _finite(ids: np.ndarray, logprobs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -100,7 +100,7 @@ class Service:
             bundle.vocabulary,
             slots=slots,
             context=self.context,
-            together=1 if on_cpu else 4,
+            together=1 if on_cpu else 8,
             prefixes=PrefixCache(prefix_bytes),
             fast=fast,
         )
@@ -219,7 +219,7 @@ class Service:
                 self._wake.notify_all()
 
         def give(piece: Piece) -> None:
-            ticket.cached_tokens = sum(part.count for part in job.parts[: job.found])
+            ticket.cached_tokens = job.cached
             if piece.finish_reason is not None:
                 with self._wake:
                     self._tickets.pop(job, None)

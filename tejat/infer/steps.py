@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt16, UInt32
 
 from tejat.codecs.vocabulary import EOS
 from tejat.infer import constraints, sampling
 from tejat.infer.cache import Cache, run_cached
 from tejat.infer.constraints import Rule
-from tejat.infer.options import TOP_LOGPROBS
+from tejat.infer.options import TOP_LOGPROBS, Options
 from tejat.infer.sampling import Needs, when
 from tejat.model import decoder, multimodal
 from tejat.model.attention import Intervals
@@ -39,13 +40,49 @@ class State(NamedTuple):
 
 
 class Wishes(NamedTuple):
-    """What each row's caller asked for."""
+    """What each row's caller asked for, in two arrays: a host sends two sooner than a dozen."""
 
-    settings: sampling.Settings
-    asked: constraints.Asked
-    presence: Float[Array, " B"]
-    frequency: Float[Array, " B"]
-    top: Bool[Array, " B"]  # are the likeliest tokens wanted too?
+    whole: Int[Array, "B 7"]
+    real: Float[Array, "B 5"]
+
+    @classmethod
+    def of(cls, rows: int) -> "Wishes":
+        """On the host, where nobody has asked for anything."""
+        nobody = cls(np.zeros((rows, 7), np.int32), np.zeros((rows, 5), np.float32))
+        nobody.real[:, 1] = 1.0
+        return nobody
+
+    def put(self, row: int, options: Options, draws: bool) -> None:
+        """Of wishes on the host: those of one row."""
+        size = options.picture_size or (0, 0)
+        self.whole[row] = options.seed, options.top_k, options.picture_top_k, draws, *size, options.top_logprobs
+        self.real[row] = (
+            *(options.temperature, options.top_p, options.picture_temperature),
+            *(options.presence_penalty, options.frequency_penalty),
+        )
+
+    @property
+    def settings(self) -> sampling.Settings:
+        seed, top_k, picture_top_k = (self.whole[:, n] for n in range(3))
+        temperature, top_p, picture_temperature = (self.real[:, n] for n in range(3))
+        return sampling.Settings(seed.astype("uint32"), temperature, top_k, top_p, picture_temperature, picture_top_k)
+
+    @property
+    def asked(self) -> constraints.Asked:
+        return constraints.Asked(self.whole[:, 3] > 0, self.whole[:, 4], self.whole[:, 5])
+
+    @property
+    def presence(self) -> Float[Array, " B"]:
+        return self.real[:, 3]
+
+    @property
+    def frequency(self) -> Float[Array, " B"]:
+        return self.real[:, 4]
+
+    @property
+    def top(self) -> Bool[Array, " B"]:
+        """Are the likeliest tokens wanted too?"""
+        return self.whole[:, 6] > 0
 
 
 class Part(NamedTuple):
@@ -126,28 +163,26 @@ def put(cache: Cache, row: Int[Array, ""], start: Int[Array, ""], count: Int[Arr
 
 
 @functools.partial(jax.jit, donate_argnames=("state", "length"))
-def place(
-    state: State,
-    length: Int[Array, " B"],
-    row: Int[Array, ""],
-    token: Int[Array, ""],
-    position: Int[Array, ""],
-    left: Int[Array, ""],
-    begun: Int[Array, ""],
-) -> tuple[State, Int[Array, " B"]]:
-    """A row begins to write after `token`, which its cache does not hold yet; `left` 0: it stops.
+def place(state: State, length: Int[Array, " B"], changes: Int[Array, "R 5"]) -> tuple[State, Int[Array, " B"]]:
+    """Rows begin to write, or stop. Of each: row (past the last: nobody's), token, position, left, begun.
 
-    `begun` 1: the token is the first of a picture.
+    A row writes after `token`, which its cache does not hold yet; `left` 0: it stops. `begun` 1: the token is the first
+    of a picture.
     """
-    outside = constraints.State(*(a.at[row].set(0) for a in state.picture))
+    row, token, position, left, begun = changes.T
+
+    def put(a: Array, b: Array | int) -> Array:
+        return a.at[row].set(b, mode="drop")
+
+    outside = constraints.State(*(put(a, 0) for a in state.picture))
     after = State(
-        state.token.at[row].set(token),
-        state.position.at[row].set(position),
-        state.left.at[row].set(left),
-        outside._replace(written=outside.written.at[row].set(begun)),
-        state.counts.at[row].set(0),
+        put(state.token, token),
+        put(state.position, position),
+        put(state.left, left),
+        outside._replace(written=put(outside.written, begun)),
+        put(state.counts, 0),
     )
-    return after, length.at[row].set(position)
+    return after, put(length, position)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "width"), donate_argnames="cache")

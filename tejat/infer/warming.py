@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from tejat.infer import steps
-from tejat.infer.scheduler import Scheduler
+from tejat.infer.scheduler import CHANGES, Scheduler
 
 
 def keep_compiled(directory: Path) -> None:
@@ -27,12 +28,13 @@ def warm(scheduler: Scheduler, sizes: Sequence[int]) -> None:
         one.cache, _ = steps.read(one.params, one.config, one.cache, one.part([], size))
     block = steps.cut(one.cache, 0, 0, sizes[-1])
     one.cache = steps.put(one.cache, 0, 0, 0, block)
-    one.place(0, 0, 0, 0)
+    one.state, length = steps.place(one.state, one.cache.length, np.full((CHANGES, 5), one.slots, np.int32))
+    one.cache = one.cache._replace(length=length)
     for width in one.widths:
         one.cache, scores = steps.forward(
             one.params, one.config, one.cache, one.state.token, one.state.position, one.state.left, width
         )
-        wishes, _ = one.wished()
+        wishes = jax.device_put(steps.Wishes.of(one.slots))
         for needs in one.every_need:
             one.state, _ = steps.choose(one.rule, needs, one.state, scores, wishes, one.unbound)
     jax.block_until_ready((one.cache, one.state))

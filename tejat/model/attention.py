@@ -22,7 +22,7 @@ from tejat.model.passes import attended
 # Finite, so that a query with an empty interval (padding) gives zeros and never NaN.
 _HIDDEN = -1e30
 
-DENSE = 2**25
+DENSE = 2**26
 """Scores of a chunk against its cache that a GPU makes in one piece; its loops over blocks wait for the host."""
 
 
@@ -91,7 +91,7 @@ def attend(
     on_gpu, in_one_piece = jax.default_backend() == "gpu", length <= block and keys <= block
     if on_gpu and (length == 1 or key_positions is not None):
         in_one_piece |= batch * heads * length * keys <= DENSE
-    if on_gpu and keys > interval_kernel.LEAST and decoding_kernel.takes(q, k):
+    if on_gpu and decoding_kernel.takes(q, k):
         return decoding_kernel.attend(q, k, v, *intervals, key_positions)
     if key_positions is None:
         large = length > 1 and keys > interval_kernel.LEAST

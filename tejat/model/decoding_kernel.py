@@ -25,13 +25,17 @@ _NOTHING = _HIDDEN / 2  # above hidden scores and below all others: where nothin
 SIZE = 64
 """Slots that a program takes at a time. A cache is a multiple of it."""
 
-PROGRAMS = 512
+PROGRAMS = 256
 """Programs that keep a large GPU busy."""
+
+LARGE = 2**27
+"""Bytes of keys and values that are worth two kernels, 50 us of an H100: smaller caches are read whole sooner."""
 
 
 def takes(q: Float[Array, "B 1 H N"], k: Float[Array, "B S K N"]) -> bool:
-    """Are the kernels made for these shapes?"""
-    return q.shape[1] == 1 and k.dtype.itemsize == 2 and k.shape[1] % SIZE == 0 and k.shape[3] in WIDTHS
+    """Are the kernels made for these shapes, and worth it?"""
+    fits = q.shape[1] == 1 and k.dtype.itemsize == 2 and k.shape[1] % SIZE == 0 and k.shape[3] in WIDTHS
+    return fits and 2 * k.size * k.dtype.itemsize > LARGE
 
 
 def splits_of(batch: int, slots: int, key_heads: int) -> int:

@@ -69,7 +69,7 @@ RECIPE = PictureRecipe(
     run=Run(
         Schedule(steps=50_000, peak=3e-3, warmup=500, floor=0.0, decay=0.02, muon=True),
         batch=256,
-        grids=((16, 16), (16, 16), (12, 20), (16, 16), (16, 16), (8, 32)),
+        grids=(*[(16, 16)] * 5, (8, 32)),
         ground=0.4,
         squares=0.3,
         bfloat16=True,

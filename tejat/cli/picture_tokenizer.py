@@ -41,8 +41,10 @@ def train(options: "Tokenizer") -> int:
         raise BadInput(f"{directory} holds an earlier training; choose another directory with --out")
     if known and not options.resume:
         raise BadInput(f"{directory} holds an earlier training; go on with it with --resume, or choose another --out")
+    # Read before the pictures are made: weights that do not fit are told at once.
+    begin = weights.read(options.begin, picture.params(chosen.config)) if options.begin else None
     kinds = chosen.kinds()
-    found = pictures.identity(chosen, kinds)
+    found = pictures.identity(chosen, kinds, options.begin)
     if known:
         identity.check(directory, found)
     else:
@@ -60,7 +62,7 @@ def train(options: "Tokenizer") -> int:
         )
 
     until = begun + (options.seconds or math.inf)
-    params, step = pictures.train(chosen.config, kinds, chosen.run, directory, told, until)
+    params, step = pictures.train(chosen.config, kinds, chosen.run, directory, told, until, begin)
     path = directory / "picture.safetensors"
     weights.write(path, params, chosen.stored)
     # What is measured and shown is what is on disk.

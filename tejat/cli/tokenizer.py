@@ -41,6 +41,8 @@ class Tokenizer:
     """Models trained with each tokenizer."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Of a picture tokenizer: go on with the training that is in the directory."""
+    begin: Path | None = None
+    """Of a picture tokenizer: weights to begin with rather than random ones, with the whole schedule before them."""
     seconds: float | None = None
     """Of a picture tokenizer: stop training after so many seconds, counted from the start of the command, and save;
     `--resume` goes on."""

@@ -97,14 +97,16 @@ def train(
     directory: Path | None = None,
     told: Callable[[dict], None] = lambda line: None,
     until: float = math.inf,
+    params: Tree | None = None,
 ) -> Trained:
     """Trains to the end of the schedule, or until `time.monotonic()` is `until`.
 
-    `directory` has the log and the state, from which it goes on where there is one. `told` is called with lines of the
-    log, whose loss and PSNR are means over all kinds of a batch.
+    `directory` has the log and the state, from which it goes on where there is one. A run that begins has random
+    weights, or `params`. `told` is called with lines of the log, whose loss and PSNR are means over all kinds of a
+    batch.
     """
     tree = picture.params(config)
-    params = initialise(tree, run.seed)
+    params = initialise(tree, run.seed) if params is None else jax.tree.map(jnp.array, params)
     moments = optimizer.build(run.schedule, tree).init(params)
     done = picture_state.step_of(directory) if directory else 0
     if directory and done:
@@ -215,8 +217,9 @@ def shares(wanted: Sequence[float], total: int) -> list[int]:
     return counts
 
 
-def identity(recipe: PictureRecipe, kinds: Sequence[Kind]) -> dict[str, Any]:
-    """What a run may not change when it goes on: its settings, and its pictures by a sample of them."""
+def identity(recipe: PictureRecipe, kinds: Sequence[Kind], begin: Path | None = None) -> dict[str, Any]:
+    """What a run may not change when it goes on: its settings, its pictures by a sample of them, and the weights that
+    it began with, if they were not random."""
     run = asdict(recipe.run)
     for name in ("report", "save"):
         del run[name]
@@ -227,7 +230,8 @@ def identity(recipe: PictureRecipe, kinds: Sequence[Kind]) -> dict[str, Any]:
             digest.update(repr(pictures.shape).encode())
             digest.update(np.ascontiguousarray(pictures[:: max(1, len(pictures) // 64)]).tobytes())
         told[kind.name] = {"share": kind.share, "laying": asdict(kind.laying), "pictures": digest.hexdigest()}
-    return {"name": recipe.name, "config": asdict(recipe.config), "run": run, "kinds": told}
+    weights = begin and hashlib.sha256(begin.read_bytes()).hexdigest()
+    return {"name": recipe.name, "config": asdict(recipe.config), "run": run, "kinds": told, "begin": weights}
 
 
 def on_white(drawing: UInt8[np.ndarray, "S S 4"]) -> UInt8[np.ndarray, "S S 3"]:

@@ -163,3 +163,12 @@ def test_a_picture_tokenizer_goes_on_only_with_its_own_run(tmp_path, monkeypatch
         assert said in capsys.readouterr().err.splitlines()[-1]
     assert cli.main(["tokenizer", "picture", "train", "tiny.py", *steps, "--resume", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["step"] == 20
+    # Another run begins with these weights: where there is no time to train, they are what it ends with.
+    words = ("tiny.py", "--begin", "runs/tiny/picture.safetensors", "--out", "more", "--seconds", "0.001", "--json")
+    assert cli.main(["tokenizer", "picture", "train", *words]) == 0
+    assert Path("more/picture.safetensors").read_bytes() == Path("runs/tiny/picture.safetensors").read_bytes()
+    words = ("tiny.py", "--begin", "none.safetensors", "--out", "new")
+    capsys.readouterr()
+    assert cli.main(["tokenizer", "picture", "train", *words]) == 2
+    assert "there are no weights at none.safetensors" in capsys.readouterr().err
+    assert not Path("new").exists()

@@ -4,6 +4,7 @@ The corpus knows its mixture in stages (`tejat data build`). A run takes those t
 longer or shorter so that they fill the run's steps in their proportions.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
@@ -27,6 +28,9 @@ FILLED = 0.97
 
 PICTURES = 0.3
 """The weight of the mean loss of picture codes beside that of text: they are a twelfth of what is predicted."""
+
+WORKERS = 16
+"""Processes that make batches, where there are as many cores."""
 
 SHORT, LONG = ("broad", "turn"), ("long",)
 """Stages of a corpus, by name: those that come in rows of 4,096, and the one that asks for the whole context."""
@@ -62,7 +66,7 @@ def pretraining(
         weights=weights,
         save_every=1_000,
         keep=1,
-        workers=16,
+        workers=min(WORKERS, os.cpu_count() or 1),
     )
 
 

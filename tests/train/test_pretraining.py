@@ -259,7 +259,8 @@ def test_a_run_may_begin_with_the_weights_of_another(small, whole, tmp_path):
     assert lines(tmp_path / "run")[0]["text_loss"] < lines(whole)[0]["text_loss"] - 0.5
 
 
-def test_the_shipped_recipe_is_of_the_shipped_tokenizer():
-    found = recipe.read(Path(__file__).parents[2] / "recipes" / "mini.py")
+@pytest.mark.parametrize("name", ["mini", "mini_long", "mini_15m", "mini_4m"])
+def test_recipes_are_of_the_shipped_tokenizer(name):
+    found = recipe.read(Path(__file__).parents[2] / "recipes" / f"{name}.py")
     pieces = Vocabulary(found.tokenizer(), found.config.picture.codes)
     assert (pieces.text_size, pieces.size) == (found.config.text_vocabulary, found.config.decoder.vocabulary)

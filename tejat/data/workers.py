@@ -7,6 +7,7 @@ may change whenever a run stops. Arrays come back from a worker as one block of 
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Generator, Sequence
@@ -26,7 +27,10 @@ from jaxtyping import UInt8
 from tejat.data import kept
 from tejat.data.filling import Place, Source, Stream
 from tejat.data.packing import Batch, Room, collate, empty
+from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
+
+SHARED = "/dev/shm"
 
 Filled = tuple[Sequence[int], Batch, Sequence[Place]]
 """Numbers of rows, their arrays, and where the stream of each stands after them."""
@@ -71,7 +75,8 @@ class _Iterator(grain.DatasetIterator):
 def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[int, Place]], None, None]:
     """Whole batches and the places after them; with `workers`, processes make them, each `ahead` batches in advance.
 
-    What a source raises is raised here, from workers too; so is the death of a worker, as a RuntimeError.
+    What a source raises is raised here, from workers too; so is the death of a worker, as a RuntimeError. Raises
+    BadInput where the machine's shared memory cannot hold two batches.
     """
     workers = min(workers, len(rows.places))
     if not workers:
@@ -82,6 +87,7 @@ def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[
         flags.FLAGS.mark_as_parsed()  # Grain asks Abseil's flags, which it takes for those of the command line
     numbers = sorted(rows.places)
     like, form = jax.tree.flatten(empty(rows.config, replace(rows.room, rows=len(numbers))))
+    ahead = min(ahead, _room_for(sum(array.nbytes for array in like)))
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
     with ExitStack() as ended:
         common = Path(
@@ -98,6 +104,21 @@ def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[
                 _from_block(block, arrays, [numbers.index(row) for row in places])
                 del block  # gives the shared memory back
             yield jax.tree.unflatten(form, arrays), {row: known[row] for row in numbers}
+
+
+def _room_for(batch: int) -> int:
+    """How many batches of so many bytes may wait in shared memory, where one more is being made."""
+    try:
+        found = os.statvfs(SHARED)
+    except OSError:  # a system that has its shared memory elsewhere
+        return sys.maxsize
+    free = found.f_bavail * found.f_frsize
+    if free < 2 * batch:
+        raise BadInput(
+            f"{SHARED} has {free / 1e6:,.0f} MB free and two batches take {2 * batch / 1e6:,.0f} MB; enlarge it "
+            f"(of a container, by --shm-size), or set workers=0"
+        )
+    return free // batch - 1
 
 
 def _as_block(filled: Filled) -> tuple[UInt8[np.ndarray, " n"], dict[int, Any]]:

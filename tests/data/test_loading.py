@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tejat.codecs.framing import Encoded
-from tejat.data import filling
+from tejat.data import filling, workers
 from tejat.data.loading import STAGE, Loader, Position
 from tejat.data.packing import Room
 from tejat.errors import BadInput
@@ -221,3 +221,14 @@ def test_close_ends_the_thread_and_the_iteration():
     loader.close()
     assert count() == 0
     assert list(loader) == []
+
+
+def test_batches_that_shared_memory_cannot_hold_are_told(monkeypatch):
+    class Small:
+        f_bavail, f_frsize = 3, 1_000
+
+    monkeypatch.setattr(workers.os, "statvfs", lambda path: Small)
+    assert workers._room_for(1_000) == 2 and workers._room_for(1_500) == 1
+    with pytest.raises(BadInput, match="enlarge it .*, or set workers=0"):
+        take(1, workers=2)
+    assert take(1)

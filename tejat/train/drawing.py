@@ -17,6 +17,7 @@ from tejat.model.params import Tree
 @functools.partial(jax.jit, static_argnums=1)
 def with_codes(params: Tree, config: ModelConfig, batch: Batch) -> Batch:
     """The batch with a code wherever one was to be made, and without its pictures. `params`: the image tokenizer's."""
+    assert config.picture is not None and batch.pictures is not None
     patches, positions, images = batch.pictures
     digits = picture.encode(params, config.picture, patches.astype(jnp.float32) / 255.0, positions, images)
     codes = config.text_vocabulary + picture.codes_of(config.picture, picture.quantise(config.picture, digits))

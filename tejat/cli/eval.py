@@ -4,16 +4,18 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
-    from tejat.evals.harness import Row
+    from tejat.evals.comparing import Difference
+    from tejat.evals.harness import NotRun, Result, Row
+    from tejat.evals.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -21,20 +23,51 @@ class Eval:
     """Measure a model. A run that was stopped goes on where it was.
 
     Example: tejat eval micro --limit 20
+             tejat eval mini --suite quick --corpus runs/corpus
+             tejat eval mini --suite lm-eval --tasks gsm8k_local arc_easy --benchmarks DIR
+             tejat eval A --against B --suite maths
+             tejat eval trends runs/eval/micro runs/eval/mini --reference mini
     """
 
     model: Annotated[str, tyro.conf.Positional]
     """A model that comes with Tejat, or the directory of one."""
     suite: str = "sample"
-    """The tasks to measure."""
+    """The tasks to measure: the name of a suite, "all", or "quick", which takes minutes on a laptop."""
     tasks: tuple[str, ...] = ()
-    """Only these tasks of the suite."""
+    """Only these tasks of the suite; of "lm-eval" any of its tasks, by name."""
     out: Path | None = None
     """Where report.html, results.json and samples/ go; runs/eval/MODEL if not given."""
     limit: int | None = None
     """Ask only the first so many items of each task."""
+    corpus: Path | None = None
+    """A built corpus, of whose held-out part most suites are made; runs/corpus if not given."""
+    benchmarks: Path | None = None
+    """A folder with benchmark files of your own, for the suite "lm-eval"."""
+    against: str | None = None
+    """Another model, to be measured on the same items: every task's difference, with the interval of pairs."""
+    route: int | None = None
+    """Ask tasks that are answered in words for so many chains of thought as well: greedy, by majority, and routed."""
+    contamination: Path | None = None
+    """A corpus that the model was trained on, to look for the items in."""
     log: Path | None = None
     """A training log, whose losses go into the report and loss.png."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON object and nothing else."""
+
+
+@dataclass(frozen=True)
+class Trends:
+    """Draw capabilities by model, relative to one of them.
+
+    Example: tejat eval trends runs/eval/micro runs/eval/mini --reference mini --out trends.png
+    """
+
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The results.json of each model, or its folder, from left to right."""
+    reference: str | None = None
+    """The model that all are relative to; the last one if not given."""
+    out: Path = Path("trends.png")
+    """The plot."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -43,25 +76,41 @@ def main(arguments: list[str]) -> int:
     """Run `tejat eval`.
 
     Raises:
-      BadInput: for a model, a suite or a limit that cannot be.
+      BadInput: for a model, a suite or a limit that cannot be, and where no task could be measured.
     """
+    if arguments[:1] == ["trends"]:
+        return _trends(tyro.cli(Trends, args=arguments[1:], prog="tejat eval trends"))
     options = tyro.cli(Eval, args=arguments, prog="tejat eval")
     if options.limit is not None and options.limit < 1:
         raise BadInput(f"--limit is {options.limit}; give at least 1")
+    if options.route is not None and options.route < 2:
+        raise BadInput(f"--route is {options.route}; give at least 2 chains of thought")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat import api, bundle
-    from tejat.evals import harness, plots, report, setting, suites
+    from tejat.evals import comparing, contamination, harness, plots, report, routing, setting, suites
     from tejat.evals.gallery import gallery
     from tejat.parts import write_whole
 
     if options.log is not None:
         plots.losses(options.log)  # one that cannot be read is told now, not after the work
-    tasks, directory = suites.tasks(options.suite, options.tasks), bundle.find(options.model)
+    tasks, directory = _tasks(options), bundle.find(options.model)
+    other = bundle.find(options.against) if options.against is not None else None
+    known = contamination.check(tasks, options.contamination, options.limit) if options.contamination else {}
     start = time.monotonic()
     model, mark = api.load(directory), harness.fingerprint(directory)
-    out = options.out or Path("runs", "eval", directory.resolve().name)
-    results = harness.run(model, tasks, out, fingerprint=mark, limit=options.limit)
+    out = options.out or _folder(directory)
+    results, not_run = harness.survey(model, tasks, out, fingerprint=mark, limit=options.limit)
+    results = [_checked(result, known) for result in results]
+    if not results:
+        told = "; ".join(f"{task.name}: {task.reason}" for task in not_run[:3])
+        raise BadInput(f"no task of {options.suite!r} could be measured ({told}); mend that or choose others")
+    differences: list[Difference] = []
+    if other is not None:
+        theirs, _ = harness.survey(
+            api.load(other), tasks, _folder(other), fingerprint=harness.fingerprint(other), limit=options.limit
+        )
+        differences = comparing.compare(results, theirs)
     rows = [result.row for result in results]
     facts = {
         "model": options.model,
@@ -71,32 +120,81 @@ def main(arguments: list[str]) -> int:
         "seed": "0",
         "weights": mark,
     }
-    found = {**facts, "tasks": [row.to_json() for row in rows]}
+    found = {
+        **facts,
+        "tasks": [row.to_json() for row in rows],
+        "not_run": [vars(task) for task in not_run],
+        **({"against": options.against, "differences": [d.to_json() for d in differences]} if other else {}),
+    }
     write_whole(out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
     page = report.Report(
         title=f"{model.name}, measured on {options.suite}",
         facts=[*facts.items(), ("this run took", f"{time.monotonic() - start:.0f} s")],
         rows=rows,
+        not_run=not_run,
         log=options.log,
-        galleries=[gallery(result) for result in results if any(outcome.parts for outcome in result.outcomes.values())],
-        sections=() if options.tasks else suites.sections(options.suite, model),
+        galleries=[
+            gallery(result, 12 if len(results) < 12 else 6)
+            for result in results
+            if any(outcome.parts for outcome in result.outcomes.values())
+        ],
+        sections=[
+            *_compared(options, differences),
+            *routing.sections(results),
+            *([] if options.tasks or options.route else suites.sections(options.suite, model)),
+        ],
     )
     report.write(page, out / "report.html")
+    plots.results_plot(rows, out / "results.png")
     if options.log is not None:
         plots.loss_plot(options.log, out / "loss.png")
     if options.json:
         print(json.dumps(found))
     else:
-        _show(rows)
+        _show(rows, not_run, differences)
         print(f"{out / 'report.html'} shows more")
     return 0
 
 
-def _show(rows: Sequence["Row"]) -> None:
+def _tasks(options: Eval) -> "Sequence[Task]":
+    from tejat.evals import routing, suites
+    from tejat.evals.ground import Ground
+
+    most = suites.QUICK_ITEMS if options.suite == "quick" else Ground.most
+    tasks = suites.tasks(options.suite, options.tasks, Ground(options.corpus, options.benchmarks, most))
+    return tasks if options.route is None else routing.sweeps(tasks, options.route, options.limit)
+
+
+def _folder(directory: Path) -> Path:
+    return Path("runs", "eval", directory.resolve().name)
+
+
+def _checked(result: "Result", known: dict[tuple[str, str], str]) -> "Result":
+    told = known.get((result.row.suite, result.row.name), result.row.contamination)
+    return replace(result, row=replace(result.row, contamination=told))
+
+
+def _compared(options: Eval, differences: "Sequence[Difference]") -> list[Any]:
+    from tejat.evals.harness import interval
+    from tejat.evals.report import Section, Table
+
+    if not differences:
+        return []
+    head = ("task", "metric", options.model, str(options.against), "difference", "95% interval", "better for sure")
+    named = {"first": options.model, "second": str(options.against), "neither": "–"}
+    lines = [
+        (d.name, d.metric, f"{d.first:.3f}", f"{d.second:.3f}", f"{d.difference.value:+.3f}", interval(d.difference))
+        + (named[d.better],)
+        for d in differences
+    ]
+    return [Section(f"Against {options.against}", ["Over the same items, pair by pair.", Table(head, lines)])]
+
+
+def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequence[Difference]") -> None:
     """One table in a terminal, plain lines elsewhere."""
     from tejat.evals import harness
 
-    head = ("task", "metric", "value", "95% interval", "n", "chance", "blanked", "baseline", "passes")
+    head = ("task", "metric", "value", "95% interval", "n", "chance", "blanked", "shuffled", "baseline", "passes")
     lines = [
         (
             row.name,
@@ -106,6 +204,7 @@ def _show(rows: Sequence["Row"]) -> None:
             f"{row.n:,}",
             f"{row.chance:.3f}" if row.chance else "",
             f"{row.blanked.value:.3f}" if row.blanked else "",
+            f"{row.shuffled.value:.3f}" if row.shuffled else "",
             f"{row.baseline:.3f}" if row.baseline is not None else "",
             {None: "", True: "yes", False: "no"}[row.passes],
         )
@@ -125,3 +224,25 @@ def _show(rows: Sequence["Row"]) -> None:
         for line in lines:
             told = (f"{name} {cell}" for name, cell in zip(head[2:], line[2:], strict=True) if cell)
             print(f"{line[0]}: {line[1]}, {', '.join(told)}")
+    for d in differences:
+        print(f"{d.name}: {d.difference.value:+.3f} against the other, 95% interval {harness.interval(d.difference)}")
+    for task in not_run:
+        print(f"{task.name}: not run, because {task.reason}")
+
+
+def _trends(options: Trends) -> int:
+    from tejat.evals import trends
+
+    if len(options.results) < 2:
+        raise BadInput("trends are of two models or more; give the results of each")
+    found = [trends.read(path) for path in options.results]
+    reference = options.reference or found[-1].model
+    points = trends.relative(found, reference)
+    trends.plot(points, [one.model for one in found], reference, options.out)
+    if options.json:
+        print(json.dumps({"reference": reference, "points": [vars(point) for point in points]}))
+    else:
+        for point in points:
+            print(f"{point.suite}, {point.model}: {point.value:.3f} ± {point.stderr:.3f} of {reference}")
+        print(f"{options.out} draws it")
+    return 0

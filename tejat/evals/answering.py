@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from tejat.evals.matching import ends, matches, normalise
 from tejat.evals.neighbours import Neighbours
 from tejat.evals.tasks import Item, Outcome, Task
+from tejat.infer.options import USUAL_TOKENS
 from tejat.parts import Image, Part, Text, Turn
 
 
@@ -23,11 +24,21 @@ class Listed(Task):
             self._items = self._make()
         return self._items
 
+    def with_(self, **attributes: Any) -> Self:
+        """Sets what a suite knows of the task: `origin`, `batch`, `ways`, `quick`."""
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        return self
+
 
 class Answering(Listed):
     """The answer, written greedily, is right if it matches an acceptable one."""
 
     metric = "exact match"
+
+    @property
+    def asked(self) -> str:
+        return f"the turns alone, no examples; greedy, up to {self.max_tokens or USUAL_TOKENS} tokens"
 
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
         answers = model.generate_batch([item.turns for item in items], max_tokens=self.max_tokens, temperature=0.0)
@@ -35,6 +46,13 @@ class Answering(Listed):
             Outcome(float(self.judge(tuple(answer.parts), item)), tuple(answer.parts))
             for answer, item in zip(answers, items, strict=True)
         ]
+
+    def sampled(
+        self, model: Any, prompts: Sequence[tuple[Turn, ...]], seeds: Sequence[int], temperature: float, max_tokens: int
+    ) -> list[tuple[Part, ...]]:
+        """One answer to each prompt, with its seed."""
+        answers = model.generate_batch(prompts, max_tokens=max_tokens, temperature=temperature, seeds=list(seeds))
+        return [tuple(answer.parts) for answer in answers]
 
     def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
         counts = Counter(answer for item in items for answer in {normalise(answer) for answer in item.answers})
@@ -106,19 +124,31 @@ class Depicting(Answering):
 
 
 class Choosing(Listed):
-    """Of the item's choices, the one that the model finds likeliest is its answer."""
+    """Of the item's choices, the one that the model finds likeliest is its answer.
+
+    With `by_length` it is the likeliest for each byte: of choices of many lengths the shortest would win otherwise.
+    """
 
     metric = "first choice"
 
+    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], by_length: bool = False):
+        super().__init__(suite, name, make)
+        self.by_length = by_length
+
+    @property
+    def asked(self) -> str:
+        return f"the turns alone, no examples; the likeliest of the choices{', for each byte' * self.by_length}"
+
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
-        asked = [(item, choice) for item in items for choice in item.choices]
-        prompts = [(*item.turns, Turn("model", (Text(choice),))) for item, choice in asked]
-        likelihoods = iter([scored.total for scored in model.score_batch(prompts)])
+        scored = model.score_answers([item.turns for item in items], [item.choices for item in items])
         outcomes = []
-        for item in items:
-            ranked = sorted(((next(likelihoods), choice) for choice in item.choices), key=lambda pair: -pair[0])
-            best = ranked[0][1]
-            outcomes.append(Outcome(float(matches(best, item.answers)), (Text(best),)))
+        for item, mine in zip(items, scored, strict=True):
+            values = [
+                score.total / (len(choice.encode()) if self.by_length else 1)
+                for choice, score in zip(item.choices, mine, strict=True)
+            ]
+            best = item.choices[max(range(len(values)), key=values.__getitem__)]
+            outcomes.append(Outcome(float(best in item.answers), (Text(best),)))
         return outcomes
 
 

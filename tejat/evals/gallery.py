@@ -34,7 +34,7 @@ def confusions(result: Result) -> list[tuple[str, str, int]]:
 
 
 def _sample(item: Item, result: Result, marked: bool) -> Sample:
-    outcome, blind = result.outcomes[item.id], result.blanked.get(item.id)
+    outcome, blind = result.outcomes[item.id], result.controls.get("blanked", {}).get(item.id)
     drawn = next((part for part in outcome.parts if isinstance(part, Image)), None)
     return Sample(
         prompt=item.shown or _asked(item),

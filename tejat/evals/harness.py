@@ -9,11 +9,12 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from tejat.errors import BadInput
 from tejat.evals import statistics
 from tejat.evals.progress import Progress
 from tejat.evals.statistics import Estimate
@@ -32,7 +33,13 @@ class Row:
       blanked: the same with the media blanked; None where the task has none.
       difference: value minus blanked, over the same items.
       mcnemar: the p-value of that difference, where scores are right or wrong.
+      shuffled: the same with sounds' samples and clips' frames out of order.
+      order_adds: value minus shuffled.
       baseline: the value of the best answer that looks at no item, and what that answer is.
+      by: the task's number among the items of each tag: {"language": {"de": …}}.
+      remarks: numbers of all items together, as text.
+      asked: the prompt and the decoding.
+      contamination: what is known of the items in what was trained on.
       passes: whether `low` clears the bars that `bar` describes, for chance and for blanked; None where neither is.
     """
 
@@ -55,25 +62,40 @@ class Row:
     baseline: float | None = None
     baseline_is: str = ""
     passes: bool | None = None
+    shuffled: Estimate | None = None
+    order_adds: Estimate | None = None
+    by: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+    asked: str = ""
+    contamination: str = "not checked"
 
     def to_json(self) -> dict[str, Any]:
         """For `json.dumps`: estimates as objects, and null for what is not a finite number."""
         row = asdict(self)
-        for name in ("blanked", "difference"):
-            estimate: Estimate | None = getattr(self, name)
-            row[name] = estimate and {key: _finite(part) for key, part in estimate._asdict().items()}
-        return {key: _finite(part) for key, part in row.items()}
+        for name in ("blanked", "difference", "shuffled", "order_adds"):
+            row[name] = _told(getattr(self, name))
+        row["by"] = {tag: {name: _told(one) for name, one in found.items()} for tag, found in self.by.items()}
+        return {key: finite(part) for key, part in row.items()}
 
 
 @dataclass(frozen=True)
 class Result:
-    """A task's row and what it was made of: outcomes by the item's id, with the senses and without."""
+    """A task's row and what it was made of: outcomes by the item's id, and those of each control."""
 
     task: Task
     row: Row
     items: tuple[Item, ...]
     outcomes: dict[str, Outcome]
-    blanked: dict[str, Outcome]
+    controls: dict[str, dict[str, Outcome]]
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A task that could not be measured, and why."""
+
+    suite: str
+    name: str
+    reason: str
 
 
 def run(
@@ -96,6 +118,28 @@ def run(
     return [_run_task(model, task, out, fingerprint, limit, sys.stderr if stream is None else stream) for task in tasks]
 
 
+def survey(
+    model: Any,
+    tasks: Sequence[Task],
+    out: Path,
+    *,
+    fingerprint: str,
+    limit: int | None = None,
+    stream: TextIO | None = None,
+) -> tuple[list[Result], list[NotRun]]:
+    """`run`, with tasks that cannot be measured listed with the reason, not raised: what the model lacks a sense for,
+    what has no material or makes no sense."""
+    results, not_run = [], []
+    for task in tasks:
+        try:
+            results += run(model, [task], out, fingerprint=fingerprint, limit=limit, stream=stream)
+        except (ValueError, OSError, ImportError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            told = reason if isinstance(error, BadInput) else f"{type(error).__name__}: {reason}"
+            not_run.append(NotRun(task.suite, task.name, told))
+    return results, not_run
+
+
 def bar(level: float, factor: float) -> float:
     """What the interval's low end must reach: `factor` times a level, or, where that is past it, half-way to perfect.
 
@@ -105,7 +149,7 @@ def bar(level: float, factor: float) -> float:
     return min(factor * level, (1 + level) / 2)
 
 
-def interval(row: Row) -> str:
+def interval(row: Row | Estimate) -> str:
     """The interval for people; one item, or one cluster, says nothing of how far others would lie from it."""
     return f"{row.low:.3f} – {row.high:.3f}" if math.isfinite(row.low) and math.isfinite(row.high) else "unknown"
 
@@ -124,48 +168,50 @@ def fingerprint(directory: Path) -> str:
 def _run_task(model: Any, task: Task, out: Path, fingerprint: str, limit: int | None, stream: TextIO) -> Result:
     items = tuple(task.items())[:limit]
     if not items:
-        raise ValueError(f"the task {task.name!r} has no items")
-    control = tuple(task.control(items))
+        raise BadInput(f"the task {task.name!r} has no items; give it material that has some")
+    controls = task.controls(items)
     if len({item.id for item in items}) < len(items):
-        raise ValueError(f"two items of the task {task.name!r} have one id; make every id unique")
+        raise BadInput(f"two items of the task {task.name!r} have one id; make every id unique")
     (out / "samples" / "media").mkdir(parents=True, exist_ok=True)
     log = _Log(out / "samples" / f"{task.suite}.{task.name}.jsonl", fingerprint)
-    due = [(item, False) for item in items] + [(item, True) for item in control]
-    missing = [(item, blank) for item, blank in due if log.get(item, blank) is None]
+    due = [(item, "") for item in items] + [(item, way) for way, changed in controls.items() for item in changed]
+    missing = [(item, way) for item, way in due if log.get(item, way) is None]
     progress = Progress(task.name, len(due), len(due) - len(missing), stream)
     for batch in _batches(missing, task.batch):
         asked = [item for item, _ in batch]
-        for (item, blank), outcome in zip(batch, task.measure(model, asked), strict=True):
-            log.add(item, blank, outcome)
+        for (item, way), outcome in zip(batch, task.measure(model, asked), strict=True):
+            log.add(item, way, outcome)
         progress.advance(len(batch))
-    seen = {item.id: log.get(item, False) for item in items}
-    unseen = {item.id: log.get(item, True) for item in control}
-    return Result(task, _row(task, items, seen, unseen), items, seen, unseen)
+    seen = {item.id: log.get(item, "") for item in items}
+    others = {way: {item.id: log.get(item, way) for item in changed} for way, changed in controls.items()}
+    return Result(task, _row(task, items, seen, others), items, seen, others)
 
 
-def _batches(missing: Sequence[tuple[Item, bool]], size: int) -> list[Sequence[tuple[Item, bool]]]:
+def _batches(missing: Sequence[tuple[Item, str]], size: int) -> list[Sequence[tuple[Item, str]]]:
     """Batches of at most `size`, as even as can be: a short last one would be compiled for itself."""
     count = -(-len(missing) // size)
     ends = [len(missing) * part // count for part in range(count + 1)] if count else []
     return [missing[start:end] for start, end in pairwise(ends)]
 
 
-def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], unseen: dict[str, Outcome]) -> Row:
+def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], others: dict[str, dict[str, Outcome]]) -> Row:
     clusters = [item.cluster for item in items]
     whole = task.estimate(list(seen.values()), clusters)
-    blanked = difference = mcnemar = chance = luck = passes = None
+    mcnemar = chance = luck = passes = None
     if task.kind == "proportion":
         scores = [outcome.score for outcome in seen.values()]
         chances = [item.chance for item in items]
         chance, luck = sum(chances) / len(chances), statistics.chance_tail(round(sum(scores)), chances)
         passes = whole.low >= bar(chance, 3) if chance > 0 else None
-    if unseen:
-        blanked = task.estimate(list(unseen.values()), clusters)
-        pair = [outcome.score for outcome in seen.values()], [outcome.score for outcome in unseen.values()]
-        difference = statistics.paired_difference(*pair, clusters)
-        if task.kind == "proportion":
-            mcnemar = statistics.mcnemar(*pair)
-            passes = passes is not False and whole.low >= bar(blanked.value, 2)
+    estimates: dict[str, Estimate] = {}
+    differences: dict[str, Estimate] = {}
+    for way, outcomes in others.items():
+        estimates[way] = task.estimate(list(outcomes.values()), clusters)
+        differences[way] = task.difference(list(seen.values()), list(outcomes.values()), clusters)
+    if "blanked" in others and task.kind == "proportion":
+        pair = [[outcome.score for outcome in some.values()] for some in (seen, others["blanked"])]
+        mcnemar = statistics.mcnemar(*pair)
+        passes = passes is not False and whole.low >= bar(estimates["blanked"].value, 2)
     baseline, baseline_is = task.baseline(items) or (None, "")
     return Row(
         suite=task.suite,
@@ -176,8 +222,14 @@ def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], unseen: di
         **whole._asdict(),
         chance=chance,
         luck=luck,
-        blanked=blanked,
-        difference=difference,
+        blanked=estimates.get("blanked"),
+        difference=differences.get("blanked"),
+        shuffled=estimates.get("shuffled"),
+        order_adds=differences.get("shuffled"),
+        by=_by(task, items, seen),
+        remarks=dict(task.remarks(items, list(seen.values()))),
+        asked=task.asked,
+        contamination=task.origin,
         mcnemar=mcnemar,
         baseline=baseline,
         baseline_is=baseline_is,
@@ -185,34 +237,51 @@ def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], unseen: di
     )
 
 
+def _by(task: Task, items: Sequence[Item], seen: dict[str, Outcome]) -> dict[str, dict[str, Estimate]]:
+    """Estimates by tag and its values, in the order in which they come."""
+    groups: dict[str, dict[str, list[Item]]] = {}
+    for item in items:
+        for tag, value in item.tags.items():
+            groups.setdefault(tag, {}).setdefault(value, []).append(item)
+    return {
+        tag: {
+            value: task.estimate([seen[item.id] for item in mine], [item.cluster for item in mine])
+            for value, mine in values.items()
+        }
+        for tag, values in groups.items()
+    }
+
+
 class _Log:
     """The outcomes of one task on disk. A line that a kill cut short is dropped when the file is opened again."""
 
     def __init__(self, path: Path, fingerprint: str):
         self.path, self.media = path, path.parent / "media"
-        self.found: dict[tuple[str, bool], tuple[str, Outcome]] = {}
+        self.found: dict[tuple[str, str], tuple[str, Outcome]] = {}
         lines = self._read(fingerprint)
         write_whole(path, "".join(line + "\n" for line in [json.dumps({"fingerprint": fingerprint}), *lines]).encode())
 
-    def get(self, item: Item, blank: bool) -> Outcome | None:
+    def get(self, item: Item, way: str) -> Outcome | None:
         """The outcome of this item; None where there is none, or where the item has changed since."""
-        digest, outcome = self.found.get((item.id, blank), ("", None))
+        digest, outcome = self.found.get((item.id, way), ("", None))
         return outcome if digest == item.digest() else None
 
-    def add(self, item: Item, blank: bool, outcome: Outcome) -> None:
+    def add(self, item: Item, way: str, outcome: Outcome) -> None:
         line = {
             "id": item.id,
-            "blanked": blank,
+            "control": way,
             "cluster": item.cluster,
             "score": outcome.score,
             "weight": outcome.weight,
             "answer": [to_json(part, self.media) for part in outcome.parts],
             "acceptable": list(item.answers),
+            **({"tags": dict(item.tags)} if item.tags else {}),
+            **({"detail": outcome.detail} if outcome.detail is not None else {}),
             "digest": item.digest(),
         }
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self.found[item.id, blank] = line["digest"], outcome
+        self.found[item.id, way] = line["digest"], outcome
 
     def _read(self, fingerprint: str) -> list[str]:
         """The whole lines of an earlier run of the same model."""
@@ -226,12 +295,18 @@ class _Log:
             try:
                 made = json.loads(line)
                 parts = tuple(from_json(part, self.media) for part in made["answer"])
-            except (ValueError, KeyError, TypeError):  # cut short, or its medium is gone
+                outcome = Outcome(made["score"], parts, made["weight"], made.get("detail"))
+                self.found[made["id"], made["control"]] = made["digest"], outcome
+            except (ValueError, KeyError, TypeError):  # cut short, of an older form, or its medium is gone
                 continue
-            self.found[made["id"], made["blanked"]] = made["digest"], Outcome(made["score"], parts, made["weight"])
             kept.append(line.decode())
         return kept
 
 
-def _finite(value: Any) -> Any:
+def _told(estimate: Estimate | None) -> dict[str, Any] | None:
+    return estimate and {key: finite(part) for key, part in estimate._asdict().items()}
+
+
+def finite(value: Any) -> Any:
+    """What JSON holds: null for a number that is not finite."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

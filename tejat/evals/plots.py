@@ -1,4 +1,4 @@
-"""The curves of a training log, as numbers and as a PNG with one panel for each modality."""
+"""Plots as PNG: the curves of a training log, a panel for each modality; results with their intervals."""
 
 import io
 import json
@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tejat.errors import BadInput
 from tejat.parts import write_whole
+
+if TYPE_CHECKING:
+    from tejat.evals.harness import Row
 
 
 class Curve(NamedTuple):
@@ -90,6 +93,38 @@ def loss_plot(log: Path, out: Path) -> None:
         axes.set_ylabel("nats per token")
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    write_whole(out, png.getvalue())
+
+
+def results_plot(rows: "Sequence[Row]", out: Path) -> None:
+    """Writes a PNG: a line for each task that is a share or a mean of 0 to 1, its interval, chance and controls."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [row for row in rows if row.kind != "ratio" and math.isfinite(row.low)][::-1]
+    figure = Figure(figsize=(7.5, 1.1 + 0.26 * max(len(shown), 1)), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for at, row in enumerate(shown):
+        axes.plot([row.low, row.high], [at, at], color="#0f6f78", linewidth=4, alpha=0.35, solid_capstyle="butt")
+    marks: dict[str, tuple[str, str, list[tuple[float, int]]]] = {
+        "the model": ("o", "#0f6f78", [(row.value, at) for at, row in enumerate(shown)]),
+        "chance": ("|", "#888888", [(row.chance, at) for at, row in enumerate(shown) if row.chance]),
+        "baseline": ("^", "#c2571a", [(row.baseline, at) for at, row in enumerate(shown) if row.baseline is not None]),
+        "blanked": ("x", "#6a4c93", [(row.blanked.value, at) for at, row in enumerate(shown) if row.blanked]),
+        "shuffled": ("+", "#b83256", [(row.shuffled.value, at) for at, row in enumerate(shown) if row.shuffled]),
+    }
+    for name, (mark, colour, points) in marks.items():
+        if points:
+            axes.scatter(*zip(*points, strict=True), marker=mark, color=colour, s=26, label=name, zorder=3)
+    axes.set_yticks(range(len(shown)), [f"{row.suite} {row.name}" for row in shown], fontsize=7)
+    axes.set_xlim(0, 1)
+    axes.grid(axis="x", alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    if shown:
+        figure.legend(loc="outside upper left", ncols=5, frameon=False, fontsize=8)
     png = io.BytesIO()
     figure.savefig(png, format="png")
     write_whole(out, png.getvalue())

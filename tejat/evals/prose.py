@@ -18,15 +18,15 @@ from tejat.parts import Document, Part, Text
 class Continuing(Listed):
     """Paragraphs, each a plain document of its own: the bits of its tokens, its end among them, over its bytes.
 
+    An item's first answer is its text.
+
     `training` is the text that the baseline learns from.
     """
 
     metric, kind, better = "bits per byte", "ratio", "lower"
+    asked = "plain documents, scored from their beginning to their end"
 
-    def __init__(self, suite: str, name: str, paragraphs: Callable[[], Sequence[str]], training: Callable[[], str]):
-        def make() -> list[Item]:
-            return [Item(f"{name}-{n:03d}", f"{n}", (), (text,)) for n, text in enumerate(paragraphs())]
-
+    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], training: Callable[[], str]):
         super().__init__(suite, name, make)
         self._training = training
 
@@ -45,6 +45,11 @@ class Continuing(Listed):
     @cached_property
     def _grams(self) -> "ByteGrams":
         return ByteGrams(self._training().encode())
+
+
+def paragraphs(name: str, texts: Callable[[], Sequence[str]]) -> list[Item]:
+    """Each text as an item that shares nothing with the others."""
+    return [Item(f"{name}-{n:03d}", f"{n}", (), (text,)) for n, text in enumerate(texts())]
 
 
 class ByteGrams:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tejat.evals import charts, embed, harness
 from tejat.evals.answering import written
-from tejat.evals.harness import Row
+from tejat.evals.harness import NotRun, Row
 from tejat.evals.plots import Curve, curves, is_loss
 from tejat.parts import Image, Part, Text, write_whole
 
@@ -70,10 +70,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and, below it, paragraphs (str), tables and galleries, in order."""
+    """A heading and, below it, paragraphs (str), tables, curves and galleries, in order."""
 
     title: str
-    blocks: Sequence[str | Table | Gallery]
+    blocks: Sequence[str | Table | Curve | Gallery]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class Report:
       summary: a paragraph under it.
       facts: (name, value): the model, the command line, the seed, the hardware, the time it took.
       rows: the table of results.
+      not_run: tasks without a result, and why.
       log: a training log of JSON lines; its losses are drawn.
       galleries: the samples of each task.
       sections: anything else.
@@ -94,6 +95,7 @@ class Report:
     summary: str = ""
     facts: Sequence[tuple[str, str]] = ()
     rows: Sequence[Row] = ()
+    not_run: Sequence[NotRun] = ()
     log: Path | None = None
     galleries: Sequence[Gallery] = ()
     sections: Sequence[Section] = field(default=())
@@ -110,6 +112,11 @@ def render(report: Report) -> str:
     parts = [_head(report)]
     if report.rows:
         parts.append(_results(report.rows))
+    if report.not_run:
+        lines = [(f"{task.suite} {task.name}", task.reason) for task in report.not_run]
+        parts.append(_section(Section("Not run", (Table(("task", "why"), lines),))))
+    if report.rows:
+        parts += [_section(section) for section in (_asked(report.rows), _by(report.rows)) if section.blocks]
     if logged:
         parts.append(_training(logged))
     if report.galleries:
@@ -143,6 +150,28 @@ def _results(rows: Sequence[Row]) -> str:
     return f"<section><h2>Results</h2>{''.join(tables)}{_legend(rows)}</section>"
 
 
+def _asked(rows: Sequence[Row]) -> Section:
+    """How every task was asked, and what is known of its items in what was trained on."""
+    lines = [(f"{row.suite} {row.name}", row.asked, row.contamination) for row in rows if row.asked]
+    return Section(
+        "How it was asked", [Table(("task", "prompt and decoding", "contamination"), lines)] if lines else []
+    )
+
+
+def _by(rows: Sequence[Row]) -> Section:
+    """Tasks by language, depth, kind …, and numbers of all their items together."""
+    blocks: list[str | Table | Curve | Gallery] = []
+    for row in rows:
+        for tag, found in row.by.items():
+            if len(found) > 1:
+                head = (f"{row.suite} {row.name}, by {tag}", row.metric, "95% interval", "n")
+                lines = [(name, f"{one.value:.3f}", harness.interval(one), f"{one.n:,}") for name, one in found.items()]
+                blocks.append(Table(head, lines))
+        if row.remarks:
+            blocks.append(Table((f"{row.suite} {row.name}, all together", ""), list(row.remarks.items())))
+    return Section("In parts", blocks)
+
+
 def _scores(rows: Sequence[Row]) -> str:
     end = charts.scale_end(rows)
     share = rows[0].kind == "proportion"
@@ -150,16 +179,19 @@ def _scores(rows: Sequence[Row]) -> str:
     head = ["<th>task</th>", f'<th class="wide">{charts.axis(end)}</th>', "<th>value</th>", "<th>95% interval</th>"]
     head += [*(f"<th>{name}</th>" for name in extra), '<th class="rest"></th>']
     body = []
+    several = len({row.suite for row in rows}) > 1
     for row in rows:
+        metric = f"{row.suite}: {row.metric}" if several else row.metric
         cells = {
             "chance": _number(row.chance or None),
             "blanked": _number(row.blanked and row.blanked.value),
             "the senses add": row.difference and _signed(row.difference.value, row.difference.low, row.difference.high),
+            "shuffled": _number(row.shuffled and row.shuffled.value),
             "baseline": _number(row.baseline),
             "n": f"{row.n:,}<small>{f'in {row.clusters} clusters' if row.clusters < row.n else ''}</small>",
         }
         line = [
-            f'<th scope="row">{escape(row.name)}<small>{escape(row.metric)}</small></th>',
+            f'<th scope="row">{escape(row.name)}<small>{escape(metric)}</small></th>',
             f'<td class="wide">{charts.interval(row, end)}</td>',
             f'<td class="value">{_PASSES[row.passes]}{row.value:.3f}</td>',
             f'<td data-name="95% interval">{harness.interval(row)}</td>',
@@ -180,6 +212,7 @@ def _columns(rows: Sequence[Row]) -> list[tuple[str, bool]]:
         ("chance", any(row.chance for row in rows)),
         ("blanked", any(row.blanked is not None for row in rows)),
         ("the senses add", any(row.difference is not None for row in rows)),
+        ("shuffled", any(row.shuffled is not None for row in rows)),
         ("baseline", any(row.baseline is not None for row in rows)),
         ("n", True),
     ]
@@ -196,8 +229,10 @@ def _legend(rows: Sequence[Row]) -> str:
     if told := "; ".join(dict.fromkeys(row.baseline_is for row in rows if row.baseline_is)):
         entries.append(f'<span><i class="mark baseline"></i>what looks at no item: {escape(told)}</span>')
     notes = ""
+    if any(row.shuffled is not None for row in rows):
+        notes = "<p>Shuffled: the sound's samples and the clip's frames in another order, the pictures as they are.</p>"
     if any(row.passes is not None for row in rows):
-        notes = (
+        notes += (
             "<p>✓: the low end of the interval is at least three times chance and twice the blanked value, or, where "
             "that is past it, half-way from there to perfect.</p>"
         )
@@ -217,8 +252,10 @@ def _section(section: Section) -> str:
     return f"<section><h2>{escape(section.title)}</h2>{''.join(map(_block, section.blocks))}</section>"
 
 
-def _block(block: str | Table | Gallery) -> str:
+def _block(block: str | Table | Curve | Gallery) -> str:
     match block:
+        case Curve():
+            return f'<div class="panels">{charts.panel(block)}</div>'
         case str():
             return f"<p>{escape(block)}</p>"
         case Table():

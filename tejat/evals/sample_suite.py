@@ -12,6 +12,7 @@ from tejat.data import tour
 from tejat.data.tour import Example
 from tejat.evals import prose
 from tejat.evals.answering import Answering, Depicting, Drawing, Ending
+from tejat.evals.ground import Ground
 from tejat.evals.neighbours import Neighbours
 from tejat.evals.report import Gallery, Sample, Section
 from tejat.evals.tasks import Item, Task
@@ -21,7 +22,7 @@ SUITE = "sample"
 WHETHER = 60  # questions that ask for a picture, and as many that do not
 
 
-def tasks() -> list[Task]:
+def tasks(ground: Ground) -> list[Task]:
     """Every task of the sample."""
     return [
         Answering(SUITE, "caption", partial(items, "caption")),
@@ -76,7 +77,9 @@ def drawings() -> Neighbours:
 
 
 def _prose(language: str) -> Task:
-    return prose.Continuing(SUITE, f"prose-{language}", partial(_paragraphs, language), partial(sample.prose, language))
+    name = f"prose-{language}"
+    make = partial(prose.paragraphs, name, partial(_paragraphs, language))
+    return prose.Continuing(SUITE, name, make, partial(sample.prose, language))
 
 
 def _paragraphs(language: str) -> Sequence[str]:

@@ -1,9 +1,10 @@
-"""What is measured: items, a task's interface, and its control, the same items with the media blanked."""
+"""What is measured: items, a task's interface, and its controls: the same items with the media blanked or shuffled."""
 
 import hashlib
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ class Item:
       shown: the parts a reader of the report should see, if not all those of the turns.
       choices: the answers it is to choose from; none where it answers freely.
       chance: the probability of being right by guessing.
+      tags: what the report breaks the task down by: {"language": "de", "depth": "0 – 20%"}.
+      material: what else it is judged by, any JSON: a program's tests, the numbers of a chart.
     """
 
     id: str
@@ -37,10 +40,13 @@ class Item:
     shown: tuple[Part, ...] = ()
     choices: tuple[str, ...] = ()
     chance: float = 0.0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    material: Any = None
 
     def digest(self) -> str:
         """Changes with anything that the model is asked or judged by."""
-        made = hashlib.sha256(repr((self.answers, self.choices)).encode())
+        judged = (self.answers, self.choices) if self.material is None else (self.answers, self.choices, self.material)
+        made = hashlib.sha256(repr(judged).encode())
         for turn in self.turns:
             made.update(f"\0{turn.role}".encode())
             for part in turn.parts:
@@ -49,22 +55,38 @@ class Item:
 
 
 class Outcome(NamedTuple):
-    """What the model did with an item: the score, its weight (1, or the bytes that its bits are spread over)."""
+    """What the model did with an item: the score, its weight (1, or the bytes that its bits are spread over).
+
+    `detail` is any JSON that is kept with it: what a program printed, the votes of several answers.
+    """
 
     score: float
     parts: tuple[Part, ...]
     weight: float = 1.0
+    detail: Any = None
 
 
 class Task(ABC):
-    """A named set of items and the way to judge a model's answers to them."""
+    """A named set of items and the way to judge a model's answers to them.
+
+    Attributes:
+      batch: items that are asked at once.
+      ways: the controls of items with media, keys of CONTROLS.
+      asked: the prompt and the decoding, for people.
+      origin: where the items come from, and whether a model of ours can have been trained on them.
+      quick: is it part of the suite "quick"?
+    """
 
     suite: str
     name: str
     metric: str = "accuracy"
     kind: Literal["proportion", "mean", "ratio"] = "proportion"
     better: Literal["higher", "lower"] = "higher"
-    batch: int = 32  # items that are asked at once
+    batch: int = 32
+    ways: tuple[str, ...] = ("blanked",)
+    asked: str = ""
+    origin: str = "not checked"
+    quick: bool = False
 
     @abstractmethod
     def items(self) -> Sequence[Item]:
@@ -74,13 +96,17 @@ class Task(ABC):
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
         """Asks the model and judges, a batch at a time."""
 
-    def control(self, items: Sequence[Item]) -> Sequence[Item]:
-        """The items with the media blanked, to show what the senses add; none where there is no medium."""
-        return [blanked(item) for item in items] if any(map(_has_media, items)) else []
+    def controls(self, items: Sequence[Item]) -> dict[str, Sequence[Item]]:
+        """The items again for each of `ways`, to show what the senses add; none where there is no medium."""
+        return {way: [controlled(item, way) for item in items] for way in self.ways if any(map(_has_media, items))}
 
     def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
         """(value, what it is) of something that looks at no item, to beat; None where the task knows of nothing."""
         return None
+
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+        """Numbers of all the outcomes together that have no interval: {"BLEU": "12.3"}."""
+        return {}
 
     def said(self, parts: Sequence[Part]) -> str:
         """An answer boiled down to what it is judged by, so that like mistakes can be counted."""
@@ -89,6 +115,13 @@ class Task(ABC):
     def nearest(self, drawn: Image) -> Image | None:
         """The training picture most like one that was drawn, where the task knows what was trained on."""
         return None
+
+    def difference(self, first: Sequence[Outcome], second: Sequence[Outcome], clusters: Sequence[str]) -> Estimate:
+        """The first's number minus the second's, over the same items: what they share cancels."""
+        scores = [[outcome.score for outcome in side] for side in (first, second)]
+        if self.kind != "ratio":
+            return statistics.paired_difference(*scores, clusters)
+        return statistics.ratio_difference(*scores, [outcome.weight for outcome in first], clusters)
 
     def estimate(self, outcomes: Sequence[Outcome], clusters: Sequence[str]) -> Estimate:
         """The task's number with its interval."""
@@ -102,14 +135,22 @@ class Task(ABC):
                 return statistics.ratio(scores, [outcome.weight for outcome in outcomes], clusters)
 
 
-def blanked(item: Item) -> Item:
-    """The item with grey pictures, silence, and clips of one grey frame again and again."""
-    turns = tuple(Turn(turn.role, tuple(map(blank, turn.parts))) for turn in item.turns)
-    return replace(item, turns=turns, shown=tuple(map(blank, item.shown)))
+def controlled(item: Item, way: str) -> Item:
+    """The item with its media changed, the same way every time."""
+    random = np.random.default_rng(zlib.crc32(item.id.encode()))
+
+    def changed(parts: Sequence[Part]) -> tuple[Part, ...]:
+        return tuple(CONTROLS[way](part, random) for part in parts)
+
+    turns = tuple(Turn(turn.role, changed(turn.parts)) for turn in item.turns)
+    return replace(item, turns=turns, shown=changed(item.shown))
 
 
-def blank(part: Part) -> Part:
-    """The part without what it shows or sounds like, of the same size and length; text stays."""
+def blank(part: Part, random: np.random.Generator | None = None) -> Part:
+    """The part without what it shows or sounds like, of the same size and length; text stays.
+
+    Pictures are grey, sound is silent, and clips have one grey frame again and again.
+    """
     match part:
         case Text():
             return part
@@ -119,6 +160,26 @@ def blank(part: Part) -> Part:
             return Audio(np.zeros_like(samples), rate)
         case Video(frames, times, audio):
             return Video(np.full_like(frames, GREY), times, audio and Audio(np.zeros_like(audio.samples), audio.rate))
+
+
+def shuffle(part: Part, random: np.random.Generator) -> Part:
+    """The part with what it has in time out of order: a sound's samples, which leaves noise as loud; a clip's frames.
+
+    Pictures and text stay.
+    """
+    match part:
+        case Audio(samples, rate):
+            return Audio(random.permutation(samples), rate)
+        case Video(frames, times, audio):
+            order = random.permutation(len(frames))
+            if len(frames) > 1 and (order == np.arange(len(frames))).all():
+                order = order[::-1]
+            sound = audio and Audio(random.permutation(audio.samples), audio.rate)
+            return Video(np.ascontiguousarray(frames[order]), times, sound)
+    return part
+
+
+CONTROLS: Mapping[str, Callable[[Part, np.random.Generator], Part]] = {"blanked": blank, "shuffled": shuffle}
 
 
 def _has_media(item: Item) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from tejat import sample
 from tejat.evals import prose
 from tejat.evals.answering import Answering, Depicting, Drawing, Ending
+from tejat.evals.ground import Ground
 from tejat.evals.report import Gallery, Sample, Section
 from tejat.evals.sample_suite import drawings, items, whether
 from tejat.evals.tasks import Task
@@ -22,7 +23,7 @@ MOTIONS, PICTURES, FACTS, WHETHER = 256, 64, 64, 32
 READ, SHORT, WRITTEN = 60, 20, 32  # characters of a paragraph to go on from, of dense scripts; tokens written
 
 
-def tasks() -> list[Task]:
+def tasks(ground: Ground) -> list[Task]:
     """The senses, then what was taught: facts, drawing, and whether to draw."""
     made: list[Task] = [
         Answering(SUITE, "caption", partial(items, "caption")),

@@ -63,13 +63,37 @@ def test_json_then_table_from_what_is_on_disk(model: Path, tmp_path: Path) -> No
     assert lines[-1] == f"{Path('runs', 'eval', 'untrained', 'report.html')} shows more"
 
 
+def test_two_models_side_by_side_and_what_was_not_run(model: Path, tmp_path: Path) -> None:
+    words = [str(model), "--against", str(model), "--suite", "all", "--tasks", "maths.sums-chosen", "closed-book"]
+    done = tejat(*words, "--limit", "6", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (row,), (difference,), (missing,) = found["tasks"], found["differences"], found["not_run"]
+    assert row["n"] == 6 and row["asked"] and row["by"]["kind"] and row["contamination"].startswith("made anew")
+    assert difference["difference"]["value"] == 0 and difference["better"] == "neither" and difference["p"] == 1
+    assert missing["name"] == "closed-book" and missing["reason"].startswith("there is no corpus in runs/corpus; build")
+    out = tmp_path / "runs" / "eval" / "untrained"
+    page = (out / "report.html").read_text()
+    assert "Not run" in page and f"Against {model}" in page and "How it was asked" in page
+    assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
+    # A second run asks nothing and finds the same.
+    again = json.loads(tejat(*words, "--limit", "6", "--json", cwd=tmp_path).stdout)
+    assert (again["tasks"], again["differences"]) == (found["tasks"], found["differences"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["no-such-model"], "there is no model 'no-such-model'"),
-        (["{model}", "--suite", "mmlu"], "there is no suite 'mmlu'; choose from sample"),
+        (["{model}", "--suite", "mmlu"], "there is no suite 'mmlu'; choose from all, quick, "),
         (["{model}", "--tasks", "caption", "sing"], "the suite 'sample' has no task 'sing'; choose from caption, "),
         (["{model}", "--limit", "0"], "--limit is 0; give at least 1"),
+        (["{model}", "--route", "1"], "--route is 1; give at least 2 chains of thought"),
+        (
+            ["{model}", "--suite", "factuality"],
+            "no task of 'factuality' could be measured (closed-book: there is no corpus",
+        ),
+        (["{model}", "--against", "no-such-model"], "there is no model 'no-such-model'"),
         (["{model}", "--log", "none.jsonl", "--limit", "1"], "the training log none.jsonl cannot be read"),
     ],
 )

@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tejat.errors import BadInput
 from tejat.evals import harness
 from tejat.evals.answering import Answering
 from tejat.evals.progress import Progress
 from tejat.evals.statistics import proportion
-from tejat.evals.tasks import Item
-from tejat.parts import Image, Text, Turn
+from tejat.evals.tasks import Item, Outcome
+from tejat.parts import Audio, Image, Text, Turn
 
 
 def picture(number: int) -> Image:
@@ -152,8 +153,8 @@ def test_samples_are_lines_of_json_with_media_beside_them(tmp_path: Path) -> Non
     (first,) = run(Draws(), tmp_path, task(2))
     path = tmp_path / "samples" / "test.greys.jsonl"
     lines = [json.loads(line) for line in path.read_text().split("\n")[1:-1]]
-    assert [(line["id"], line["blanked"], line["score"]) for line in lines] == [
-        *[("i0", False, 0.0), ("i1", False, 0.0), ("i0", True, 0.0), ("i1", True, 0.0)]
+    assert [(line["id"], line["control"], line["score"]) for line in lines] == [
+        *[("i0", "", 0.0), ("i1", "", 0.0), ("i0", "blanked", 0.0), ("i1", "blanked", 0.0)]
     ]
     assert (tmp_path / "samples" / "media" / lines[0]["answer"][1]["image"]["file"]).is_file()
     model = Reads()
@@ -162,14 +163,84 @@ def test_samples_are_lines_of_json_with_media_beside_them(tmp_path: Path) -> Non
     assert second.outcomes["i1"].parts[1] == picture(1)
 
 
-def test_two_items_of_one_id(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="one id"):
-        run(Reads(), tmp_path, Answering("test", "twice", lambda: items(1) * 2))
+def test_a_survey_lists_what_cannot_be_measured_and_goes_on(tmp_path: Path) -> None:
+    class Blind(Reads):
+        def generate_batch(self, prompts, **options):
+            raise BadInput("the model 'micro' sees no images")
+
+    tasks = [task(name="greys"), Answering("test", "none", list), Answering("test", "twice", lambda: items(1) * 2)]
+    results, not_run = harness.survey(Blind(), tasks, tmp_path, fingerprint="f", stream=io.StringIO())
+    assert results == []
+    assert [(one.name, one.reason) for one in not_run] == [
+        ("greys", "the model 'micro' sees no images"),
+        ("none", "the task 'none' has no items; give it material that has some"),
+        ("twice", "two items of the task 'twice' have one id; make every id unique"),
+    ]
+    results, not_run = harness.survey(Reads(), tasks, tmp_path, fingerprint="f", stream=io.StringIO())
+    assert [result.row.name for result in results] == ["greys"] and len(not_run) == 2
 
 
-def test_a_task_without_items(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no items"):
-        run(Reads(), tmp_path, Answering("test", "none", list))
+def test_a_task_broken_within_is_told_by_its_kind_and_a_fault_of_ours_is_not_hidden(tmp_path: Path) -> None:
+    def broken():
+        raise ValueError("row 3 has no answer")
+
+    _, (one,) = harness.survey(Reads(), [Answering("t", "bad", broken)], tmp_path, fingerprint="f")
+    assert one.reason == "ValueError: row 3 has no answer"
+
+    class Faulty(Reads):
+        def generate_batch(self, prompts, **options):
+            raise AttributeError("ours")
+
+    with pytest.raises(AttributeError):
+        harness.survey(Faulty(), [task()], tmp_path, fingerprint="f", stream=io.StringIO())
+
+
+def test_controls_shuffled_and_tags_in_rows(tmp_path: Path) -> None:
+    """A model that hears only where the loud part of a sound is, of two places."""
+
+    class Hears:
+        def generate_batch(self, prompts, **options):
+            said = []
+            for prompt in prompts:
+                samples = np.abs(prompt[0].parts[0].samples)
+                half = len(samples) // 2
+                said.append("first" if samples[:half].sum() > samples[half:].sum() else "second")
+            return [SimpleNamespace(parts=(Text(text),)) for text in said]
+
+    def sounds() -> list[Item]:
+        made = []
+        for n in range(40):
+            samples = np.zeros(400, np.float32)
+            samples[(n % 2) * 200 : (n % 2) * 200 + 200] = 0.5
+            turns = (Turn("user", (Audio(samples), Text("Where?"))),)
+            answer = ("first", "second")[n % 2]
+            made.append(Item(f"s{n}", f"s{n}", turns, (answer,), chance=0.5, tags={"half": answer}))
+        return made
+
+    heard = Answering("test", "halves", sounds).with_(ways=("blanked", "shuffled"))
+    (result,) = harness.run(Hears(), [heard], tmp_path, fingerprint="f", stream=io.StringIO())
+    row = result.row
+    assert row.value == 1.0 and row.blanked.value == 0.5 and 0.2 < row.shuffled.value < 0.8
+    assert row.order_adds.value == pytest.approx(1 - row.shuffled.value)
+    assert {name: (one.value, one.n) for name, one in row.by["half"].items()} == {
+        "first": (1.0, 20),
+        "second": (1.0, 20),
+    }
+    told = json.loads(json.dumps(row.to_json(), allow_nan=False))
+    assert told["by"]["half"]["first"]["n"] == 20 and told["asked"].startswith("the turns alone")
+    (again,) = harness.run(None, [heard], tmp_path, fingerprint="f", stream=io.StringIO())
+    assert again.row == row
+
+
+def test_details_are_kept(tmp_path: Path) -> None:
+    class Counting(Answering):
+        def measure(self, model, items):
+            return [Outcome(1.0, (), 1.0, {"votes": {"a": n}}) for n, _ in enumerate(items)]
+
+    counting = Counting("test", "votes", lambda: items(3)).with_(ways=())
+    (first,) = harness.run(None, [counting], tmp_path, fingerprint="f", stream=io.StringIO())
+    (second,) = harness.run(None, [counting], tmp_path, fingerprint="f", stream=io.StringIO())
+    assert second.outcomes == first.outcomes and first.outcomes["i2"].detail == {"votes": {"a": 2}}
 
 
 def test_fingerprint_sees_weights_and_not_other_files(tmp_path: Path) -> None:

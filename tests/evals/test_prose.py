@@ -41,7 +41,7 @@ def test_byte_grams_beat_one_byte_at_a_time(language: str) -> None:
 def test_continuing_is_the_models_score_over_bytes(micro) -> None:
     model = Model(micro)
     paragraphs = ["Everyone has the right to life.", "すべての人は、生命の権利を有する。"]
-    task = prose.Continuing("s", "t", lambda: paragraphs, lambda: "")
+    task = prose.Continuing("s", "t", lambda: prose.paragraphs("t", lambda: paragraphs), lambda: "")
     outcomes = task.measure(model, task.items())
     for text, outcome in zip(paragraphs, outcomes, strict=True):
         nats = model.score(Document.of((Text(text),))).total
@@ -49,7 +49,7 @@ def test_continuing_is_the_models_score_over_bytes(micro) -> None:
         assert outcome.weight == len(text.encode())
     found = task.estimate(outcomes, ["0", "1"])
     assert found.value == pytest.approx(sum(o.score for o in outcomes) / sum(len(t.encode()) for t in paragraphs))
-    assert task.better == "lower" and task.control(task.items()) == []
+    assert task.better == "lower" and task.controls(task.items()) == {}
 
 
 def test_continuations_are_the_likeliest_words(micro) -> None:

@@ -257,7 +257,7 @@ def result() -> Result:
     scores = [0, 0, 1, 0, 0, 1, 0]
     outcomes = {i.id: Outcome(float(s), (Text(t),)) for i, s, t in zip(items, scores, said, strict=True)}
     blind = {i.id: Outcome(0.0, (Text("fox"), PICTURE)) for i in items}
-    return Result(Answering("sample", "animals", list), row("animals"), items, outcomes, blind)
+    return Result(Answering("sample", "animals", list), row("animals"), items, outcomes, {"blanked": blind})
 
 
 def test_gallery_takes_the_first_in_order() -> None:

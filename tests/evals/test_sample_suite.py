@@ -16,7 +16,7 @@ ASKED = ("caption", "spoken", "motion", "draw", "whether", "fact")
 
 def test_names() -> None:
     assert list(TASKS) == [*ASKED, *(f"prose-{language}" for language in sample.languages())]
-    with pytest.raises(BadInput, match="choose from sample"):
+    with pytest.raises(BadInput, match="choose from all, quick, "):
         suites.tasks("mmlu")
 
 
@@ -32,7 +32,7 @@ def test_items_are_the_same_every_time_and_their_own(name: str) -> None:
 @pytest.mark.parametrize(("name", "kind"), [("caption", Image), ("spoken", Audio), ("motion", Video)])
 def test_the_senses_have_a_control(name: str, kind: type) -> None:
     items = TASKS[name].items()[:3]
-    control = TASKS[name].control(items)
+    control = TASKS[name].controls(items)["blanked"]
     assert all(isinstance(item.turns[0].parts[0], kind) for item in (*items, *control))
     assert len({item.turns[0].parts[0] for item in items}) == 3
     assert all(
@@ -43,7 +43,7 @@ def test_the_senses_have_a_control(name: str, kind: type) -> None:
 
 @pytest.mark.parametrize("name", ["draw", "whether", "fact", "prose-en"])
 def test_words_have_none(name: str) -> None:
-    assert TASKS[name].control(TASKS[name].items()) == []
+    assert TASKS[name].controls(TASKS[name].items()) == {}
 
 
 @pytest.mark.parametrize("name", ["caption", "spoken", "motion", "draw", "fact"])

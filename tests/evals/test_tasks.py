@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tejat.evals.answering import Answering, Choosing, Drawing
-from tejat.evals.tasks import Item, blank, blanked
+from tejat.evals.tasks import Item, blank, controlled, shuffle
 from tejat.parts import Audio, Image, Part, Text, Turn, Video
 
 RANDOM = np.random.default_rng(0)
@@ -43,15 +43,27 @@ def test_blanks_keep_size_and_length_and_nothing_else() -> None:
 
 
 def test_control_blanks_turns_and_what_is_shown() -> None:
-    made = blanked(item(PICTURE, QUESTION, shown=(PICTURE,)))
+    made = controlled(item(PICTURE, QUESTION, shown=(PICTURE,)), "blanked")
     assert made.turns[0].parts == (blank(PICTURE), QUESTION) and made.shown == (blank(PICTURE),)
     assert (made.id, made.answers) == ("one", ("cat",))
 
 
 def test_a_task_of_words_has_no_control() -> None:
     task = Answering("s", "t", lambda: [item(QUESTION)])
-    assert task.control(task.items()) == []
-    assert len(task.control([item(QUESTION), item(SOUND)])) == 2
+    assert task.controls(task.items()) == {}
+    assert len(task.controls([item(QUESTION), item(SOUND)])["blanked"]) == 2
+
+
+def test_shuffling_keeps_what_there_is_and_loses_its_order() -> None:
+    random = np.random.default_rng(1)
+    sound, clip = shuffle(SOUND, random), shuffle(CLIP, random)
+    assert sound != SOUND and (np.sort(sound.samples) == np.sort(SOUND.samples)).all()
+    assert clip.times == CLIP.times and (clip.frames != CLIP.frames).any()
+    assert sorted(frame.sum() for frame in clip.frames) == sorted(frame.sum() for frame in CLIP.frames)
+    assert shuffle(PICTURE, random) is PICTURE and shuffle(QUESTION, random) is QUESTION
+    two = replace(CLIP, frames=CLIP.frames[:2], times=CLIP.times[:2])
+    assert all((shuffle(two, np.random.default_rng(n)).frames != two.frames).any() for n in range(8))
+    assert controlled(item(SOUND), "shuffled") == controlled(item(SOUND), "shuffled")
 
 
 @pytest.mark.parametrize(
@@ -99,14 +111,14 @@ def test_drawing_judges_whether_it_drew() -> None:
 
 
 class Likes:
-    """A model with likelihoods of its own for the last turn."""
+    """A model with likelihoods of its own for every answer."""
 
     def __init__(self, **totals: float):
         self.totals = totals
 
-    def score_batch(self, prompts):
-        assert all(turns[-1].role == "model" for turns in prompts)
-        return [SimpleNamespace(total=self.totals[turns[-1].parts[0].text]) for turns in prompts]
+    def score_answers(self, prompts, answers):
+        assert len(prompts) == len(answers) and all(turns[-1].role == "user" for turns in prompts)
+        return [[SimpleNamespace(total=self.totals[text]) for text in mine] for mine in answers]
 
 
 def test_choosing_takes_the_likeliest_of_each_items_choices() -> None:
@@ -115,3 +127,10 @@ def test_choosing_takes_the_likeliest_of_each_items_choices() -> None:
     second = item(QUESTION, choices=("dog", "cow"), answers=("cow",))
     outcomes = task.measure(Likes(cat=-1.0, dog=-2.0, cow=-3.0), [first, second])
     assert [(o.score, o.parts) for o in outcomes] == [(1.0, (Text("cat"),)), (0.0, (Text("dog"),))]
+
+
+def test_choosing_by_length_is_fair_to_long_answers() -> None:
+    long = item(QUESTION, choices=("cat", "elephant"), answers=("elephant",))
+    likes = Likes(cat=-2.0, elephant=-3.0)
+    assert Choosing("s", "t", list).measure(likes, [long])[0].score == 0
+    assert Choosing("s", "t", list, by_length=True).measure(likes, [long])[0].score == 1

@@ -1,0 +1,240 @@
+"""Tasks of lm-evaluation-harness in our harness: its prompts, its filters, its metrics; our intervals and report.
+
+Any of its tasks by name, and those in `benchmarks/` on files of the user's own. What lm-eval computes of each item is
+kept; intervals, resuming and the pages are as of every other task.
+"""
+
+import json
+import logging
+import math
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from sys import stderr
+from typing import Any
+
+from tejat.errors import BadInput
+from tejat.evals.answering import Answering
+from tejat.evals.ground import Ground
+from tejat.evals.report import Section
+from tejat.evals.tasks import Item, Outcome, Task
+from tejat.parts import Part, Text, Turn
+
+SUITE = "lm-eval"
+LOCAL = Path(__file__).parent / "benchmarks"
+NAMES = ("gsm8k_local", "humaneval_local", "mgsm_local", "mmlu_redux_local", "nq_open_local", "xquad_local")
+TAGS = ("language", "subject")
+"""Columns of a data set that results are broken down by."""
+
+
+def tasks(ground: Ground, only: Sequence[str] = ()) -> list[Task]:
+    """Those named, or all on files of the user's own. Raises BadInput where lm-eval is not installed."""
+    if find_spec("lm_eval") is None:
+        raise BadInput("the suite 'lm-eval' is lm-evaluation-harness; install it with `pip install 'tejat[eval]'`")
+    return [Harnessed(name, ground) for name in only or NAMES]
+
+
+def sections(model: Any) -> list[Section]:
+    return []
+
+
+class Harnessed(Answering):
+    """A task of lm-eval. Its first metric is the score; the others are in the remarks."""
+
+    batch = 64
+
+    def __init__(self, name: str, ground: Ground):
+        super().__init__(SUITE, name, self._made, None)
+        self.ground = ground
+        self._task: Any = None
+        self._instances: dict[str, list[Any]] = {}
+        self._lm: tuple[Any, Any] = (None, None)
+
+    @property
+    def task(self) -> Any:
+        """lm-eval's own. Raises BadInput for a name that it does not know, and for a data set that is not to be had."""
+        if self._task is None:
+            os.environ.setdefault("TQDM_DISABLE", "1")  # ours is the progress that is shown
+            from lm_eval.tasks import TaskManager
+
+            logging.getLogger("lm_eval").setLevel(logging.ERROR)
+            with redirect_stdout(stderr):
+                manager = TaskManager(
+                    include_path=str(LOCAL), metadata={"data": str(self.ground.benchmarks or "")}, include_defaults=True
+                )
+                if self.name not in manager.all_tasks:
+                    raise BadInput(f"lm-eval has no task {self.name!r}; `lm_eval ls tasks` names all")
+                try:
+                    found = manager.load([self.name])["tasks"]
+                except BadInput:
+                    raise
+                except Exception as error:  # whatever a data set or a YAML raises
+                    told = " ".join(str(error).split())[:200]
+                    raise BadInput(f"lm-eval cannot load {self.name!r} ({type(error).__name__}: {told})") from error
+            if len(found) != 1:
+                raise BadInput(f"{self.name!r} is a group of {len(found)} tasks; name those that you want of it")
+            (self._task,) = found.values()
+            self._read()
+        return self._task
+
+    def _read(self) -> None:
+        """What the configuration says of metric, direction and kind."""
+        config = self._task.config
+        self.metric = next(iter(self._task.aggregation()))
+        self.better = "higher" if self._task.higher_is_better().get(self.metric, True) else "lower"
+        choosing = self._task.OUTPUT_TYPE == "multiple_choice"
+        self.kind = "proportion" if choosing or self.metric in ("exact_match", "acc", "pass@1") else "mean"
+        version, shots = (config.metadata or {}).get("version", "?"), config.num_fewshot or 0
+        how = "the likeliest choice" if choosing else json.dumps(config.generation_kwargs, ensure_ascii=False)
+        self._how = f"lm-eval's prompts, version {version}, {shots} examples; {how}"
+
+    @property
+    def asked(self) -> str:
+        return self._how if self._task is not None else ""
+
+    def _made(self) -> list[Item]:
+        task, made = self.task, []
+        try:
+            task.build_all_requests(limit=None, rank=0, world_size=1)
+        except Exception as error:
+            told = " ".join(str(error).split())[:200]
+            raise BadInput(
+                f"lm-eval cannot ask {self.name!r} ({type(error).__name__}: {told}); mend the task"
+            ) from error
+        by_doc: dict[int, list[Any]] = defaultdict(list)
+        for instance in task.instances:
+            by_doc[instance.doc_id].append(instance)
+        for number, instances in by_doc.items():
+            instances.sort(key=lambda instance: instance.idx)
+            doc, first = instances[0].doc, instances[0]
+            id = f"{number:05d}"
+            self._instances[id] = instances
+            target = task.doc_to_target(doc)
+            choices = tuple(str(instance.args[1]) for instance in instances) if self._chooses(instances) else ()
+            answer = choices[target] if choices and isinstance(target, int) and 0 <= target < len(choices) else target
+            answers = tuple(map(str, answer)) if isinstance(answer, list | tuple) else (str(answer),)
+            made.append(
+                Item(
+                    id,
+                    str(doc.get("context") or doc.get("passage") or number),
+                    (Turn("user", (Text(str(first.args[0])), *_media(first))),),
+                    answers,
+                    choices=choices,
+                    chance=1 / len(choices) if choices else 0.0,
+                    tags={tag: str(doc[tag]) for tag in TAGS if tag in doc},
+                )
+            )
+        return made
+
+    def _chooses(self, instances: Sequence[Any]) -> bool:
+        return self.task.OUTPUT_TYPE == "multiple_choice" and len(instances) > 1
+
+    def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
+        self.items()
+        lm = self._adapter(model)
+        instances = [instance for item in items for instance in self._instances[item.id]]
+        for instance in instances:
+            instance.resps, instance.filtered_resps = [], {}
+        by_kind: dict[str, list[Any]] = defaultdict(list)
+        for instance in instances:
+            by_kind[instance.request_type] += [instance] * (instance.repeats or 1)
+        for kind, mine in by_kind.items():
+            for instance, response in zip(mine, getattr(lm, kind)(mine), strict=True):
+                instance.resps.append(response)
+        return [self._judged(item) for item in self._filtered(instances, items)]
+
+    def sampled(
+        self, model: Any, prompts: Sequence[tuple[Turn, ...]], seeds: Sequence[int], temperature: float, max_tokens: int
+    ) -> list[tuple[Part, ...]]:
+        """Answers to prompts as plain documents, each with its seed."""
+        from lm_eval.api.instance import Instance
+
+        until = (self.task.config.generation_kwargs or {}).get("until", [])
+        wishes = {"until": until, "do_sample": True, "temperature": temperature, "max_gen_toks": max_tokens}
+        requests = [
+            Instance("generate_until", {}, (turns[0].parts[0].text, wishes | {"seed": seed}), 0)
+            for turns, seed in zip(prompts, seeds, strict=True)
+        ]
+        return [(Text(text),) for text in self._adapter(model).generate_until(requests)]
+
+    def judge(self, parts: tuple[Part, ...], item: Item) -> bool:
+        """Is an answer right by the task's own filters and metric?"""
+        text = "".join(part.text for part in parts if isinstance(part, Text))
+        for instance in self._instances[item.id]:
+            instance.resps, instance.filtered_resps = [text], {}
+        (same,) = self._filtered(self._instances[item.id], [item])
+        return self._judged(same).score == 1.0
+
+    def _adapter(self, model: Any) -> Any:
+        known, lm = self._lm
+        if known is not model:
+            from tejat.evals.lm_evaluation import TejatLM
+
+            lm = TejatLM(model)
+            self._lm = model, lm
+        return lm
+
+    def _filtered(self, instances: Sequence[Any], items: Sequence[Item]) -> Sequence[Item]:
+        """Runs the task's filters over some of its instances."""
+        for one in self.task._filters:
+            one.apply(list(instances))
+        return items
+
+    def _judged(self, item: Item) -> Outcome:
+        """lm-eval's metrics of an item. The first filter's count; those of others are kept beside them."""
+        mine = self._instances[item.id]
+        doc = mine[0].doc
+        detail: dict[str, Any] = {}
+        for name in mine[0].filtered_resps:
+            found = self.task.process_results(doc, [instance.filtered_resps[name] for instance in mine])
+            for metric, value in found.items():
+                detail[metric if not detail or metric not in detail else f"{metric},{name}"] = _plain(value)
+        score = detail.get(self.metric)
+        if not isinstance(score, float):
+            raise BadInput(
+                f"lm-eval's {self.name!r} has the metric {self.metric!r}, which is of all items together; "
+                "run it with `lm_eval` and tejat.evals.lm_evaluation.TejatLM"
+            )
+        if item.choices:
+            values = [instance.resps[0][0] for instance in mine]
+            said = item.choices[max(range(len(values)), key=values.__getitem__)]
+        else:
+            said = str(mine[0].resps[0])
+        return Outcome(score, (Text(said),), 1.0, detail)
+
+    def estimate(self, outcomes: Sequence[Outcome], clusters: Sequence[str]):
+        if self.kind == "proportion" and any(outcome.score not in (0.0, 1.0) for outcome in outcomes):
+            self.kind = "mean"
+        return super().estimate(outcomes, clusters)
+
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+        """The means of the other metrics."""
+        names = [n for n, v in (outcomes[0].detail or {}).items() if n != self.metric and isinstance(v, float)]
+        return {name: f"{sum(o.detail[name] for o in outcomes) / len(outcomes):.3f}" for name in names}
+
+    def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
+        return None if any(item.choices for item in items) else super().baseline(items)
+
+
+def _media(instance: Any) -> tuple[Part, ...]:
+    """The pictures and sounds of a request, so that a changed one is asked again and the report shows it."""
+    if len(instance.args) < 3:
+        return ()
+    from tejat.evals.lm_evaluation import _image, _listed, _sound
+
+    given = instance.args[2]
+    return (
+        *(_image(one) for one in _listed(given.get("visual"))),
+        *(_sound(one) for one in _listed(given.get("audio"))),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A metric's value as JSON: numbers as floats, everything else as text."""
+    if isinstance(value, bool | int | float) or hasattr(value, "item"):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return str(value)[:200]

@@ -1,0 +1,158 @@
+"""Long context: a value found by its key among thousands, by depth; bits per byte of long documents, by position.
+
+After the paper's section on context: key-value pairs first, then the question. Lists of one length share their pairs,
+and the questions of a list are a cluster: each list is read once.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tejat.data.presenting.pages import joined
+from tejat.data.presenting.retrieval import pairs
+from tejat.errors import BadInput
+from tejat.evals.answering import Choosing, Listed
+from tejat.evals.ground import HELD_OUT, MADE, Ground, mixed, rng
+from tejat.evals.report import Section
+from tejat.evals.tasks import Item, Outcome, Task
+from tejat.parts import Document, Text, Turn
+
+SUITE = "long-context"
+LENGTHS = {"1k": 1_024, "2k": 2_048, "4k": 4_096, "8k": 8_192, "16k": 16_384, "32k": 32_768}
+QUESTIONS = 16  # of each list
+DEPTHS = ("0 – 20%", "20 – 40%", "40 – 60%", "60 – 80%", "80 – 100%")
+POSITIONS = (128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
+SOURCES = ("linux-docs", "debian-handbook", "python-docs", "postgresql-docs", "debian-reference")
+
+
+def tasks(ground: Ground) -> list[Task]:
+    """A task for each length, and one of long documents."""
+    found: list[Task] = [Retrieving(length, ground).with_(origin=MADE, quick=length == "1k") for length in LENGTHS]
+    return [*found, ByPosition(SUITE, "documents", partial(documents, ground)).with_(origin=HELD_OUT)]
+
+
+def sections(model: Any) -> list[Section]:
+    return []
+
+
+class Retrieving(Choosing):
+    """The value of a key, chosen from four that are in the list. Lists fill a context of about so many tokens."""
+
+    def __init__(self, length: str, ground: Ground):
+        super().__init__(SUITE, f"retrieval-{length}", partial(self._lists, length, ground.most))
+        self.length = LENGTHS[length]
+        self._pairs: int | None = None
+
+    def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
+        if self.length > model.bundle.config.context:
+            raise BadInput(
+                f"lists of {self.length:,} tokens are asked of {model.name!r}, whose context holds "
+                f"{model.bundle.config.context:,}; ask a model with a longer one"
+            )
+        return super().measure(model, [fitted(item, model, self.length) for item in items])
+
+    @property
+    def asked(self) -> str:
+        return f"{super().asked}; lists are cut to {self.length:,} tokens of the model, the key's pair among them"
+
+    @staticmethod
+    def _lists(length: str, most: int) -> list[Item]:
+        """Lists of more pairs than any tokenizer gets into the length; `fitted` cuts them."""
+        made = []
+        for number in range(max(1, min(most, 8 * QUESTIONS) // QUESTIONS)):
+            random = rng(SUITE, length, number)
+            keys, values = pairs(LENGTHS[length] // 6, random)
+            for question in range(QUESTIONS):
+                depth = (question + random.random()) / QUESTIONS
+                made.append(_question(f"{length}-{number:02d}-{question:02d}", number, keys, values, depth, random))
+        return made
+
+
+def _question(
+    id: str, number: int, keys: Sequence[str], values: Sequence[str], depth: float, random: np.random.Generator
+) -> Item:
+    """An item whose list is still whole; its material says where in it the key is to lie, as a share."""
+    others = [values[int(n)] for n in random.permutation(len(values) // 2)[:4]]
+    listed = "\n".join(f"{key}: {value}" for key, value in zip(keys, values, strict=True))
+    return Item(
+        id,
+        f"list {number}",
+        (Turn("user", (Text(listed),)),),
+        (),
+        shown=(Text(f"A list of keys and values, and the key {depth:.0%} down it."),),
+        choices=tuple(others),
+        chance=0.25,
+        tags={"depth": DEPTHS[min(4, int(5 * depth))]},
+        material=depth,
+    )
+
+
+def fitted(item: Item, model: Any, length: int) -> Item:
+    """The item with as many lines of its list as fit the length, and its question, whose key lies at the depth."""
+    lines = item.turns[0].parts[0].text.split("\n")
+    count = _fitting(tuple(lines[:400]), model, length)
+    lines = lines[: min(count, len(lines))]
+    key, _, value = lines[min(int(item.material * len(lines)), len(lines) - 1)].partition(": ")
+    inside = [line.partition(": ")[2] for line in lines]
+    wrong = [choice for choice in item.choices if choice != value and choice in inside][:3]
+    wrong += [v for v in inside[:: max(1, len(inside) // 7)] if v != value and v not in wrong][: 3 - len(wrong)]
+    asked = "\n".join([*lines, "", f"What is the value of {key}?"])
+    choices = mixed(value, wrong, rng(item.id))
+    return replace(item, turns=(Turn("user", (Text(asked),)),), answers=(value,), choices=choices)
+
+
+def _fitting(lines: Sequence[str], model: Any, length: int) -> int:
+    """How many such lines fill the length, with room for a question and its answer."""
+    each = len(model.bundle.vocabulary.encode("\n".join(lines))) / len(lines)
+    return max(8, int((length - 64) / each / 1.02))
+
+
+class ByPosition(Listed):
+    """Long documents; the bits of each stretch of positions beside those of the whole."""
+
+    metric, kind, better = "bits per byte", "ratio", "lower"
+    asked = "plain documents, cut to the model's context"
+    batch = 2
+
+    def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
+        outcomes = []
+        vocabulary, context = model.bundle.vocabulary, model.bundle.config.context
+        for item in items:
+            ids = vocabulary.encode(item.answers[0])[: context - 2]
+            text = vocabulary.decode(ids)
+            score = model.score(Document.of((Text(text),)))
+            sizes = np.array([len(vocabulary.piece_bytes[token]) for token in score.tokens])
+            bits = -score.logprobs / math.log(2)
+            stretches, begin = {}, 0
+            for end in POSITIONS:
+                if begin < len(bits) and end <= max(len(bits), POSITIONS[0]):
+                    stretches[str(end)] = [float(bits[begin:end].sum()), int(sizes[begin:end].sum())]
+                begin = end
+            outcomes.append(Outcome(float(bits.sum()), (), float(sizes.sum()), stretches))
+        return outcomes
+
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> dict[str, str]:
+        """Bits per byte by position; a model that uses its context goes down."""
+        found = {}
+        for begin, end in zip((0, *POSITIONS), POSITIONS, strict=False):
+            both = [o.detail[str(end)] for o in outcomes if o.detail and str(end) in o.detail]
+            if both:
+                bits, size = (sum(column) for column in zip(*both, strict=True))
+                found[f"tokens {begin:,} – {end:,}"] = f"{bits / max(size, 1):.3f} ({len(both)} documents)"
+        return found
+
+
+def documents(ground: Ground) -> list[Item]:
+    """Pages of handbooks with the pieces that follow them, longest first."""
+    made = []
+    shards = ground.heldout(*SOURCES)
+    for k, raw in enumerate(shards):
+        if raw.fields.get("piece", (0, 0))[0] == 0:
+            text = joined(shards, k, 200_000).fields["text"] if "piece" in raw.fields else raw.fields["text"]
+            made.append(Item(f"{k:05d}", raw.fields["group"], (), (text,)))
+    made.sort(key=lambda item: -len(item.answers[0]))
+    return made[: min(ground.most, 64)]

@@ -1,0 +1,105 @@
+"""Summing up: package descriptions, manual pages and sections of help, in many languages, in one line.
+
+What an author wrote as the short description is the reference. The first sentence of a text is a summary that is hard
+to beat, and so the baseline.
+"""
+
+import re
+from collections import defaultdict
+from functools import partial
+from typing import Any
+
+from tejat.data.presenting.pages import SUMMARY
+from tejat.data.shards import Item as Raw
+from tejat.evals import measures
+from tejat.evals.answering import Choosing
+from tejat.evals.grading import Grading
+from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
+from tejat.evals.report import Section
+from tejat.evals.tasks import Item, Task
+from tejat.parts import Text, Turn
+
+SUITE = "summaries"
+KINDS = {"packages": ("package-descriptions",), "pages": ("manuals", "gnome-help", "libreoffice-help")}
+LONGEST = 1_500  # characters of a text
+LENGTHS = ((200, "up to 200 characters"), (500, "200 – 500"), (10**9, "over 500"))
+
+
+def tasks(ground: Ground) -> list[Task]:
+    """Written, graded by ROUGE-L; and chosen among the summaries of other texts of the language."""
+    made: list[Task] = []
+    for kind in KINDS:
+        make = partial(items, ground, kind)
+        made.append(
+            Grading(
+                *(SUITE, kind, make, _grade, "ROUGE-L"),
+                max_tokens=40,
+                lazy=(_first, "the first sentence of the text"),
+                remarks=_remarks,
+            ).with_(origin=HELD_OUT)
+        )
+        choosing = Choosing(SUITE, f"{kind}-chosen", make, by_length=True)
+        made.append(choosing.with_(origin=HELD_OUT, quick=kind == "packages"))
+    return made
+
+
+def sections(model: Any) -> list[Section]:
+    return []
+
+
+def items(ground: Ground, kind: str) -> list[Item]:
+    """Texts that have a summary, with four to choose from."""
+    raws = [raw for raw in ground.heldout(*KINDS[kind]) if _usable(raw)]
+    peers: dict[str, list[str]] = defaultdict(list)
+    for raw in raws:
+        peers[raw.fields["language"]].append(raw.fields["summary"])
+    made, seen = [], set[str]()
+    for raw in ground.some(raws, f"{SUITE}/{kind}"):
+        fields = raw.fields
+        language, summary, text = fields["language"], fields["summary"], _cut(fields["text"])
+        random = rng(SUITE, fields["group"], language)
+        others = list(dict.fromkeys(s for s in peers[language] if s != summary))
+        wrong = [others[int(n)] for n in random.permutation(len(others))[:3]]
+        id = f"{fields['group']}-{language}"
+        if len(wrong) < 3 or id in seen:
+            continue
+        seen.add(id)
+        asked = SUMMARY.get(language, SUMMARY["en"])[0]
+        made.append(
+            Item(
+                *(id, fields["group"], (Turn("user", (Text(f"{asked}\n\n{text}"),)),), (summary,)),
+                choices=mixed(summary, wrong, random),
+                chance=0.25,
+                tags={"language": language, "length": next(told for most, told in LENGTHS if len(text) <= most)},
+                material=text,
+            )
+        )
+    return made
+
+
+def _usable(raw: Raw) -> bool:
+    fields = raw.fields
+    return bool(fields.get("summary")) and len(fields["text"]) > 80 and fields.get("piece", (0, 1))[0] == 0
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    end = text.rfind("\n", LONGEST // 2, LONGEST)
+    return text[: end if end > 0 else LONGEST]
+
+
+def _grade(said: str, item: Item) -> float:
+    return measures.rouge_l(said, item.answers[0])
+
+
+def _first(item: Item) -> str:
+    """The first sentence of the text."""
+    return re.split(r"(?<=[.!?。])\s*|\n", item.material, maxsplit=1)[0]
+
+
+def _remarks(items, answers) -> dict[str, str]:
+    pairs = [(said, item.answers[0]) for said, item in zip(answers, items, strict=True)]
+    means = {f"ROUGE-{n}": sum(measures.rouge_n(a, b, n) for a, b in pairs) / len(pairs) for n in (1, 2)}
+    means["chrF"] = sum(measures.chrf(a, b) for a, b in pairs) / len(pairs)
+    return {name: f"{value:.3f}" for name, value in means.items()}

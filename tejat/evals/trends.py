@@ -1,0 +1,120 @@
+"""Capabilities by size: the results of several models, each suite relative to one of them, as the paper draws it.
+
+A capability is the mean of its tasks. So that tasks of different measures can be averaged, each is taken relative to
+the reference model's; a measure of which less is better, the other way round. The interval of a mean is of its tasks'
+standard errors, taken as independent.
+"""
+
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tejat.errors import BadInput
+from tejat.parts import write_whole
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results.json of a model.
+
+    Attributes:
+      tasks: rows by (suite, task).
+      parameters: of the model, where the file says so.
+    """
+
+    model: str
+    tasks: dict[tuple[str, str], dict[str, Any]]
+    parameters: float | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """A suite of one model, relative to the reference, and the standard error."""
+
+    suite: str
+    model: str
+    value: float
+    stderr: float
+    tasks: int
+
+
+def read(path: Path) -> Results:
+    """A results.json, or the folder that has one. Raises BadInput for what is not there or is something else."""
+    file = path / "results.json" if path.is_dir() else path
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        tasks = {(row["suite"], row["name"]): row for row in found["tasks"]}
+        return Results(Path(str(found["model"])).name, tasks, found.get("parameters"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{file} is no results.json of `tejat eval` ({error}); give one, or its folder") from error
+
+
+def relative(results: Sequence[Results], reference: str) -> list[Point]:
+    """Every suite of every model, over the tasks that all models have. Raises BadInput for an unknown reference."""
+    names = [one.model for one in results]
+    if reference not in names or len({*names}) < len(names):
+        told = ", ".join(names)
+        raise BadInput(f"the reference {reference!r} is not one of the results once ({told}); name one of them")
+    base = results[names.index(reference)]
+    shared = [key for key in base.tasks if all(key in one.tasks for one in results)]
+    suites: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for key in shared:
+        value = base.tasks[key]["value"]
+        if value and all(one.tasks[key]["value"] is not None for one in results):
+            suites[key[0]].append(key)
+    if not suites:
+        raise BadInput("the results share no task; measure all models on the same suite")
+    return [_point(one, base, suite, keys) for suite, keys in suites.items() for one in results]
+
+
+def _point(one: Results, base: Results, suite: str, keys: Sequence[tuple[str, str]]) -> Point:
+    shares, errors = [], []
+    for key in keys:
+        mine, theirs = one.tasks[key], base.tasks[key]
+        value, due = mine["value"], theirs["value"]
+        lower = mine["better"] == "lower"
+        share = (due / value if value else 0.0) if lower else value / due
+        noise = [(row["stderr"] or 0.0) / abs(row["value"]) if row["value"] else 0.0 for row in (mine, theirs)]
+        shares.append(share)
+        errors.append(0.0 if one is base else share * math.hypot(*noise))
+    return Point(suite, one.model, sum(shares) / len(keys), math.hypot(*errors) / len(keys), len(keys))
+
+
+def plot(points: Sequence[Point], order: Sequence[str], reference: str, out: Path) -> None:
+    """Writes a PNG: a line for each suite, models from left to right in this order, bars of one standard error."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    suites = list(dict.fromkeys(point.suite for point in points))
+    figure = Figure(figsize=(1.6 + 1.3 * len(order), 4.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.axhline(1.0, color="#999999", linewidth=0.8, linestyle="--")
+    for number, suite in enumerate(suites):
+        mine = {point.model: point for point in points if point.suite == suite}
+        chosen = [mine[name] for name in order]
+        aside = 0.03 * (number - (len(suites) - 1) / 2)
+        axes.errorbar(
+            [place + aside for place in range(len(order))],
+            [point.value for point in chosen],
+            yerr=[point.stderr for point in chosen],
+            marker="o",
+            markersize=4,
+            linewidth=1.3,
+            capsize=2,
+            label=f"{suite} ({chosen[0].tasks})",
+        )
+    axes.set_xticks(range(len(order)), order)
+    axes.set_ylabel(f"relative to {reference}")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    write_whole(out, png.getvalue())

@@ -1,0 +1,95 @@
+"""Every suite's items: the same in every run, with a right answer among the choices; what cannot be made is said."""
+
+import pytest
+
+from tejat.errors import BadInput
+from tejat.evals import suites
+from tejat.evals.answering import Choosing
+from tejat.evals.ground import Ground
+from tejat.evals.tasks import Task
+
+MADE = {  # what the small corpus of conftest.py has material for, or needs none
+    "factuality": 4,
+    "long-context": 7,
+    "summaries": 4,
+    "maths": 9,
+    "reasoning": 6,
+    "instructions": 1,
+    "languages": 6,
+    "images": 9,
+    "video": 4,
+    "plots": 1,
+    "prose": 3,
+}
+
+
+def made(suite: str, ground: Ground) -> list[Task]:
+    """Tasks of a suite that the small corpus suffices for."""
+    found = []
+    for task in suites.tasks(suite, ground=ground):
+        try:
+            if task.items():
+                found.append(task)
+        except BadInput:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("suite", list(MADE))
+def test_items_are_whole_and_the_same_every_time(suite: str, ground: Ground) -> None:
+    tasks = made(suite, ground)
+    assert len(tasks) == MADE[suite], [task.name for task in tasks]
+    again = {task.name: task for task in suites.tasks(suite, ground=ground)}
+    for task in tasks:
+        items = task.items()
+        assert task.asked and task.origin != "not checked"
+        assert [(i.id, i.digest()) for i in items] == [(i.id, i.digest()) for i in again[task.name].items()]
+        assert len({item.id for item in items}) == len(items)
+        assert " " not in task.name and "," not in task.name
+        for item in items:
+            assert item.turns or task.metric == "bits per byte"
+            if isinstance(task, Choosing) and suite != "long-context":
+                assert item.answers[0] in item.choices and len({*item.choices}) == len(item.choices) > 1
+                assert item.chance == pytest.approx(1 / len(item.choices))
+
+
+@pytest.mark.parametrize("suite", ["factuality", "maths", "reasoning", "images", "languages", "summaries"])
+def test_the_place_of_the_right_choice_tells_nothing(suite: str, ground: Ground) -> None:
+    """First, last, shortest or longest: no rule that looks at choices alone is right much more often than chance."""
+    larger = Ground(ground.corpus, most=120)
+    for task in made(suite, larger):
+        if (
+            not isinstance(task, Choosing)
+            or len(task.items()) < 60
+            or task.name in ("count", "where", "check-solution")
+        ):
+            continue
+        items = task.items()
+        chance = sum(item.chance for item in items) / len(items)
+        for place in (0, -1):
+            right = sum(item.choices[place] in item.answers for item in items) / len(items)
+            assert right < chance + 0.2, (task.name, place, right)
+
+
+def test_quick_is_of_many_suites_and_by_likelihood_but_for_instructions() -> None:
+    quick = suites.tasks("quick")
+    assert len({task.suite for task in quick}) >= 9
+    assert all(task.quick for task in quick)
+    slow = [task.name for task in quick if not isinstance(task, Choosing) and task.metric != "bits per byte"]
+    assert slow == ["constraints"]
+
+
+def test_tasks_by_name_and_by_suite_and_name() -> None:
+    assert [task.name for task in suites.tasks("all", ["caption", "maths.sums"])] == ["caption", "sums"]
+    with pytest.raises(BadInput, match="has no task 'sing'; choose from caption"):
+        suites.tasks("sample", ["sing"])
+    with pytest.raises(BadInput, match="choose from all, quick, factuality"):
+        suites.tasks("mmlu")
+
+
+def test_without_a_corpus_tasks_that_need_one_say_so(tmp_path) -> None:
+    nothing = Ground(tmp_path)
+    for task in suites.tasks("factuality", ground=nothing):
+        with pytest.raises(BadInput, match="there is no corpus in .*; build one with `tejat data build`"):
+            task.items()
+    assert len(suites.tasks("reasoning", ground=nothing)[0].items()) == 300

@@ -1,0 +1,68 @@
+"""Trends: shares of the reference by hand, the plot, and the command."""
+
+import json
+
+import pytest
+
+from tejat.cli.eval import main
+from tejat.errors import BadInput
+from tejat.evals import trends
+
+
+def results(tmp_path, model: str, **values: float):
+    """A results.json: words are suites, and `errors` is a task of which less is better."""
+    rows = [
+        {"suite": name.split("_")[0], "name": name, "value": value, "stderr": value / 10}
+        | {"better": "lower" if "errors" in name else "higher"}
+        for name, value in values.items()
+    ]
+    folder = tmp_path / model
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps({"model": f"models/{model}", "tasks": rows}))
+    return folder
+
+
+@pytest.fixture
+def two(tmp_path):
+    return [
+        results(tmp_path, "small", maths_a=0.2, maths_b=0.3, sound_errors=0.8),
+        results(tmp_path, "large", maths_a=0.4, maths_b=0.4, sound_errors=0.4, more_c=0.1),
+    ]
+
+
+def test_by_hand(two) -> None:
+    found = trends.relative([trends.read(path) for path in two], "large")
+    assert [(p.suite, p.model, p.tasks) for p in found] == [
+        *[("maths", "small", 2), ("maths", "large", 2), ("sound", "small", 1), ("sound", "large", 1)]
+    ]
+    assert [p.value for p in found] == pytest.approx([(0.5 + 0.75) / 2, 1, 0.5, 1])
+    share = 2**0.5 / 10  # ten per cent on either side
+    assert found[0].stderr == pytest.approx((0.5**2 + 0.75**2) ** 0.5 * share / 2) and found[1].stderr == 0
+
+
+def test_the_command(two, tmp_path, capsys) -> None:
+    out = tmp_path / "trends.png"
+    assert main(["trends", *map(str, two), "--reference", "large", "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "maths, small: 0.625 ± 0.064 of large" and told[-1] == f"{out} draws it"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["{0}"], "give the results of each"),
+        (["{0}", "{0}"], "is not one of the results once"),
+        (["{0}", "{1}", "--reference", "huge"], "'huge' is not one of the results once"),
+        (["{0}", "none"], "none is no results.json"),
+    ],
+)
+def test_bad_input(two, words, told) -> None:
+    with pytest.raises(BadInput, match=told):
+        main(["trends", *(word.format(*two) for word in words)])
+
+
+def test_nothing_in_common(tmp_path) -> None:
+    found = [trends.read(results(tmp_path, "a", one_x=0.5)), trends.read(results(tmp_path, "b", two_x=0.5))]
+    with pytest.raises(BadInput, match="share no task"):
+        trends.relative(found, "a")

@@ -21,7 +21,7 @@ RECIPE = pretraining(
         audio=replace(MINI.audio, width=96, layers=4, heads=2, output=96),
     ),
     tokens=0.4e9,
-    room=Room(rows=48, tokens=4_096, targets=3_328, patches=2_880, sounds=8, frames=640, codes=768),
+    room=Room(rows=32, tokens=4_096, targets=3_328, patches=2_880, sounds=8, frames=640, codes=768),
     peak=3e-3,
     pictures=Path("runs/pictures-mini/picture.safetensors"),
 )

@@ -21,7 +21,7 @@ RECIPE = pretraining(
         audio=replace(MINI.audio, width=48, layers=2, heads=1, output=48),
     ),
     tokens=0.4e9,
-    room=Room(rows=48, tokens=4_096, targets=3_328, patches=2_880, sounds=8, frames=640, codes=768),
+    room=Room(rows=32, tokens=4_096, targets=3_328, patches=2_880, sounds=8, frames=640, codes=768),
     peak=4e-3,
     pictures=Path("runs/pictures-mini/picture.safetensors"),
 )

@@ -16,7 +16,7 @@ RECIPE = pretraining(
     name="mini-long",
     tokens=1e8,
     stages=LONG,
-    room=Room(rows=6, tokens=32_768, targets=28_672, patches=17_280, sounds=48, frames=640, codes=4_608),
+    room=Room(rows=4, tokens=32_768, targets=28_672, patches=17_280, sounds=48, frames=640, codes=4_608),
     peak=5e-4,
     pictures=Path("runs/pictures-mini/picture.safetensors"),
     weights=Path("runs/mini/model"),

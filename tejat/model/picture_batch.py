@@ -2,8 +2,8 @@
 
 Where all pictures have one grid, the vectors of places are a sum of two short tables without a look-up, attention is
 over all patches without a mask, and the products that share an input are one. Of a block, the backward pass keeps what
-the products with weights gave and makes the rest again: norms, rotations and attention cost less than to write them
-down and read them.
+the products with weights gave and what attention read and wrote, and makes the rest again: norms, rotations and gates
+cost less than to write them down and read them.
 """
 
 import jax
@@ -65,22 +65,30 @@ class _Places:
 def _run(side: Tree, config: PictureConfig, x: Float[Array, "B P C"], places: _Places) -> Float[Array, "B P O"]:
     x = x @ side["in"] + places.vectors(side["positions"])
     kept = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
-    block = jax.checkpoint(lambda x, weights: _block(weights, config, x, places.rotations), policy=kept)
+    before = jax.checkpoint(lambda weights, x: _before_attention(weights, config, x, places.rotations), policy=kept)
+    after = jax.checkpoint(lambda weights, x, y: _after_attention(weights, config, x, y), policy=kept)
     for layer in range(side["blocks"]["q"].shape[0]):  # one after the other: a loop would copy all that it keeps
-        x = block(x, jax.tree.map(lambda stacked, layer=layer: stacked[layer], side["blocks"]))
+        weights = jax.tree.map(lambda stacked, layer=layer: stacked[layer], side["blocks"])
+        x = after(weights, x, attend(*before(weights, x)))
     return rms_norm(x, side["norm"], config.epsilon) @ side["out"] + side["out_bias"].astype(x.dtype)
 
 
-def _block(weights: Tree, config: PictureConfig, x: Float[Array, "B P D"], rotations: Tables) -> Float[Array, "B P D"]:
-    """As a block of `vision.encoder`."""
-    shape = (*x.shape[:2], config.heads, config.head_width)
+def _before_attention(weights: Tree, config: PictureConfig, x: Float[Array, "B P D"], rotations: Tables):
+    """Queries, keys and values [B, P, H, N], as in a block of `vision.encoder`."""
 
     def heads(y: Array, name: str | None = None) -> Array:
-        return rms_norm(y.reshape(shape), weights[name] if name else None, config.epsilon)
+        y = y.reshape(*x.shape[:2], config.heads, config.head_width)
+        return rms_norm(y, weights[name] if name else None, config.epsilon)
 
     y = rms_norm(x, weights["attention_norm"], config.epsilon)
     q, k, v = jnp.split(y @ jnp.concatenate([weights[name] for name in "qkv"], axis=1), 3, axis=-1)
-    y = attend(rotate_axial(heads(q, "q_norm"), rotations), rotate_axial(heads(k, "k_norm"), rotations), heads(v))
+    return rotate_axial(heads(q, "q_norm"), rotations), rotate_axial(heads(k, "k_norm"), rotations), heads(v)
+
+
+def _after_attention(
+    weights: Tree, config: PictureConfig, x: Float[Array, "B P D"], y: Float[Array, "B P H N"]
+) -> Float[Array, "B P D"]:
+    """The rest of the block."""
     x = x + rms_norm(y.reshape(*x.shape[:2], -1) @ weights["o"], weights["post_attention_norm"], config.epsilon)
     y = rms_norm(x, weights["mlp_norm"], config.epsilon)
     gate, up = jnp.split(y @ jnp.concatenate([weights["gate"], weights["up"]], axis=1), 2, axis=-1)

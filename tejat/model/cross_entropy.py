@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
+
+from tejat.model import placing
 
 SCORES = 2**28
 """Scores that exist at a time: 1 GiB in float32."""
@@ -59,7 +62,7 @@ def _total(found: Losses, weights, square_weights) -> Float[Array, ""]:
 
 
 def _forward(table, hidden, targets, weights, square_weights, soft_cap: float | None, scores: int):
-    def some(d_table, part):
+    def some(table, d_table, part):
         rows, wanted, weight, square_weight = part
         capped = _scores(table, rows, soft_cap)
         partition = jax.nn.logsumexp(capped, axis=-1)
@@ -74,11 +77,34 @@ def _forward(table, hidden, targets, weights, square_weights, soft_cap: float | 
         more = jnp.einsum("btv,btd->vd", d_scores, rows, preferred_element_type=jnp.float32)
         return d_table + more, (found, d_rows)
 
-    parts = _parts(scores // table.shape[0], hidden, targets, weights, square_weights)
-    d_table, (found, d_hidden) = jax.lax.scan(some, jnp.zeros(table.shape, jnp.float32), parts)
-    found = Losses(*(_whole(x, targets.shape[1]) for x in found))
-    kept = d_table.astype(table.dtype), _whole(d_hidden, targets.shape[1])
-    return (_total(found, weights, square_weights), found), kept
+    def all_parts(table, *arrays):
+        parts = _parts(scores // table.shape[0], *arrays)
+        zeros = jnp.zeros(table.shape, jnp.float32)
+        d_table, (found, d_hidden) = jax.lax.scan(functools.partial(some, table), zeros, parts)
+        return d_table, *(_whole(x, arrays[0].shape[1]) for x in (*found, d_hidden))
+
+    d_table, losses, squares, d_hidden = _spread(all_parts, table, hidden, targets, weights, square_weights)
+    found = Losses(losses, squares)
+    return (_total(found, weights, square_weights), found), (d_table.astype(table.dtype), d_hidden)
+
+
+def _spread(function, table, *arrays):
+    """(a sum over targets, more for each target) of each device's targets, summed up once and not part by part."""
+    rules = placing.rules()
+    batch, count = arrays[0].shape[:2]
+    cut = rules and (rules.cut("rows", batch), rules.cut("sequence", count))
+    axes = {name for names in cut or () if names for name in names}
+    if not axes:
+        return function(table, *arrays)
+
+    def local(table, *arrays):
+        total, *more = function(table, *arrays)
+        return jax.lax.psum(total, tuple(axes)), *more
+
+    each = PartitionSpec(*cut)
+    return rules.mapped(local, (PartitionSpec(), *(each,) * 4), (PartitionSpec(), each, each, each), axes)(
+        table, *arrays
+    )
 
 
 def _backward(soft_cap: float | None, scores: int, kept, wanted):

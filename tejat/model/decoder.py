@@ -17,13 +17,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tejat.model import experts
-from tejat.model.attention import Intervals, attend, windowed
+from tejat.model.attention import Intervals, windowed
 from tejat.model.experts import ExpertsConfig
 from tejat.model.layers import look_up, rms_norm, rope_frequencies, rope_tables, rotate
 from tejat.model.params import Param, Tree, linear, scale, stack, temper
 from tejat.model.passes import SCANNED, Pass, layers_of
+from tejat.model.placing import placed
+from tejat.model.spread_attention import attend
 
 AttentionType = Literal["sliding", "full"]
+
+_STREAM = "rows", "sequence", None
+"""Axes of what layers add to."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,8 @@ def _block_params(config: DecoderConfig, kind: Kind) -> Tree:
 
 def embed(params: Tree, config: DecoderConfig, tokens: Int[Array, "B T"]) -> Float[Array, "B T D"]:
     """Rows of the tied embedding, times sqrt(D)."""
-    table = params["embedding"]
-    return look_up(table, tokens) * jnp.asarray(config.width**0.5, table.dtype)
+    table = placed(params["embedding"], "vocabulary", None)
+    return placed(look_up(table, tokens) * jnp.asarray(config.width**0.5, table.dtype), *_STREAM)
 
 
 def context(
@@ -275,14 +280,16 @@ def block(weights: Tree, config: DecoderConfig, kind: Kind, x, context: Context,
         if remember is not None:
             keys = tuple(remember(*keys))
     k, v, *key_positions = keys
-    y = attend(q, k.astype(q.dtype), v.astype(q.dtype), context.intervals[kind.attention], *key_positions)
-    x = x + norm(jnp.einsum("bthn,hnd->btd", y, weights["o"]), weights["post_attention_norm"])
+    reach = config.window if kind.attention == "sliding" and not config.bidirectional_images else None
+    k, v = k.astype(q.dtype), v.astype(q.dtype)
+    y = attend(q, k, v, context.intervals[kind.attention], *key_positions, reach=reach)
+    x = x + norm(placed(jnp.einsum("bthn,hnd->btd", y, weights["o"]), *_STREAM), weights["post_attention_norm"])
 
     y = norm(x, weights["mlp_norm"])
     y = (jax.nn.gelu(y @ weights["gate"], approximate=True) * (y @ weights["up"])) @ weights["down"]
     if config.experts:
         y = experts.beside(weights["experts"], config.experts, x, y, config.epsilon)
-    x = x + norm(y, weights["post_mlp_norm"])
+    x = x + norm(placed(y, *_STREAM), weights["post_mlp_norm"])
 
     if per_layer is not None:
         y = jax.nn.gelu(x @ weights["per_layer_gate"], approximate=True) * per_layer

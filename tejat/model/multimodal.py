@@ -13,6 +13,7 @@ from tejat.model.attention import causal_intervals
 from tejat.model.layers import picked
 from tejat.model.params import Tree
 from tejat.model.passes import SCANNED, Pass
+from tejat.model.placing import placed
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _seen(params: Tree, config: vision.VisionConfig, media: Media, how: Pass) ->
 
 def _heard(params: Tree, config: audio.AudioConfig, media: Media, how: Pass) -> Float[Array, "B S D"]:
     batch, sounds, frames, numbers = media.mel.shape
-    mel = media.mel.reshape(batch * sounds, frames, numbers)
+    mel = placed(media.mel.reshape(batch * sounds, frames, numbers), "sounds", None, None)
     if config.front_end == "raw":
         found = unified.hear(params, config, mel)
     elif media.mel_goes_on is not None:
@@ -121,7 +122,9 @@ def embed(params: Tree, config: ModelConfig, inputs: Inputs, how: Pass = SCANNED
         return x
     soft = soft_tokens(params, config, inputs.media, how)
     place = jnp.where(inputs.soft < 0, soft.shape[1], inputs.soft)
-    return x + picked(soft, place).astype(x.dtype)
+    # Whole on the devices of a row: a token may look up any of them.
+    taken = picked(placed(soft, "rows", None, None), place)
+    return x + placed(taken, "rows", "sequence", None).astype(x.dtype)
 
 
 def forward(params: Tree, config: ModelConfig, inputs: Inputs, how: Pass = SCANNED) -> Float[Array, "B T D"]:

@@ -8,10 +8,11 @@ ours (RMS norms before and after, a gated MLP); what a patch's place is, the tow
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from tejat.model.attention import Intervals, attend
+from tejat.model.attention import Intervals
 from tejat.model.layers import project, rms_norm
 from tejat.model.params import Param, Tree, scale, stack
 from tejat.model.passes import SCANNED, Pass
+from tejat.model.spread_attention import attend
 from tejat.model.vision import VisionConfig, encoder_block_params, feed_forward
 
 

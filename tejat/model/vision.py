@@ -12,10 +12,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from tejat.model.attention import Intervals, attend, run_intervals
+from tejat.model.attention import Intervals, run_intervals
 from tejat.model.layers import axial_positions, axial_tables, project, rms_norm, rotate_axial
 from tejat.model.params import Param, Tree, linear, scale, stack, temper
 from tejat.model.passes import SCANNED, Pass
+from tejat.model.placing import placed
+from tejat.model.spread_attention import attend
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def encoder(
     tables = axial_tables(positions, config.head_width, config.rope_base)
 
     def body(x, weights):
-        return _block(weights, config, x, tables, intervals), None
+        return placed(_block(weights, config, x, tables, intervals), "rows", "sequence", None), None
 
     return how.through(body, x, blocks)[0]
 

@@ -3,10 +3,12 @@
     slice     pods or data centres, joined by a slow network: whole copies of the model, gradients exchanged once a step
     data      copies of the model inside one
     fsdp      copies that each keep a part of every weight, and gather it when it is used (Rajbhandari et al. 2020)
+    sequence  the tokens of a row cut, for rows that are too long for one device (`tejat.model.spread_attention`);
+              weights are cut along it too, as along fsdp
     tensor    matrices cut by heads, by the MLP's width and by the vocabulary (Shoeybi et al. 2019)
 
-The rows of a batch are spread over the first three. Nothing in the model knows of this: XLA's partitioner is told where
-parameters and batches lie, and adds the exchanges (Xu et al. 2021).
+The rows of a batch are spread over the first three. The model only names the axes of what it makes: XLA's partitioner
+is told where parameters, batches and what is named lie, and adds the exchanges (Xu et al. 2021).
 """
 
 import math
@@ -18,23 +20,26 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tejat.errors import BadInput
 from tejat.model.params import Param, Tree, map_params, walk
+from tejat.model.placing import Rules
 
-AXES = ("slice", "data", "fsdp", "tensor")
+AXES = ("slice", "data", "fsdp", "sequence", "tensor")
 ROWS = ("slice", "data", "fsdp")
 """The axes over which the rows of a batch are spread."""
 
-RULES: dict[str, str] = {
-    "embed": "fsdp",
-    "vision": "fsdp",
-    "audio": "fsdp",
-    "audio_out": "fsdp",
-    "heads": "tensor",
-    "key_heads": "tensor",
-    "mlp": "tensor",
-    "vocabulary": "tensor",
-    "experts": "tensor",
+RULES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("embed", "vision", "audio", "audio_out"), ("fsdp", "sequence")),
+    **dict.fromkeys(("heads", "key_heads", "mlp", "vocabulary", "experts"), ("tensor",)),
 }
-"""Which axis of the mesh cuts an axis of the model; axes that are not here stay whole."""
+"""Which axes of the mesh cut an axis of the model's weights; axes that are not here stay whole."""
+
+PASSING: dict[str, tuple[str, ...]] = {
+    "rows": ROWS,
+    "sequence": ("sequence",),
+    "sounds": (*ROWS, "sequence"),
+    "heads": ("tensor",),
+    "vocabulary": ("tensor",),
+}
+"""Which axes of the mesh cut an axis of what passes through the layers."""
 
 WHOLE_IF_ODD = ("key_heads", "experts", "vision", "audio", "audio_out")
 """Axes that stay whole where the mesh does not divide them: small ones, of which copies cost little."""
@@ -108,23 +113,34 @@ def check(mesh: Mesh, tree: Tree, rows: int) -> None:
         raise BadInput(f"a batch of {rows} rows cannot be spread over {copies} devices; try room.rows={nearest}")
     for name, param in walk(tree):
         for axis, size in zip(param.axes, param.shape, strict=True):
-            cut = mesh.shape.get(RULES.get(axis, ""), 1)
+            along = _along(mesh, axis)
+            cut = math.prod(mesh.shape[each] for each in along)
             if size % cut and axis not in WHOLE_IF_ODD:
-                told = f"{RULES[axis]}={cut} does not divide the {size} of {axis} in {name}"
-                raise BadInput(f"{told}; try {RULES[axis]}={math.gcd(size, cut)}")
+                told = f"{','.join(f'{each}={mesh.shape[each]}' for each in along)} does not divide"
+                raise BadInput(f"{told} the {size} of {axis} in {name}; try {along[0]}={math.gcd(size, cut)}")
+
+
+def _along(mesh: Mesh, axis: str | None) -> tuple[str, ...]:
+    """The axes of the mesh that cut an axis of a weight, if it can be cut."""
+    return tuple(each for each in RULES.get(axis or "", ()) if mesh.shape[each] > 1)
+
+
+def rules(mesh: Mesh) -> Rules:
+    """Where what passes through the layers lies."""
+    return Rules(mesh, PASSING)
 
 
 def spec(mesh: Mesh, param: Param) -> PartitionSpec:
-    """How a parameter is cut. An axis of the mesh cuts one axis of it at most, the first that it may."""
+    """How a parameter is cut. Axes of the mesh cut one axis of it at most, the first that they may."""
     used: set[str] = set()
-    parts: list[str | None] = []
+    parts: list[str | tuple[str, ...] | None] = []
     for axis, size in zip(param.axes, param.shape, strict=True):
-        along = RULES.get(axis or "")
-        if along is None or along in used or mesh.shape[along] == 1 or size % mesh.shape[along]:
+        along = _along(mesh, axis)
+        if not along or used & {*along} or size % math.prod(mesh.shape[each] for each in along):
             parts.append(None)
         else:
-            used.add(along)
-            parts.append(along)
+            used |= {*along}
+            parts.append(along if len(along) > 1 else along[0])
     return PartitionSpec(*parts)
 
 

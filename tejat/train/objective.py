@@ -10,6 +10,7 @@ from tejat.model import cross_entropy, multimodal
 from tejat.model.layers import picked
 from tejat.model.params import Tree
 from tejat.model.passes import SCANNED, Pass
+from tejat.model.placing import placed
 
 PREDICTED = (Modality.TEXT, Modality.PICTURE)
 """Modalities that a model writes; the others it only reads."""
@@ -30,7 +31,9 @@ def loss(
     The sums "text_loss", "text_count" and so on are over tokens, so that they add up over devices and steps.
     """
     hidden = multimodal.forward(params, config, batch.inputs, how)
+    hidden = placed(hidden, "rows", None, None)  # of a row, any place may be asked for
     hidden = picked(hidden, jnp.where(batch.weights > 0, batch.target_at, hidden.shape[1]))
+    hidden = placed(hidden, "rows", "sequence", None)
     mine = {kind: batch.weights * (batch.modality == kind) for kind in PREDICTED}
     counts = {kind: weights.sum() for kind, weights in mine.items()}
     shares = {Modality.TEXT: 1.0, Modality.PICTURE: picture_weight}

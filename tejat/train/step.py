@@ -12,9 +12,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Int
 
 from tejat.data.packing import Batch
-from tejat.model import multimodal
+from tejat.model import multimodal, placing
 from tejat.model.params import Tree, initialise
 from tejat.model.passes import SCANNED, Pass
+from tejat.train import mesh as meshes
 from tejat.train import objective, optimizer
 
 _CPU = {
@@ -60,8 +61,9 @@ def build(
 
     options = _CPU if jax.default_backend() == "cpu" else None
 
-    lies = {}
+    lies, rules = {}, None
     if shardings is not None:
+        rules = meshes.rules(shardings[1].mesh)
         everywhere = NamedSharding(shardings[1].mesh, PartitionSpec())
         lies = {"in_shardings": shardings, "out_shardings": (shardings[0], everywhere)}
 
@@ -69,7 +71,8 @@ def build(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
         def objective_of(params: Tree):
             computed = multimodal.cast(params, dtype)
-            return objective.loss(computed, config, batch, picture_weight=picture_weight, how=how)
+            with placing.in_force(rules):
+                return objective.loss(computed, config, batch, picture_weight=picture_weight, how=how)
 
         (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(state.params)
         updates, moments = transform.update(gradient, state.moments, state.params)

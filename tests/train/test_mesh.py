@@ -17,7 +17,7 @@ from tejat.model.params import walk
 from tejat.train import mesh
 
 HERE = Path(__file__).parent
-QUICK = ["fsdp=4,tensor=2"]
+QUICK = ["fsdp=2,sequence=2,tensor=2"]
 ALL = [
     "--muon",
     "fsdp=4,tensor=2",
@@ -27,6 +27,9 @@ ALL = [
     "slice=2,data=2,tensor=2",
     "slice=2,fsdp=2,tensor=2",
     "data=2,fsdp=4",
+    "sequence=8",
+    "slice=2,sequence=2,tensor=2",
+    "fsdp=2,sequence=4",
 ]
 
 
@@ -47,7 +50,7 @@ def test_two_steps_are_those_of_one_device(meshes):
         assert wrong["difference"] < 1e-4, name
         assert wrong["text_loss"] < 1e-2 and wrong["picture_loss"] < 1e-2  # sums over a thousand tokens
         assert wrong["gradient_norm"] < 1e-4
-        assert bool(wrong["moments cut"]) == ("fsdp" in name or "tensor" in name)
+        assert bool(wrong["moments cut"]) == any(axis in name for axis in ("fsdp", "sequence", "tensor"))
 
 
 TOGETHER = """

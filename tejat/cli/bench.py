@@ -31,7 +31,7 @@ class Bench:
     seconds: float = 10.0
     """How long each part is measured."""
     corpus: Path | None = None
-    """A corpus made by `tejat data build`: each of its sources of text is measured, and its whole mixture."""
+    """A corpus made by `tejat data build`: each of its sources is measured, and its whole mixture."""
     minutes: float = 0.0
     """How long documents are packed on, of the corpus where one is given, while the memory of all processes is looked
     at."""
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
             _tell(str(error))
             found["dedup_documents_per_s"] = None
         if options.corpus is not None:
-            _tell(f"each source of text of {options.corpus}, {options.seconds:g} s …")
+            _tell(f"each source of {options.corpus}, {options.seconds:g} s …")
             found["sources_tokens_per_cpu_s"] = speed.sources_per_second(options.corpus, options.seconds)
             _tell(f"the mixture of {options.corpus}, {options.seconds:g} s …")
             mixture = speed.mixed(options.corpus)
@@ -126,8 +126,9 @@ def _show(found: dict[str, Any]) -> None:
     print(f"pictures  {found['images_per_s']:9,.0f} a second, 224 pixels, decoded and cut into patches")
     if found["dedup_documents_per_s"] is not None:
         print(f"doubles   {found['dedup_documents_per_s']:9,.0f} documents a second looked at for near-duplicates")
-    for name, rate in sorted(found.get("sources_tokens_per_cpu_s", {}).items(), key=lambda pair: pair[1]):
-        print(f"  {name:<24s} {rate / 1e6:6.2f} M tokens in a CPU second of one thread")
+    for name, rate in sorted(found.get("sources_tokens_per_cpu_s", {}).items(), key=lambda pair: pair[1] or 0.0):
+        told = "longer than a row" if rate is None else f"{rate / 1e3:9,.1f} k tokens in a CPU second of one thread"
+        print(f"  {name:<24s} {told}")
     if "mixture_tokens_per_s" in found:
         print(f"mixture   {found['mixture_tokens_per_s'] / 1e6:9.2f} M tokens/s of all modalities in rows of 4,096")
     if memory := found.get("memory_mb"):

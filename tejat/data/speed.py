@@ -19,9 +19,10 @@ from tejat.codecs.framing import Encoded, Framing
 from tejat.codecs.vocabulary import Vocabulary
 from tejat.data.corpus import ledger
 from tejat.data.loading import Loader, Source
-from tejat.data.mixture import Documents, Mixture, Stage, within
+from tejat.data.mixture import RECENT, Documents, Mixture, Stage, within
 from tejat.data.packing import Batch, Room
 from tejat.data.presenting import present
+from tejat.data.recent import Recent
 from tejat.data.shards import Item, Shards, Writer
 from tejat.errors import BadInput
 from tejat.model import family
@@ -63,11 +64,11 @@ class Drawn:
     """Document i: item i of a source of a corpus, in an order of its own, presented anew each time."""
 
     def __init__(self, corpus: Path, name: str):
-        self._items, self._framing = Shards(corpus, name, "train"), _framing()
+        self._items, self._framing = Recent(Shards(corpus, name, "train"), RECENT), _framing()
 
     def __call__(self, index: int) -> Encoded:
-        at = _shuffled(index, len(self._items))
-        return self._framing.encode(present(self._items, at, np.random.default_rng(index)))
+        random, at = np.random.default_rng(index), _shuffled(index, len(self._items))
+        return self._framing.encode(present(self._items, at, random), random)
 
 
 def prepare(directory: Path) -> None:
@@ -98,14 +99,20 @@ def tokens_per_second(
     return found | ({} if workers else {"tokens_per_cpu_s": count / cpu})
 
 
-def sources_per_second(corpus: Path, seconds: float) -> dict[str, float]:
-    """Tokens that one thread packs in a CPU second, of each source of a corpus that is text alone."""
-    found = {}
+def sources_per_second(corpus: Path, seconds: float) -> dict[str, float | None]:
+    """Tokens that one thread packs in a CPU second, of each source of a corpus; None where no row can hold it.
+
+    Of sources with pictures or sounds the first seconds, in which they are rasterised and decoded, count too.
+    """
+    found: dict[str, float | None] = {}
     for name, told in ledger.read(corpus)["sources"].items():
-        train = told["splits"]["train"]
-        if train["items"] and train["bytes"]["text"] == sum(train["bytes"].values()) and not _shows(corpus, name):
-            count, _, _, cpu = _run(Drawn(corpus, name), TEXT_ROOM, seconds, 0, _positions)
-            found[name] = count / cpu
+        if told["splits"]["train"]["items"]:
+            room = MIXED_ROOM if _shows(corpus, name) else TEXT_ROOM
+            try:
+                count, _, _, cpu = _run(Drawn(corpus, name), room, seconds, 0, _positions)
+                found[name] = count / cpu
+            except BadInput:
+                found[name] = None
     return found
 
 
@@ -204,7 +211,7 @@ def _positions(batch: Batch) -> int:
 
 
 def _shows(corpus: Path, name: str) -> bool:
-    """Do documents of a source have pictures, though its items have none?"""
+    """Have documents of a source more than text?"""
     items = Shards(corpus, name, "train")
     made = (present(items, k % len(items), np.random.default_rng(k)) for k in range(30))
     return any(not isinstance(part, Text) for document in made for part in document.parts)

@@ -123,7 +123,8 @@ class Engine:
 
     def check(self, prompt: Encoded, options: Options) -> int:
         """The tokens that the answer may take. Raises BadInput where they do not fit, or the picture asked for not."""
-        for name in ("presence_penalty", "frequency_penalty", "top_logprobs", "json_schema", "regex"):
+        offered = "presence_penalty", "frequency_penalty", "top_logprobs", "json_schema", "regex", "ends_with_picture"
+        for name in offered:
             if getattr(options, name):
                 raise BadInput(f"{name} is asked for, and only a service (tejat serve) offers it; leave it out")
         return limit_of(prompt, options, self.config, self.rule, self.config.context)

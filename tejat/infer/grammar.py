@@ -19,7 +19,7 @@ from tejat.infer.options import Options
 
 _tokenizers: "weakref.WeakKeyDictionary[Vocabulary, Any]" = weakref.WeakKeyDictionary()
 
-_LIMITS = {
+_LIMITS: dict[str, Any] = {
     "initial_lexer_fuel": 2_000_000,
     "max_lexer_states": 50_000,
     "max_grammar_size": 100_000,
@@ -88,16 +88,17 @@ def _compiled(options: Options) -> str:
 
     if options.regex is not None:
         return llguidance.LLMatcher.grammar_from_regex(options.regex)
+    given = options.json_schema or "{}"
     try:
-        schema = json.loads(options.json_schema)
+        schema = json.loads(given)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"json_schema is not JSON ({error}); give a JSON schema as a string") from error
     if not isinstance(schema, dict | bool):
         raise BadInput(f"json_schema is a {type(schema).__name__}; give a JSON schema, which is an object")
     # Compact JSON: a model that may write white space wherever it likes may go on writing nothing else.
-    compact = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+    compact: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
     try:
-        return llguidance.LLMatcher.grammar_from_json_schema(options.json_schema, overrides=compact)
+        return llguidance.LLMatcher.grammar_from_json_schema(given, overrides=compact)
     except ValueError as error:
         raise BadInput(f"json_schema cannot be followed ({error}); simplify or mend it") from error
 

@@ -39,7 +39,7 @@ class Job:
     @property
     def watched(self) -> bool:
         """Does each of its tokens have to be looked at?"""
-        return self.reader is not None or self.grammar is not None
+        return self.reader is not None or self.grammar is not None or self.options.ends_with_picture
 
     @property
     def over(self) -> bool:

@@ -24,6 +24,7 @@ class Options:
     seed: int = 0
     pictures: bool = True  # may the model draw, if it can?
     picture_size: tuple[int, int] | None = None  # (rows, columns) in codes of every picture; None: the model chooses
+    ends_with_picture: bool = False  # the answer ends with its first picture
     stop: tuple[str, ...] = ()  # the answer ends before the first of these
     presence_penalty: float = 0.0  # taken from the score of every text token that the answer has already
     frequency_penalty: float = 0.0  # the same, for each time

@@ -89,7 +89,7 @@ class PrefixCache:
     def touch(self, parts: Sequence[Chunk]) -> None:
         """These were used just now; the first goes last, since the others are nothing without it."""
         for part in reversed(parts):
-            if part.key in self._blocks:
+            if part.key is not None and part.key in self._blocks:
                 self._blocks.move_to_end(part.key)
 
     def add(self, key: bytes, block: Block) -> None:

@@ -201,6 +201,8 @@ class Scheduler:
         """Why an answer ends at a token in its midst, if it does."""
         if job.grammar is not None and not job.grammar.push(token):
             return "grammar"
+        if job.options.ends_with_picture and token == self.rule.picture_end:
+            return "stop"
         if job.reader is not None:
             job.reader.push(token)
             return "stop" if job.reader.hit is not None else None
@@ -223,7 +225,7 @@ class Scheduler:
         else:
             tokens = np.asarray([step[0][job.row] for step in mine], np.int32)
             logprobs = np.asarray([step[1][job.row] for step in mine], np.float32)
-        top = ()
+        top: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
         if job.options.top_logprobs:
             top = tuple(_finite(step[2][job.row], step[3][job.row], job.options.top_logprobs) for step in mine)
         return Piece(tokens, logprobs, reason, top)
@@ -258,12 +260,13 @@ class Scheduler:
 
     def _words(self) -> Any:
         """Masks of the rows' grammars. An answer whose grammar cannot be followed any further ends."""
-        bound = [job for job in self._writing.values() if job.grammar is not None]
+        bound = [(job, job.grammar) for job in self._writing.values() if job.grammar is not None]
         if not bound:
             return self.unbound
         masks = np.full(self.unbound.shape, 0xFFFFFFFF, np.uint32)  # a new one: the device may still read the last
-        for job, follows in zip(bound, grammar.fill(masks, [(job.row, job.grammar) for job in bound]), strict=True):
-            if not follows:
+        follows = grammar.fill(masks, [(job.row, rule) for job, rule in bound])
+        for (job, _), goes_on in zip(bound, follows, strict=True):
+            if not goes_on:
                 self._end(job, "grammar")
         return masks
 

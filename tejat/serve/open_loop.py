@@ -117,7 +117,7 @@ async def _one(target: Target, load: Load, random: np.random.Generator, seen: _S
     leaves = int(random.integers(1, 8)) if random.random() < load.leaving else None
     body = {
         "model": target.model,
-        "messages": [{"role": "user", "content": load.prompts[random.integers(len(load.prompts))]}],
+        "messages": [{"role": "user", "content": load.prompts[int(random.integers(len(load.prompts)))]}],
         "max_tokens": load.tokens,
         "temperature": load.temperature,
         "seed": int(random.integers(2**31)),
@@ -192,7 +192,8 @@ def _slope(memory: Sequence[tuple[float, float]]) -> float | None:
     half = memory[len(memory) // 2 :]
     if len(half) < 12:
         return None
-    return round(float(np.polyfit(*zip(*half, strict=True), 1)[0]) * 3600, 1)
+    at, held = np.asarray(half).T
+    return round(float(np.polyfit(at, held, 1)[0]) * 3600, 1)
 
 
 def resident(pid: int | None) -> float | None:

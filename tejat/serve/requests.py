@@ -152,6 +152,7 @@ def options(wanted: Wanted, hosted: Hosted, prompt: Encoded) -> list[Options]:
         seed=seed,
         pictures=wanted.pictures != "never" and hosted.bundle.pictures is not None,
         picture_size=picture_size(wanted, hosted),
+        ends_with_picture=wanted.pictures == "must",
         stop=wanted.stop,
         presence_penalty=wanted.presence_penalty,
         frequency_penalty=wanted.frequency_penalty,

@@ -68,7 +68,7 @@ def test_pictures_come_where_they_are_asked_for(client) -> None:
     again["contents"] = [wanted["contents"][0], {"role": "model", "parts": parts[:2]}, again["contents"][0]]
     assert generate(client, again).code == 200
     only = generate(client, said("Draw", maxOutputTokens=100, responseModalities=["IMAGE"])).json["candidates"][0]
-    assert "inlineData" in only["content"]["parts"][0]
+    assert [[*part] for part in only["content"]["parts"]] == [["inlineData"]] and only["finishReason"] == "STOP"
     without = generate(client, said("Draw", maxOutputTokens=60)).json["candidates"][0]["content"]["parts"]
     assert all("text" in part for part in without)
 

@@ -50,6 +50,8 @@ class Serve:
     """Seconds that a request may be expected to wait for its answer to begin; one that would wait longer is refused."""
     fast: tyro.conf.FlagCreatePairsOff[bool] = False
     """Quicker where few answers are written at once; the last bits of an answer then depend on how many those are."""
+    mesh: str | None = None
+    """Devices over which each model is cut, as in tensor=2; default: it is whole on one."""
     drain: int = 30
     """Seconds that answers may go on after SIGTERM or Ctrl-C."""
 
@@ -127,9 +129,11 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
 
 
 def _service(model: Any, options: Serve) -> Any:
+    from tejat.infer.parallel import mesh_of
     from tejat.infer.service import Service
 
-    return Service(model, slots=options.slots, queue=options.queue, wait=options.wait, fast=options.fast)
+    mesh = mesh_of(options.mesh, model.config) if options.mesh else None
+    return Service(model, mesh=mesh, slots=options.slots, queue=options.queue, wait=options.wait, fast=options.fast)
 
 
 def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float) -> int:

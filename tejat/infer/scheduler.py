@@ -18,10 +18,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from tejat.codecs.framing import Encoded
 from tejat.codecs.vocabulary import EOS, Vocabulary
-from tejat.infer import grammar, sampling, steps
+from tejat.infer import grammar, parallel, sampling, steps
 from tejat.infer.cache import empty_cache
 from tejat.infer.constraints import Rule
 from tejat.infer.job import Job
@@ -63,6 +64,7 @@ class Scheduler:
         together: int,
         prefixes: PrefixCache,
         fast: bool = False,
+        mesh: Mesh | None = None,
     ):
         """`params` has its layers apart; `together` prompts are read at a time.
 
@@ -70,7 +72,7 @@ class Scheduler:
         """
         self.params, self.config, self.rule = params, config, Rule.of(vocabulary, config.picture)
         self.slots, self.context, self.together = slots, context, together
-        self.prefixes, self.fast = prefixes, fast
+        self.prefixes, self.fast, self.mesh = prefixes, fast, mesh
         self.dtype = params["decoder"]["embedding"].dtype
         self.counts = Counts()
         self.unbound = jnp.asarray(grammar.unbound(vocabulary, slots))
@@ -81,6 +83,9 @@ class Scheduler:
         """Forgets every job, and all that the device holds of them."""
         self.cache = empty_cache(self.config.decoder, self.slots, self.context, self.dtype)
         self.state = steps.idle(self.config, self.slots)
+        if self.mesh is not None:
+            self.cache = parallel.placed(self.mesh, self.cache)
+            self.state = parallel.everywhere(self.mesh, self.state)
         self.prefixes.clear()
         self._free = list(range(self.slots))  # a heap
         self._reading: deque[Job] = deque()

@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded
-from tejat.infer import soft, warming
+from tejat.infer import parallel, soft, warming
 from tejat.infer.constraints import Rule
 from tejat.infer.grammar import Grammar
 from tejat.infer.job import Job
@@ -77,6 +78,7 @@ class Service:
         soft_bytes: int = 64 << 20,
         fast: bool = False,
         warm: bool = True,
+        mesh: Mesh | None = None,
     ):
         """`context`: most tokens of a prompt and its answer, by default the model's. `dtype`: of weights and cache.
         `wait`: seconds that a request may be expected to wait for a row; one that would wait longer is not taken.
@@ -84,13 +86,15 @@ class Service:
         `prefix_bytes` bound the keys and values kept of prompts read before, `soft_bytes` the soft tokens of their
         media. `fast`: steps compute no more rows than the answers being written need, which is quicker where they are
         few; the last bits of an answer then depend on how many they are. `warm`: compile now what text needs.
+        `mesh`: the devices over which the model is cut (`parallel.mesh_of`); None: it is whole on one.
         """
         self.bundle, self.config = bundle, bundle.config
         self.context = min(context or bundle.config.context, bundle.config.context)
         self.queue, self.wait, self._rule = queue, wait, Rule.of(bundle.vocabulary, bundle.config.picture)
         on_cpu = jax.default_backend() == "cpu"
         params = {**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])}
-        self.params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")))
+        where = None if mesh is None else parallel.parameters(mesh, bundle.config)
+        self.params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")), where)
         self._sizes = (32, 128) if on_cpu else (64, 256)
         if bundle.config.decoder.bidirectional_images and bundle.config.vision:
             self._sizes = (*self._sizes[:-1], bucket(max(*bundle.config.vision.budgets, self._sizes[-1])))
@@ -103,6 +107,7 @@ class Service:
             together=1 if on_cpu else 8,
             prefixes=PrefixCache(prefix_bytes),
             fast=fast,
+            mesh=mesh,
         )
         self._soft = SoftTokens(self.params, bundle.config, soft_bytes)
         if warm:

@@ -22,22 +22,31 @@ def keep_compiled(directory: Path) -> None:
 
 
 def warm(scheduler: Scheduler, sizes: Sequence[int]) -> None:
-    """Runs every program for text once, on nobody's row; `sizes` are those of the parts of prompts."""
-    one = scheduler
-    for size in sizes:
-        one.cache, _ = steps.read(one.params, one.config, one.cache, one.part([], size))
-    block = steps.cut(one.cache, 0, 0, sizes[-1])
-    one.cache = steps.put(one.cache, 0, 0, 0, block)
+    """Runs every program for text once, on nobody's row; `sizes` are those of the parts of prompts.
+
+    Over several devices more than once: where the partitioner leaves results differs from where all began.
+    """
+    one, rounds = scheduler, 1 if scheduler.mesh is None else 2
+    for _ in range(rounds):
+        for size in sizes:
+            one.cache, _ = steps.read(one.params, one.config, one.cache, one.part([], size))
+        block = steps.cut(one.cache, 0, 0, sizes[-1])
+        one.cache = steps.put(one.cache, 0, 0, 0, block)
+        for _ in range(rounds):
+            _write(one)
+    jax.block_until_ready((one.cache, one.state))
+
+
+def _write(one: Scheduler) -> None:
     one.state, length = steps.place(one.state, one.cache.length, np.full((CHANGES, 5), one.slots, np.int32))
     one.cache = one.cache._replace(length=length)
+    wishes = jax.device_put(steps.Wishes.of(one.slots))
     for width in one.widths:
         one.cache, scores = steps.forward(
             one.params, one.config, one.cache, one.state.token, one.state.position, one.state.left, width
         )
-        wishes = jax.device_put(steps.Wishes.of(one.slots))
         for needs in one.every_need:
             one.state, _ = steps.choose(one.rule, needs, one.state, scores, wishes, one.unbound)
-    jax.block_until_ready((one.cache, one.state))
 
 
 def programs() -> int:

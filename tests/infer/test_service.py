@@ -401,6 +401,7 @@ def test_images_that_see_themselves_stay_whole(tiny, requests) -> None:
 
 def test_what_only_a_service_offers_is_refused_elsewhere(tiny, requests) -> None:
     engine = Engine(tiny)
-    for wish in ({"regex": "a"}, {"json_schema": "{}"}, {"top_logprobs": 2}, {"presence_penalty": 1.0}, {"ends_with_picture": True}):
+    numbers = {"top_logprobs": 2}, {"presence_penalty": 1.0}, {"ends_with_picture": True}
+    for wish in ({"regex": "a"}, {"json_schema": "{}"}, *numbers):
         with pytest.raises(BadInput, match=f"^{next(iter(wish))} is asked for, and only a service"):
             engine.generate([requests[0][0]], Options(**wish))

@@ -1,0 +1,56 @@
+"""A service cut over devices answers as one that is whole does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tejat import bundle
+from tejat.errors import BadInput
+from tejat.infer.parallel import mesh_of, parameters
+from tejat.train import mesh as meshes
+
+
+@pytest.mark.slow
+def test_two_devices_answer_as_one(tiny, tmp_path) -> None:
+    bundle.save(tmp_path, tiny)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, Path(__file__).with_name("on_two_devices.py"), tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    one, two = json.loads(done.stdout.splitlines()[-1])
+    assert one["tokens"] == two["tokens"] and len({*map(tuple, one["tokens"])}) == 3
+    for mine, theirs in zip(one["logprobs"], two["logprobs"], strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+    assert one["alone"] == two["alone"] == [True, True]
+    assert "tensor" in two["cut"] and 2 * two["shard"][0] == one["shard"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("data=2", "give tensor=N"),
+        ("tensor=2,fsdp=2", "give tensor=N"),
+        ("tensor=64", "and there are"),
+        ("tensor", "no list like"),
+    ],
+)
+def test_meshes_that_cannot_serve(tiny, text, told) -> None:
+    with pytest.raises(BadInput, match=told):
+        mesh_of(text, tiny.config)
+
+
+def test_every_weight_has_a_place(tiny) -> None:
+    """Of the same tree as the weights, layers apart."""
+    import jax
+
+    from tejat.model import decoder
+
+    apart = {**tiny.params, "decoder": decoder.apart(tiny.params["decoder"])}
+    places = parameters(meshes.make({"tensor": 1}, jax.devices()[:1]), tiny.config)
+    assert jax.tree.structure(apart) == jax.tree.structure(places)

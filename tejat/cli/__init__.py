@@ -43,7 +43,7 @@ VERBS = {
     "goodput": Verb("where the time of a run went", arrives_with="the training ledger"),
     "tune": Verb("supervised, reward, rlhf and distill", arrives_with="post-training"),
     "eval": Verb("measure a model: table, plots, report", "tejat.cli.eval"),
-    "plan": Verb("compile the real step for TPU pods, on a laptop", arrives_with="the pod planner"),
+    "plan": Verb("compile the real step for TPU pods, on a laptop", "tejat.cli.plan"),
     "chaos": Verb("train under injected faults and prove nothing is lost", arrives_with="fault tolerance"),
     "export": Verb("to Hugging Face; ONNX and GGUF later", "tejat.cli.export"),
     "import": Verb("from Hugging Face", "tejat.cli.import_"),

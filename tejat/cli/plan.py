@@ -1,0 +1,223 @@
+"""`tejat plan`: the step of training, compiled for hardware that is not here: does it fit, how long does it take?"""
+
+import json
+import math
+import sys
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from tejat.errors import BadInput
+
+TRIES = 4
+"""Meshes that are compiled, at most, until one fits."""
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Compile the step of training for a topology, and tell what each chip holds, exchanges and takes.
+
+    Forward, backward, AdamW with float32 masters and moments, all modalities in the batch. TPUs need libtpu (pip
+    install 'tejat[tpu]') and no TPU.
+
+    Example: tejat plan nano1 --topology v5e:16x16
+    Example: tejat plan ultra --topology v4:16x16x16 --slices 2
+    Example: tejat plan nano1 --topology h200:8 --mesh fsdp=8
+    """
+
+    size: Annotated[str, tyro.conf.Positional]
+    """A size of the family."""
+    topology: str = "v5e:16x16"
+    """A chip and how many: v4, v5e, v5p, v6e with the sides of their torus; h100, h200 with a number."""
+    slices: int = 1
+    """Of the topology, joined by the network of data centres."""
+    mesh: str | None = None
+    """As `tejat train --mesh`; without it, the fastest by estimate that fits."""
+    tokens: int = 4_194_304
+    """Of a batch."""
+    context: int | None = None
+    """Tokens of a row; those of the size without it."""
+    accumulate: int | None = None
+    """Parts that a batch is computed in, with --mesh."""
+    keep: Literal["everything", "products", "inputs"] = "inputs"
+    """Of each layer, for the backward pass."""
+    set: tuple[str, ...] = ()
+    """Changes of the size, as in decoder.layers=12."""
+    price: float | None = None
+    """Dollars an hour of a chip, in place of the list price."""
+    limit: float = 600.0
+    """Seconds for the compiler, each time."""
+    estimate: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Compile nothing: estimates alone."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON object and nothing else."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run `tejat plan`. Raises BadInput for a size, topology, mesh or batch that cannot be."""
+    options = tyro.cli(Plan, args=arguments, prog="tejat plan")
+    found = plan(options)
+    print(json.dumps(found) if options.json else table(found))
+    return 0 if found["fits"] or options.estimate else 1
+
+
+def plan(options: Plan) -> dict[str, Any]:
+    """What `--json` prints."""
+    # After the options are read: a wrong one is told without waiting for JAX.
+    from tejat.plan import compiling, roofline, topology
+
+    where = topology.parse(options.topology, options.slices)
+    if options.price is not None:
+        where = replace(where, chip=replace(where.chip, dollars=options.price))
+    job = compiling.Job(
+        options.size,
+        options.topology,
+        options.slices,
+        {},
+        0,
+        keep=options.keep,
+        context=options.context,
+        changes=options.set,
+    )
+    config = compiling.configured(job)
+    rows = max(1, options.tokens // config.context)
+    if options.tokens % config.context:
+        near = rows * config.context
+        raise BadInput(f"--tokens {options.tokens} is no multiple of the context, {config.context}; try {near}")
+    media = compiling.batch_shapes(config, 1).inputs.media
+    patches, frames = media.patches.shape[1], math.prod(media.mel.shape[1:3])
+    found = _candidates(options, config, where, rows, patches, frames)
+    if not found:
+        raise BadInput(
+            f"no mesh over {where} divides {options.size} and {rows} rows; try more or fewer --tokens, or fewer chips"
+        )
+    tried, result = [], None
+    for candidate in () if options.estimate else found[:TRIES]:
+        told = ",".join(f"{name}={size}" for name, size in candidate.mesh.items()) or "one chip"
+        print(f"compiling {options.size} for {where}, mesh {told}, in {candidate.accumulate} parts …", file=sys.stderr)
+        made = compiling.in_a_child(
+            replace(job, mesh=candidate.mesh, rows=rows, accumulate=candidate.accumulate), options.limit
+        )
+        total = None if "error" in made else _total(made["bytes"])
+        tried.append({"mesh": told, "accumulate": candidate.accumulate, "bytes": total} | made)
+        if total is not None and total <= where.chip.memory:
+            links, network = roofline.sent(made["exchanges"])
+            more = {"tensor": candidate.mesh.get("tensor", 1), "links": links, "network": network}
+            more |= {"patches": patches, "frames": frames, "keep": options.keep, "accumulate": candidate.accumulate}
+            result = made | {"estimate": roofline.estimate(config, where, rows, **more), "mesh": told}
+            break
+        reason = made.get("error") or f"it needs {total / 2**30:.1f} GiB of {where.chip.memory / 2**30:.1f}"
+        print(f"  {reason}", file=sys.stderr, flush=True)
+    return _told(options, config, where, rows, found, tried, result)
+
+
+def _candidates(options: Plan, config, where, rows: int, patches: int, frames: int):
+    """The mesh that was asked for, or all."""
+    from tejat.plan import search
+    from tejat.train import mesh as meshes
+
+    if options.mesh is None:
+        return search.candidates(config, where, rows, options.keep, patches, frames)
+    sizes = meshes.parse(options.mesh)
+    if math.prod(sizes.values()) != where.chips:
+        raise BadInput(
+            f"the mesh {options.mesh} is of {math.prod(sizes.values())} devices and {where} has {where.chips}"
+        )
+    shape = {"slice": 1, "data": 1, "fsdp": 1, "sequence": 1, "tensor": 1} | sizes
+    parts = options.accumulate or 1
+    copies = shape["slice"] * shape["data"] * shape["fsdp"]
+    if rows % (copies * parts):
+        raise BadInput(f"{rows} rows cannot be spread over {copies} copies in {parts} parts; try other --tokens")
+    return [search.candidate(config, where, rows, options.keep, patches, frames, shape, parts)]
+
+
+def _total(held: dict[str, int]) -> int:
+    return held["arguments"] + held["temporaries"] + held["results"] + held["program"]
+
+
+def _told(options: Plan, config, where, rows: int, found, tried, result) -> dict[str, Any]:
+    from tejat.plan import roofline
+
+    best = result["estimate"] if result else found[0].estimate
+    whole = {
+        "size": options.size,
+        "topology": str(where),
+        "devices": where.chips,
+        "tokens": rows * config.context,
+        "context": config.context,
+        "fits": result is not None,
+        "compiled": result is not None,
+        "mesh": result["mesh"] if result else _mesh(found[0]),
+        "hbm_gib_per_chip": _total(result["bytes"]) / 2**30 if result else found[0].bytes / 2**30,
+        "memory_gib": {name: size / 2**30 for name, size in result["bytes"].items()} if result else None,
+        "exchanges": result["exchanges"] if result else None,
+        "dcn_bytes_per_step": roofline.sent(result["exchanges"])[1] if result else None,
+        "compile_s": result["compile_s"] if result else None,
+        "parameters": result["parameters"] if result else None,
+        "tried": [{k: v for k, v in each.items() if k not in ("exchanges", "parameters")} for each in tried],
+    }
+    whole |= roofline.as_json(best)
+    whole["run"] = roofline.run(config, where, best)
+    whole["best"] = [
+        {
+            "mesh": _mesh(each),
+            "accumulate": each.accumulate,
+            "gib": each.bytes / 2**30,
+            "step_s": each.estimate.step_s,
+            "mfu": each.estimate.mfu,
+            "bound": each.estimate.bound,
+        }
+        for each in found[:SHOWN]
+    ]
+    return whole
+
+
+def _mesh(candidate) -> str:
+    return ",".join(f"{name}={size}" for name, size in candidate.mesh.items()) or "one chip"
+
+
+def table(found: dict[str, Any]) -> str:
+    """For people."""
+    lines = [
+        f"{found['size']} on {found['topology']} ({found['devices']:,} chips), {found['tokens']:,} tokens a step "
+        f"in rows of {found['context']:,}",
+        "",
+    ]
+    if found["compiled"]:
+        parts = found["memory_gib"]
+        rest = parts["arguments"] - parts["parameters"] - parts["optimizer"]
+        lines += [
+            f"compiled in {found['compile_s']:.0f} s with the mesh {found['mesh']}; a chip holds "
+            f"{found['hbm_gib_per_chip']:.2f} GiB:",
+            f"  parameters {parts['parameters']:.2f}, optimizer {parts['optimizer']:.2f}, batch {rest:.2f}, "
+            f"temporaries {parts['temporaries']:.2f}, program {parts['program']:.2f}",
+            "",
+            "| exchange | over | times a step | GB a chip |",
+            "|---|---|---|---|",
+        ]
+        for each in found["exchanges"]:
+            over = "network" if each["between_slices"] else "links"
+            lines.append(f"| {each['kind']} | {over} | {each['count']:,.0f} | {each['bytes'] / 1e9:.3g} |")
+        lines.append("")
+    elif found["tried"]:
+        lines += ["nothing that was compiled fits; what follows is estimated", ""]
+    run = found["run"]
+    lines += [
+        f"a step: {found['step_s']:.3g} s, {found['mfu']:.1%} of the peak, bound by {found['bound']} (products "
+        f"{found['products_s']:.3g}, attention {found['attention_s']:.3g}, memory {found['memory_s']:.3g}, links "
+        f"{found['links_s']:.3g}, network {found['network_s']:.3g} s)",
+        f"a run of {run['tokens']:.3g} tokens: {run['days']:.3g} days, {run['chip_hours']:.3g} chip-hours, "
+        f"${run['dollars']:.3g} (20 tokens a parameter; {run['tokens_per_day']:.3g} tokens a day)",
+        "",
+        "| mesh, by estimate | parts | GiB a chip | s a step | MFU | bound by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in found["best"]:
+        lines.append(
+            f"| {each['mesh']} | {each['accumulate']} | {each['gib']:.1f} | {each['step_s']:.3g} | {each['mfu']:.1%} | "
+            f"{each['bound']} |"
+        )
+    return "\n".join(lines)

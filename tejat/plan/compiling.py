@@ -1,0 +1,166 @@
+"""The real step of training, compiled for a topology in a process of its own: compilers for hardware that is not here
+sometimes crash, and take memory that is given back with the process.
+
+`python -m tejat.plan.compiling JOB` prints a line of JSON: what each chip holds, and what it exchanges.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tejat.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Job:
+    """A step: `rows` of the model's context, computed in `accumulate` parts, on a mesh over a topology."""
+
+    size: str
+    topology: str
+    slices: int
+    mesh: dict[str, int]
+    rows: int
+    accumulate: int = 1
+    keep: str = "inputs"
+    context: int | None = None
+    changes: tuple[str, ...] = ()  # of the model's configuration, as "decoder.layers=12"
+
+
+def in_a_child(job: Job, limit: float) -> dict[str, Any]:
+    """What `compiled` gives, or {"error": why there is nothing}. Raises BadInput as `compiled` does."""
+    from tejat.plan import topology
+
+    where = topology.parse(job.topology, job.slices)
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "TPU_LOG_DIR": "disabled"}
+    if not where.chip.is_tpu:
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={where.chips}"
+        environment["XLA_FLAGS"] = flags
+    command = [sys.executable, "-m", "tejat.plan.compiling", json.dumps(asdict(job))]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return {"error": f"the compiler was not done in {limit:.0f} s"}
+    if done.returncode == 2:
+        raise BadInput(done.stderr.strip().splitlines()[-1])
+    if done.returncode:
+        return {"error": _reason(done.returncode, done.stderr)}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _reason(code: int, told: str) -> str:
+    """Why a compiler stopped, in a line."""
+    for line in told.splitlines():
+        if "RESOURCE_EXHAUSTED" in line or "Ran out of memory" in line:
+            return f"it does not fit: {line.strip()[:200]}"
+    lines = [line.strip() for line in told.splitlines() if "Error" in line or "Check failed" in line]
+    died = f"the compiler died of signal {-code}" if code < 0 else "the compiler failed"
+    return f"{died}: {lines[-1][:200]}" if lines else died
+
+
+def compiled(job: Job) -> dict[str, Any]:
+    """Compiles. Raises BadInput for what cannot be."""
+    import jax
+    import jax.numpy as jnp
+
+    from tejat.model import multimodal
+    from tejat.model.params import abstract
+    from tejat.model.passes import Pass
+    from tejat.plan import collectives, topology
+    from tejat.train import mesh as meshes
+    from tejat.train import optimizer, step
+
+    where = topology.parse(job.topology, job.slices)
+    config = configured(job)
+    mesh = meshes.make(job.mesh, topology.devices(where))
+    tree = multimodal.params(config)
+    meshes.check(mesh, tree, job.rows // job.accumulate)
+    schedule = optimizer.Schedule(steps=1_000)
+    transform = optimizer.build(schedule, tree)
+
+    def state(params):
+        return step.TrainState(params, transform.init(params), jnp.zeros((), jnp.int32))
+
+    shapes = jax.eval_shape(state, abstract(tree))
+    lies = meshes.state(mesh, tree, shapes)
+    batch = batch_shapes(config, job.rows)
+    build = step.build(
+        config,
+        schedule,
+        dtype=jnp.bfloat16,
+        how=Pass(job.keep),
+        accumulate=job.accumulate,
+        shardings=(lies, meshes.rows(mesh)),
+    )
+    begun = time.monotonic()
+    lowered = build.lower(shapes, batch)
+    program = lowered.compile()
+    took, memory = time.monotonic() - begun, program.memory_analysis()
+    found = collectives.exchanges(program.as_text(), where.chips, where.slices)
+    return {
+        "compile_s": took,
+        "bytes": {
+            "parameters": _held(shapes.params, lies.params),
+            "optimizer": _held(shapes.moments, lies.moments),
+            "arguments": memory.argument_size_in_bytes,
+            "temporaries": memory.temp_size_in_bytes,
+            "results": memory.output_size_in_bytes - memory.alias_size_in_bytes,
+            "program": memory.generated_code_size_in_bytes,
+        },
+        "exchanges": [asdict(each) for each in found],
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(shapes.params)),
+    }
+
+
+def configured(job: Job):
+    """The model of a job. Raises BadInput for a size that is none, or a change that names no field."""
+    from dataclasses import replace
+
+    from tejat.model import family
+    from tejat.train.recipe import changed
+
+    config = family.preset(job.size)
+    if job.context:
+        config = replace(config, context=job.context)
+    return changed(config, list(job.changes))
+
+
+def batch_shapes(config, rows: int):
+    """A batch of all modalities: an image for every 4,096 tokens and two pieces of half a minute of sound a row."""
+    import jax
+
+    from tejat.data import packing
+
+    patches = 0
+    if config.vision:
+        patches = max(1, config.context // 4_096) * config.vision.budgets[len(config.vision.budgets) // 2]
+        patches *= config.vision.merged**2
+    sounds, frames = (2, min(3_000, config.audio.frames)) if config.audio else (0, 0)
+    one = packing.empty(config, packing.Room(1, config.context, config.context, patches, sounds, frames))
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype), one)
+
+
+def _held(shapes, shardings) -> int:
+    """Bytes of these arrays on one device."""
+    import jax
+
+    leaves = zip(jax.tree.leaves(shapes), jax.tree.leaves(shardings), strict=True)
+    return sum(math.prod(where.shard_shape(a.shape)) * a.dtype.itemsize for a, where in leaves)
+
+
+def main() -> int:
+    told = json.loads(sys.argv[1])
+    try:
+        print(json.dumps(compiled(Job(**told | {"changes": tuple(told["changes"])}))))
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

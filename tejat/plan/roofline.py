@@ -1,0 +1,136 @@
+"""How long a step takes, by what it computes, reads and writes, and exchanges.
+
+Products and attention run at shares of a chip's peak that were measured here; between them, what layers write and read
+passes through memory. These three follow each other; exchanges go on beside them, so that the longest of the three is
+the step. What was measured where: docs/PERFORMANCE.md, "A step of training".
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tejat.model import audio, sizes, vision
+from tejat.model.multimodal import ModelConfig
+from tejat.model.params import walk
+from tejat.plan.topology import Topology
+
+PRODUCTS, ATTENTION, MEMORY = 0.74, 0.21, 0.8
+"""Shares of the peak, and of the bandwidth: nano1 on one H100, 4 rows of 4,096."""
+
+STREAM, GATED, SCORES = 40, 9, 4
+"""How often a step passes over what is as wide as the model, as its MLP, and over the scores: fitted to the same."""
+
+OPTIMIZER = 36
+"""Bytes moved for a parameter: master, two moments, gradient, and its conversions."""
+
+AGAIN = {"inputs": 4 / 3, "products": 1.0, "everything": 1.0}
+"""Arithmetic of a step, where layers are made again, beside one where they are not."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of a step and of its parts, and what follows from them."""
+
+    step_s: float
+    products_s: float
+    attention_s: float
+    memory_s: float
+    links_s: float
+    network_s: float
+    tokens: int
+    flops: float
+    mfu: float
+
+    @property
+    def bound(self) -> str:
+        """What the step waits for."""
+        parts = {
+            "arithmetic": self.products_s + self.attention_s + self.memory_s,
+            "links between chips": self.links_s,
+            "network between slices": self.network_s,
+        }
+        return max(parts, key=parts.__getitem__)
+
+
+def estimate(
+    config: ModelConfig,
+    topology: Topology,
+    rows: int,
+    *,
+    keep: str,
+    accumulate: int,
+    tensor: int,
+    links: float,
+    network: float,
+    patches: int = 0,
+    frames: int = 0,
+) -> Estimate:
+    """`links` and `network` are the bytes that a chip sends; `patches` and `frames` those of a row."""
+    chip, chips, shape = topology.chip, topology.chips, config.decoder
+    tokens = rows * config.context
+    attention, products = _arithmetic(config, tokens)
+    products += rows * _towers(config, patches, frames)
+    moved = 2 * tokens * shape.layers * (STREAM * shape.width + GATED * shape.mlp) * AGAIN[keep]
+    moved += 4 * SCORES * tokens * shape.vocabulary
+    held = sizes.parts(config).whole
+    moved += OPTIMIZER * held + 3 * 2 * held / tensor * accumulate * chips
+    times = {
+        "products_s": products * AGAIN[keep] / (chips * chip.flops * PRODUCTS),
+        "attention_s": attention * AGAIN[keep] / (chips * chip.flops * ATTENTION),
+        "memory_s": moved / (chips * chip.bandwidth * MEMORY),
+        "links_s": links / chip.links,
+        "network_s": network / chip.network,
+    }
+    arithmetic = times["products_s"] + times["attention_s"] + times["memory_s"]
+    longest = max(arithmetic, times["links_s"], times["network_s"])
+    flops = attention + products
+    return Estimate(longest, **times, tokens=tokens, flops=flops, mfu=flops / longest / (chips * chip.flops))
+
+
+def _arithmetic(config: ModelConfig, tokens: int) -> tuple[float, float]:
+    """(of attention, of all products with the decoder's weights)."""
+    whole = sizes.training_flops(config)
+    shape, attention = config.decoder, 0.0
+    for kind in shape.kinds:
+        from tejat.model import decoder
+
+        _, width = decoder.head_shape(shape, kind.attention)
+        seen = sizes.mean_keys(config.context, shape.window if kind.attention == "sliding" else config.context)
+        attention += 12 * shape.heads * width * seen
+    return tokens * attention, tokens * (whole - attention)
+
+
+def _towers(config: ModelConfig, patches: int, frames: int) -> float:
+    """Of the images and sounds of a row."""
+    found = 0.0
+    if config.vision:
+        tree = vision.params(config.vision, config.decoder.width)
+        found += 6 * patches * sum(p.size for name, p in walk(tree) if sizes.multiplies(name, p))
+    if config.audio:
+        tree = audio.params(config.audio, config.decoder.width)
+        found += 6 * frames / 4 * sum(p.size for name, p in walk(tree) if sizes.multiplies(name, p))
+    return found
+
+
+def run(config: ModelConfig, topology: Topology, found: Estimate, tokens_per_parameter: float = 20.0) -> dict[str, Any]:
+    """A whole training of as many tokens for each parameter (Hoffmann et al. 2022): days, chip-hours and dollars."""
+    tokens = tokens_per_parameter * sizes.active(config.decoder)
+    seconds = tokens / found.tokens * found.step_s
+    hours = seconds / 3600 * topology.chips
+    return {
+        "tokens": tokens,
+        "days": seconds / 86_400,
+        "chip_hours": hours,
+        "dollars": hours * topology.chip.dollars,
+        "tokens_per_day": found.tokens / found.step_s * 86_400,
+    }
+
+
+def sent(exchanges: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """(bytes over the links between chips, bytes over the network between slices) of a step, by each chip."""
+    inside = sum(each["bytes"] for each in exchanges if not each["between_slices"])
+    return inside, sum(each["bytes"] for each in exchanges if each["between_slices"])
+
+
+def as_json(found: Estimate) -> dict[str, Any]:
+    return asdict(found) | {"bound": found.bound}

@@ -1,0 +1,101 @@
+"""Plans without a compiler: topologies, estimates, and what cannot be."""
+
+import json
+
+import pytest
+
+from tejat.cli import plan as command
+from tejat.errors import BadInput
+from tejat.model import family
+from tejat.plan import roofline, search, topology
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("v9:2x2", "no chip 'v9'"),
+        ("v4:16x16", "3 sizes"),
+        ("v4:32x16x16", "try v4:16x16x16 with more --slices"),
+        ("v5e", "write it as in v5e:16x16"),
+        ("v5e:0x4", "write it as in v5e:16x16"),
+        ("h200:2x2", "try h200:4"),
+    ],
+)
+def test_a_topology_that_cannot_be_is_told_with_one_that_can(text, told):
+    with pytest.raises(BadInput, match=told):
+        topology.parse(text)
+
+
+def planned(*words: str, capsys) -> dict:
+    code = command.main([*words, "--estimate", "--json"])
+    assert code == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_contract_of_json(capsys):
+    found = planned("nano1", "--topology", "v5e:16x16", capsys=capsys)
+    wanted = {"size", "devices", "fits", "hbm_gib_per_chip", "step_s", "mfu", "dcn_bytes_per_step", "compile_s"}
+    assert wanted <= found.keys()
+    assert found["devices"] == 256 and found["tokens"] == 4_194_304 and len(found["best"]) == 5
+    assert 0.1 < found["mfu"] < 0.74
+
+
+def test_a_changed_network_changes_the_plan(capsys):
+    words = ("nano1", "--topology", "v5e:16x16")
+    whole, half = (
+        planned(*words, *more, capsys=capsys) for more in ((), ("--set", "decoder.layers=13", "decoder.window=512"))
+    )
+    assert 1.6 < whole["products_s"] / half["products_s"] < 2
+    assert half["hbm_gib_per_chip"] < whole["hbm_gib_per_chip"] and half["run"]["days"] < whole["run"]["days"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nano9"], "nano9"),
+        (["nano1", "--topology", "v5e:4x4", "--mesh", "fsdp=8"], "is of 8 devices"),
+        (["nano1", "--topology", "v5e:4x4", "--mesh", "fsdp=16", "--tokens", "1000"], "no multiple of the context"),
+        (["nano1", "--topology", "v5e:4x4", "--mesh", "fsdp=16", "--tokens", "65536"], "2 rows cannot be spread"),
+        (["nano1", "--topology", "v5e:16x16", "--tokens", "32768"], None),
+        (["nano1", "--set", "decoder.lairs=3"], "lairs"),
+    ],
+)
+def test_what_cannot_be_planned_is_told_before_anything_is_compiled(words, told):
+    if told is None:  # one long row on 256 chips: the sequence axis takes them
+        assert command.main([*words, "--estimate"]) == 0
+        return
+    with pytest.raises(BadInput, match=told):
+        command.main(words)
+
+
+def test_the_steps_that_constants_were_fitted_to_come_out():
+    """nano1 and mini on one H100, docs/PERFORMANCE.md: 392 and 82 ms."""
+    for size, rows, context, measured in (("nano1", 4, 4_096, 0.3925), ("mini", 16, 4_096, 0.0820)):
+        from dataclasses import replace
+
+        config = replace(family.preset(size), context=context, vision=None, audio=None, picture=None)
+        where = topology.parse("h100:1")
+        found = roofline.estimate(config, where, rows, keep="products", accumulate=1, tensor=1, links=0, network=0)
+        assert found.step_s == pytest.approx(measured, rel=0.25), size
+
+
+def test_more_memory_is_asked_for_where_more_is_kept():
+    config, where = family.preset("nano1"), topology.parse("v5p:4x4x4")
+    least, most = (
+        search.candidate(config, where, 128, keep, 0, 0, {"slice": 1, "fsdp": 64, "sequence": 1, "tensor": 1}, 1).bytes
+        for keep in ("inputs", "products")
+    )
+    assert least < most
+
+
+@pytest.mark.slow
+def test_a_step_is_compiled_for_devices_that_stand_in(capsys):
+    """Two processors for two GPUs: a cut along fsdp gathers weights and scatters gradients."""
+    words = ["micro", "--topology", "h200:2", "--mesh", "fsdp=2", "--tokens", "8192", "--context", "1024", "--json"]
+    assert command.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    kinds = {each["kind"] for each in found["exchanges"]}
+    assert found["fits"] and kinds & {"all-gather", "all-reduce"} and found["dcn_bytes_per_step"] == 0
+    memory = found["memory_gib"]
+    assert memory["optimizer"] == pytest.approx(2 * memory["parameters"], rel=0.01)
+    assert memory["parameters"] * 2**30 == pytest.approx(found["parameters"] * 4 / 2, rel=0.1)

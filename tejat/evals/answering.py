@@ -47,6 +47,10 @@ class Answering(Listed):
             for answer, item in zip(answers, items, strict=True)
         ]
 
+    def chance(self, item: Item) -> float:
+        """None where the item has choices: here they are not shown, and nobody guesses among them."""
+        return 0.0 if item.choices else item.chance
+
     def sampled(
         self, model: Any, prompts: Sequence[tuple[Turn, ...]], seeds: Sequence[int], temperature: float, max_tokens: int
     ) -> list[tuple[Part, ...]]:
@@ -130,6 +134,7 @@ class Choosing(Listed):
     """
 
     metric = "first choice"
+    batch = 128  # the engine sorts them by length
 
     def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], by_length: bool = False):
         super().__init__(suite, name, make)

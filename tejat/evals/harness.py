@@ -200,7 +200,7 @@ def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], others: di
     mcnemar = chance = luck = passes = None
     if task.kind == "proportion":
         scores = [outcome.score for outcome in seen.values()]
-        chances = [item.chance for item in items]
+        chances = [task.chance(item) for item in items]
         chance, luck = sum(chances) / len(chances), statistics.chance_tail(round(sum(scores)), chances)
         passes = whole.low >= bar(chance, 3) if chance > 0 else None
     estimates: dict[str, Estimate] = {}

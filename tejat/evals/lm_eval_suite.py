@@ -215,6 +215,9 @@ class Harnessed(Answering):
         names = [n for n, v in (outcomes[0].detail or {}).items() if n != self.metric and isinstance(v, float)]
         return {name: f"{sum(o.detail[name] for o in outcomes) / len(outcomes):.3f}" for name in names}
 
+    def chance(self, item: Item) -> float:
+        return item.chance
+
     def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
         return None if any(item.choices for item in items) else super().baseline(items)
 

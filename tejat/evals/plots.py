@@ -121,6 +121,7 @@ def results_plot(rows: "Sequence[Row]", out: Path) -> None:
             axes.scatter(*zip(*points, strict=True), marker=mark, color=colour, s=26, label=name, zorder=3)
     axes.set_yticks(range(len(shown)), [f"{row.suite} {row.name}" for row in shown], fontsize=7)
     axes.set_xlim(0, 1)
+    axes.set_ylim(-0.7, max(len(shown), 1) - 0.3)
     axes.grid(axis="x", alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
     if shown:

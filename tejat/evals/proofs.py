@@ -21,6 +21,7 @@ SETS = frozenset("abcdefghijklmnopqrstuvwxyz")
 CLASSES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 CONNECTIVES = frozenset(("->", "<->", "/\\", "\\/", "-/\\", "\\/_"))  # in the brackets of a formula, not of a class
 OPENS, CLOSES = frozenset("({[") | {"<."}, frozenset(")}]") | {">."}
+LONGEST = 900  # characters of a theorem with its proof
 WORK = 20_000  # matches that are tried for one step
 
 Formula = tuple[str, ...]
@@ -55,7 +56,8 @@ RULES = {
 
 def items(ground: Ground) -> list[Item]:
     """Proofs up to some step, and four steps to go on with, one of them the proof's own."""
-    shards = [raw.fields for raw in ground.heldout(SOURCE) if "\nProof:\n" in raw.fields["text"]]
+    texts = [raw.fields for raw in ground.heldout(SOURCE) if "\nProof:\n" in raw.fields["text"]]
+    shards = [fields for fields in texts if len(fields["text"]) <= LONGEST]
     library = read(ground)
     pool = [line for fields in shards for line in fields["text"].partition("\nProof:\n")[2].splitlines()]
     made = []

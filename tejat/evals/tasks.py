@@ -100,6 +100,10 @@ class Task(ABC):
         """The items again for each of `ways`, to show what the senses add; none where there is no medium."""
         return {way: [controlled(item, way) for item in items] for way in self.ways if any(map(_has_media, items))}
 
+    def chance(self, item: Item) -> float:
+        """The probability of being right by guessing."""
+        return item.chance
+
     def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
         """(value, what it is) of something that looks at no item, to beat; None where the task knows of nothing."""
         return None

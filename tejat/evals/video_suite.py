@@ -32,7 +32,7 @@ def tasks(ground: Ground) -> list[Task]:
         Choosing(SUITE, "what", partial(shown, ground), by_length=True),
         Choosing(SUITE, "advice", partial(throws, ground), by_length=True),
     ]
-    return [task.with_(origin=HELD_OUT, ways=("blanked", "shuffled"), batch=16) for task in made]
+    return [task.with_(origin=HELD_OUT, ways=("blanked", "shuffled"), batch=64) for task in made]
 
 
 def sections(model: Any) -> list[Section]:

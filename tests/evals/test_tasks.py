@@ -102,6 +102,12 @@ def test_the_most_frequent_answer_is_the_baseline() -> None:
     assert task.baseline(items) == (0.5, "always the most frequent answer")
 
 
+def test_free_answers_are_not_guessed_among_choices_that_nobody_sees() -> None:
+    chosen = item(QUESTION, choices=("cat", "dog"), chance=0.5)
+    assert Choosing("s", "t", list).chance(chosen) == 0.5 and Answering("s", "t", list).chance(chosen) == 0.0
+    assert Answering("s", "t", list).chance(item(QUESTION, chance=0.1)) == 0.1
+
+
 def test_drawing_judges_whether_it_drew() -> None:
     task = Drawing("s", "t", list)
     asks, asks_not = item(Text("Draw a cat."), answers=()), item(QUESTION)

@@ -36,8 +36,10 @@ def report(options: "Tokenizer") -> int:
         raise BadInput(f"there is no corpus {options.corpus}; build it with `{build}`, or name one with --corpus")
 
     from tejat.data import rasters
-    from tejat.evals import legibility, picture_report
+    from tejat.evals import legibility, picture_classifier, picture_report
     from tejat.parts import write_whole
+
+    judge = picture_classifier.load(options.judge) if options.judge else None
 
     def told(line: str) -> None:
         print(f"tokenizer: {line}", file=sys.stderr, flush=True)
@@ -48,7 +50,7 @@ def report(options: "Tokenizer") -> int:
     if legibility.tesseract():
         written = rasters.written(options.corpus, "heldout", _LETTERED, seed=2)
         pages = [page for page in written if page[1]["language"] == "en" and page[1]["text"]][:PAGES]
-    found = picture_report.report(codecs, subjects, pages, min(picture_report.RIVALS, options.pictures), told)
+    found = picture_report.report(codecs, subjects, pages, min(picture_report.RIVALS, options.pictures), told, judge)
     directory = options.out or options.recipe.parent / "report"
     directory.mkdir(parents=True, exist_ok=True)
     table = picture_report.tables(found)

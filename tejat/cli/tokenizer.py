@@ -35,6 +35,8 @@ class Tokenizer:
     """Of a report on a picture tokenizer: the corpus whose held-out pictures it is tried on."""
     pictures: int = 128
     """Of such a report: the most pictures of each kind."""
+    judge: Path | None = None
+    """Of such a report: the directory of a classifier (recipes/judge.py), to compare pictures in its features."""
     steps: int = 0
     """Of a report: also train a text-only micro for so many steps with each tokenizer, and tell its bits per byte."""
     seeds: int = 3

@@ -50,6 +50,13 @@ def drawings(
     return _many(_drawn, [(corpus, source, split) for source in sources], side, axis, every)
 
 
+def names(corpus: Path, split: Split, axis: str = "", every: int = 1) -> list[tuple[str, str]]:
+    """(thing, style) of every drawing of `drawings` of the source "concepts", in its order."""
+    items = (item for at, item in enumerate(Shards(corpus, "concepts", split)) if at % every == 0)
+    chosen = (item for item in items if not axis or item.fields.get("axis") == axis)
+    return [(item.fields["concept"], name.rpartition(".")[0]) for item in chosen for name in item.blobs]
+
+
 def photographs(corpus: Path, split: Split, sky: bool, side: int = 160) -> Squares:
     """Those of the night sky, or all others; opaque. What is smaller is scaled up."""
     return _many(_opened, [(corpus, "photographs", split)], side, sky)

@@ -16,13 +16,24 @@ from PIL import Image as pillow
 from tejat.codecs.image import fitted, resize
 from tejat.codecs.picture import PictureCodec
 from tejat.data import rasters
+from tejat.data.corpus.media_concepts import HELD_OUT_FAMILIES, STYLES
 from tejat.evals import legibility, picture_rivals
+from tejat.evals.picture_classifier import Classifier, frechet, look
 from tejat.evals.picture_quality import Quality, quality, use
 from tejat.train.pictures import on_white
 
-RIVALS = 48  # pictures of a kind that WebP and AVIF are tried on, some 60 files of each
+RIVALS = 24  # pictures of a kind that WebP and AVIF are tried on, some 60 files of each
 SHOWN = 10
 BUDGETS = (64, 256, 1_024)
+FLAT, LINES = ("emojione", "emojione-v1"), ("openmoji",)
+SEEN = tuple(style for style, family in STYLES.items() if family not in HELD_OUT_FAMILIES)
+DRAWINGS = (
+    ("drawings, unseen styles (emojione)", "style", FLAT),
+    ("drawings, unseen style of black lines (openmoji)", "style", LINES),
+    ("drawings, unseen things", "concept", SEEN),
+)
+"""Kinds of drawings: name, axis on which they are held out, styles."""
+
 SIZES = ((9, 12), (13, 17), (18, 30))  # pixels of letters, from and to
 
 
@@ -51,22 +62,24 @@ class Subject:
 
 
 def heldout(corpus: Path, most: int) -> list[Subject]:
-    """What a corpus of `recipes/pictures_corpus.py` holds out, by kind."""
+    """What a corpus of `recipes/pictures_corpus.py` holds out, by kind; drawings by the style and by whether the thing
+    was seen in other styles."""
     count = max(most, 400)
-    return [
+    subjects = [
         Subject.of("photographs", rasters.photographs(corpus, "heldout", sky=False, side=256), most),
         Subject.of("night skies", rasters.photographs(corpus, "heldout", sky=True, side=256), most),
-        Subject.of("drawings, unseen styles", _drawings(corpus, "style", most), most),
-        Subject.of("drawings, unseen things", _drawings(corpus, "concept", most), most),
+    ]
+    every = max(1, 400 // most)
+    for name, axis, chosen in DRAWINGS:
+        drawn = rasters.drawings(corpus, "heldout", side=256, sources=("concepts",), axis=axis, every=every)
+        styles = np.array([style for _, style in rasters.names(corpus, "heldout", axis, every)])
+        if np.isin(styles, chosen).any():
+            subjects.append(Subject.of(name, drawn[np.isin(styles, chosen)], most))
+    return [
+        *subjects,
         Subject.of("charts", rasters.charts(corpus, "heldout", count, seed=1), most),
         Subject.of("text", rasters.pages(corpus, "heldout", count, seed=1), most),
     ]
-
-
-def _drawings(corpus: Path, axis: str, most: int) -> UInt8[np.ndarray, "n S S 4"]:
-    # Two to ten drawings an item, some hundreds of items on either axis.
-    every = max(1, 400 // most)
-    return rasters.drawings(corpus, "heldout", side=256, sources=("concepts",), axis=axis, every=every)
 
 
 def report(
@@ -75,8 +88,10 @@ def report(
     pages: Sequence[tuple[np.ndarray, dict]] = (),
     rivals: int = RIVALS,
     told: Callable[[str], None] = lambda line: None,
+    judge: Classifier | None = None,
 ) -> dict[str, Any]:
-    """Every number of the report, as JSON holds them. `pages` are English ones, with what they say."""
+    """Every number of the report, as JSON holds them. `pages` are English ones, with what they say; in the features of
+    a `judge` pictures are compared as sets."""
     found: dict[str, Any] = {"tokenizers": {}, "rivals": {}, "budgets": {}, "legibility": {}}
     for name, codec in codecs.items():
         codes, rows = [], {}
@@ -85,8 +100,12 @@ def report(
             seen = subject.within(codec, codec.budget)
             coded = codec.encode_many(seen.pictures)
             codes += [code.reshape(-1) for code in coded]
-            row = quality(seen.pictures, [codec.decode(code) for code in coded], seen.inside)
+            drawn = [codec.decode(code) for code in coded]
+            row = quality(seen.pictures, drawn, seen.inside)
             rows[subject.name] = {"pictures": len(seen.pictures), **row._asdict()}
+            if judge and len(drawn) > 1:
+                (before, _), (after, _) = look(judge, seen.pictures), look(judge, drawn)
+                rows[subject.name]["frechet"] = frechet(before, after)
         used = use(np.concatenate(codes), codec.config.codes)
         found["tokenizers"][name] = {
             "codebook": codec.config.codes,
@@ -119,7 +138,7 @@ def _fits(codec: PictureCodec, budget: int) -> bool:
     return math.isqrt(budget) <= codec.config.table
 
 
-def _at(codec: PictureCodec, subjects: Sequence[Subject], budget: int, most: int = 32) -> dict[str, Any]:
+def _at(codec: PictureCodec, subjects: Sequence[Subject], budget: int, most: int = 16) -> dict[str, Any]:
     """Quality at another budget of codes, at the size that it shows."""
     other, rows = PictureCodec(codec.params, codec.config), {}
     other.budget = budget
@@ -181,6 +200,15 @@ def tables(found: Mapping[str, Any]) -> str:
     for kind in kinds:
         shown = [_cell(rows[kind]) for _, rows in columns]
         lines.append(f"| {kind} | {found['tokenizers'][names[0]]['kinds'][kind]['pictures']} | {' | '.join(shown)} |")
+    if all("frechet" in row for name in names for row in found["tokenizers"][name]["kinds"].values()):
+        lines += [
+            "",
+            "| Fréchet distance to the originals | " + " | ".join(names) + " |",
+            "|---|" + "---|" * len(names),
+        ]
+        for kind in kinds:
+            values = [f"{found['tokenizers'][name]['kinds'][kind]['frechet']:.2f}" for name in names]
+            lines.append(f"| {kind} | {' | '.join(values)} |")
     lines += [
         "",
         "| tokenizer | codes of a picture | bytes | codebook | used | perplexity |",

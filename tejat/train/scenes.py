@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 _GREY = (0.299, 0.587, 0.114)  # what red, green and blue add to brightness (ITU-R BT.601)
 
@@ -42,10 +42,12 @@ class Laying:
 
 
 class Scenes(NamedTuple):
-    """What a tokenizer is trained on: pictures, and how far each pixel is of a thing and not of its ground."""
+    """What a tokenizer is trained on: scenes, how far each pixel is of a thing and not of its ground, and the number of
+    the picture that was laid first."""
 
     pixels: Float[Array, "n H W 3"]
     inside: Float[Array, "n H W"]
+    chosen: Int[Array, " n"]
 
 
 def store(pictures: UInt8[np.ndarray, "n S T 4"]) -> UInt8[np.ndarray, "n S 4 T"]:
@@ -65,10 +67,10 @@ def scenes(
     """Scenes of pictures chosen at random. `upright`: rows are columns and columns rows, in scenes and pictures."""
     keys = jax.random.split(key, 5)
     lay = functools.partial(_laid, laying, pictures, height=height, width=width, upright=upright)
-    laid = lay(keys[0], count, scale=laying.scale)
+    laid, chosen = lay(keys[0], count, scale=laying.scale)
     over = round(laying.several * count)
     if over:
-        smaller = lay(keys[1], over, scale=tuple(0.6 * bound for bound in laying.scale))
+        smaller, _ = lay(keys[1], over, scale=tuple(0.6 * bound for bound in laying.scale))
         laid = laid.at[:over].set(smaller + (1 - smaller[:, :, 3:]) * laid[:over])
     if laying.recoloured:
         laid = _recoloured(laid, keys[2], laying.recoloured)
@@ -77,7 +79,7 @@ def scenes(
         laid = laid.at[count - inked :].set(_inked(laid[count - inked :], keys[3]))
     ground = _grounds(keys[4], count, height, width, laying.white)
     pixels = laid[:, :, :3] + (1 - laid[:, :, 3:]) * ground
-    return Scenes(pixels.swapaxes(2, 3), laid[:, :, 3])
+    return Scenes(pixels.swapaxes(2, 3), laid[:, :, 3], chosen)
 
 
 def weights(
@@ -101,9 +103,13 @@ def weights(
 
 
 def _laid(laying: Laying, pictures, key, count: int, *, scale, height: int, width: int, upright):
-    """Chosen pictures where they lie, [count, H, 4, W], colours times alpha: so no dark rims come of scaling."""
+    """(Chosen pictures where they lie [count, H, 4, W], their numbers).
+
+    Colours are times alpha: so no dark rims come of scaling.
+    """
     keys = jax.random.split(key, 6)
-    chosen = pictures[jax.random.randint(keys[0], (count,), 0, pictures.shape[0])].astype(jnp.float32) / 255
+    numbers = jax.random.randint(keys[0], (count,), 0, pictures.shape[0])
+    chosen = pictures[numbers].astype(jnp.float32) / 255
     turned = jax.random.bernoulli(keys[1], laying.turned, (count, 1, 1, 1)) ^ upright
     chosen = jnp.where(turned, chosen.swapaxes(1, 3), chosen)
     chosen = jnp.concatenate([chosen[:, :, :3] * chosen[:, :, 3:], chosen[:, :, 3:]], axis=2)
@@ -119,7 +125,7 @@ def _laid(laying: Laying, pictures, key, count: int, *, scale, height: int, widt
     across_shift = room_across / 2 + jnp.abs(room_across) * spread[1]
     columns = weights(side, width, across, across_shift, mirrored & jnp.logical_not(upright))
     found = jnp.einsum("nhs,nsk->nhk", rows, chosen.reshape(count, side, -1)).reshape(count, height * 4, side)
-    return jnp.einsum("nkt,nwt->nkw", found, columns).reshape(count, height, 4, width)
+    return jnp.einsum("nkt,nwt->nkw", found, columns).reshape(count, height, 4, width), numbers
 
 
 def _recoloured(laid: Float[Array, "n H 4 W"], key: Array, share: float) -> Float[Array, "n H 4 W"]:

@@ -6,9 +6,11 @@ from PIL import Image as pillow
 from PIL import ImageDraw, ImageFont
 
 from tejat.codecs.picture import PictureCodec
-from tejat.evals import legibility, picture_quality, picture_report, picture_rivals
+from tejat.evals import legibility, picture_classifier, picture_quality, picture_report, picture_rivals
+from tejat.evals.picture_classifier import Classifier, ClassifierConfig
 from tejat.evals.picture_report import Subject
 from tejat.model import picture
+from tejat.model.params import initialise
 from tejat.model.picture import PictureConfig
 
 CONFIG = PictureConfig(
@@ -87,6 +89,11 @@ def test_a_report_has_every_row(gradient, drawn, tmp_path):
     drawings[:, :20, :, 3] = 0
     subjects = [Subject.of("circles", drawings, 3), Subject.of("more", drawings[:1], 3)]
     assert [len(subject.pictures) for subject in subjects] == [3, 1]
+    shape = ClassifierConfig((8,), blocks=1)
+    judge = Classifier(initialise(picture_classifier.params(shape, 2), 0), shape, ("a", "b"))
+    found = picture_report.report(codecs, subjects[:1], rivals=0, judge=judge)
+    assert found["tokenizers"]["ours"]["kinds"]["circles"]["frechet"] >= 0 and not found["rivals"]
+    assert "Fréchet distance" in picture_report.tables(found)
     found = picture_report.report(codecs, subjects, rivals=1)
     ours = found["tokenizers"]["ours"]
     assert ours["bytes"] == 12 and ours["use"]["codes"] == 4 * 16 and ours["kinds"]["circles"]["pictures"] == 3

@@ -77,7 +77,7 @@ def test_a_state_is_written_in_pieces_and_damage_is_told(tmp_path, monkeypatch):
 
 def test_the_loss_weighs_things_and_ends_in_squares():
     random = np.random.default_rng(0)
-    shown = Scenes(jnp.asarray(random.random((1, 4, 4, 3))), jnp.zeros((1, 4, 4)).at[:, :2].set(1))
+    shown = Scenes(jnp.asarray(random.random((1, 4, 4, 3))), jnp.zeros((1, 4, 4)).at[:, :2].set(1), jnp.zeros(1, int))
     wrong_inside, wrong_outside = shown.pixels.at[:, 0].add(0.1), shown.pixels.at[:, 3].add(0.1)
 
     def loss(drawn, index, **changed):

@@ -40,10 +40,9 @@ def test_a_picture_lies_on_white_as_it_is(pictures):
     shown = scenes(PLAIN, jnp.asarray(store(pictures)), jax.random.key(0), 9, 16, 16)
     alpha = pictures[..., 3:] / 255
     due = pictures[..., :3] / 255 * alpha + 1 - alpha
-    for pixels, inside in zip(np.asarray(shown.pixels), np.asarray(shown.inside), strict=True):
-        nearest = np.abs(due - pixels).max((1, 2, 3)).argmin()
-        np.testing.assert_allclose(pixels, due[nearest], rtol=0, atol=1e-5)
-        np.testing.assert_allclose(inside, alpha[nearest, ..., 0], rtol=0, atol=1e-5)
+    assert len({*np.asarray(shown.chosen).tolist()}) > 2
+    np.testing.assert_allclose(shown.pixels, due[shown.chosen], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(shown.inside, alpha[shown.chosen, ..., 0], rtol=0, atol=1e-5)
 
 
 def test_an_upright_scene_is_the_wide_one_on_its_side(pictures):
@@ -62,7 +61,7 @@ def test_colours_stay_colours_whatever_is_done(pictures):
     laying = Laying((0.4, 1.6), 0.4, True, 0.5, recoloured=1.0, several=0.5, inked=0.5, white=0.5)
     shown = jax.jit(lambda key: scenes(laying, jnp.asarray(store(pictures)), key, 40, 16, 24))(jax.random.key(2))
     assert shown.pixels.shape == (40, 16, 24, 3) and shown.inside.shape == (40, 16, 24)
-    for values in shown:
+    for values in shown[:2]:
         assert float(values.min()) > -1e-4 and float(values.max()) < 1 + 1e-4
     corners = np.asarray(shown.pixels)[:, 0, 0]
     assert 5 < (corners > 0.999).all(-1).sum() < 35

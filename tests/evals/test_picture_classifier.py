@@ -1,0 +1,86 @@
+"""The judge of pictures: learns four shapes, is read again as it was, and compares sets of pictures."""
+
+import numpy as np
+import pytest
+
+from tejat.errors import BadInput
+from tejat.evals import picture_classifier
+from tejat.evals.picture_classifier import Classifier, ClassifierConfig, Training
+from tejat.model.params import initialise
+from tejat.train.optimizer import Schedule
+from tejat.train.pictures import on_white
+from tejat.train.scenes import Laying
+
+CONFIG = ClassifierConfig((8, 16), blocks=1)
+
+
+def drawings(count: int, seed: int):
+    """Squares, bars and crosses of random colours, and what each is."""
+    random, found, names = np.random.default_rng(seed), [], []
+    for number in range(count):
+        name = ("square", "bar", "cross")[number % 3]
+        picture = np.zeros((32, 32, 4), np.uint8)
+        mask = np.zeros((32, 32), bool)
+        if name != "bar":
+            mask[12:20, 4:28] = True
+        if name != "square":
+            mask[4:28, 12:20] = True
+        if name == "square":
+            mask[6:26, 6:26] = True
+        picture[mask] = [*random.integers(0, 200, 3), 255]
+        found.append(picture)
+        names.append(name)
+    return np.stack(found), names
+
+
+@pytest.fixture(scope="module")
+def judge():
+    """Not trained."""
+    names = ("bar", "cross", "square")
+    return Classifier(initialise(picture_classifier.params(CONFIG, len(names)), 0), CONFIG, names)
+
+
+@pytest.mark.slow
+def test_it_recognises_what_it_never_saw():
+    laying, lines = Laying((0.8, 1.1), mirrored=False), []
+    training = Training(Schedule(steps=60, peak=1e-2, warmup=5, decay=0.01), batch=16, laying=laying)
+    found = picture_classifier.train(CONFIG, training, *drawings(12, 0), lines.append)
+    assert lines[-1]["step"] == 60 and found.classes == ("bar", "cross", "square")
+    shown, names = drawings(30, 1)
+    assert picture_classifier.recognised(found, [on_white(drawing) for drawing in shown], names) > 0.9
+
+
+def test_a_thing_that_is_no_class_is_told(judge):
+    shown, _ = drawings(1, 1)
+    with pytest.raises(ValueError):
+        picture_classifier.recognised(judge, [on_white(shown[0])], ["circle"])
+
+
+def test_it_is_read_as_it_was_written(judge, tmp_path):
+    picture_classifier.save(judge, tmp_path)
+    again = picture_classifier.load(tmp_path)
+    assert again.classes == judge.classes and again.config == judge.config
+    pictures = [on_white(drawing) for drawing in drawings(5, 2)[0]]
+    (mine, _), (due, _) = picture_classifier.look(again, pictures), picture_classifier.look(judge, pictures)
+    np.testing.assert_allclose(mine, due, rtol=0, atol=2e-2)
+    with pytest.raises(BadInput, match="holds no judge of pictures"):
+        picture_classifier.load(tmp_path / "none")
+
+
+def test_the_frechet_distance_is_that_of_normal_distributions():
+    random = np.random.default_rng(0)
+    one = random.normal(0, 1, (4_000, 3))
+    assert picture_classifier.frechet(one, one) == pytest.approx(0, abs=1e-6)
+    # Means apart by (3, 0, 0), deviations 1 and 2: 9 + three times (1 - 2)².
+    other = random.normal(0, 2, (4_000, 3)) + [3, 0, 0]
+    assert picture_classifier.frechet(one, other) == pytest.approx(12, rel=0.05)
+    assert picture_classifier.frechet(one, other) == pytest.approx(picture_classifier.frechet(other, one))
+
+
+def test_pictures_of_other_things_are_far_away(judge):
+    def seen(kind: int, seed: int):
+        shown, _ = drawings(90, seed)
+        return picture_classifier.look(judge, [on_white(drawing) for drawing in shown[kind::3]])[0]
+
+    near, far = picture_classifier.frechet(seen(0, 3), seen(0, 4)), picture_classifier.frechet(seen(0, 3), seen(1, 4))
+    assert far > 3 * near

@@ -1,5 +1,6 @@
 """History in the browser: named, deleted, taken out as a file and brought in again."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -130,6 +131,41 @@ def test_export_and_import(talked, visit, tmp_path) -> None:
     # Twice the same file is twice the conversations: nothing is overwritten.
     bring(there, path)
     there.until("document.querySelectorAll('.history .title').length === 4")
+
+
+SAID = """async () => {
+  const database = await new Promise((done) => (indexedDB.open('tejat').onsuccess = (e) => done(e.target.result)));
+  const [row] = await new Promise((done) => {
+    database.transaction('conversations').objectStore('conversations').getAll().onsuccess = (e) => done(e.target.result);
+  });
+  database.close();
+  return Object.values(row.nodes).filter((n) => n.role === 'user').map((n) => n.parts[0].text).sort();
+}"""
+
+
+def test_two_tabs_in_one_conversation_lose_nothing(visit) -> None:
+    """Both go on from the same message: two branches, in both tabs once they have stored theirs."""
+    here = visit().loaded()
+    here.settings(Longest_answer="12")
+    here.send("One")
+    there = copy.copy(here)
+    there.page = here.context.new_page()
+    there.page.goto(here.served.url)
+    there.loaded()
+    there.page.locator(".history .title").first.click()
+    there.page.get_by_text("One", exact=True).first.wait_for()
+    here.send("Two")
+    there.send("Three")
+    assert here.page.evaluate(SAID) == ["One", "Three", "Two"]
+    here.send("Four")
+    assert here.page.evaluate(SAID) == ["Four", "One", "Three", "Two"]
+    there.page.reload()
+    there.loaded()
+    there.page.locator(".history .title").first.click()
+    there.page.get_by_text("Four", exact=True).first.wait_for()  # the branch chosen last
+    there.page.get_by_text("2 / 2").or_(there.page.get_by_text("1 / 2")).or_(
+        there.page.get_by_text("of 2")
+    ).first.wait_for()
 
 
 @pytest.mark.parametrize(

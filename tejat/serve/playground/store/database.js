@@ -25,6 +25,13 @@ class Database {
   all = (store) => this.#run(store, "readonly", (s) => s.getAll());
   get = (store, id) => this.#run(store, "readonly", (s) => s.get(id));
   put = (store, value) => this.#run(store, "readwrite", (s) => s.put(value));
+  /** Puts what `change` makes of the value that is there, or of undefined; no other tab comes between. */
+  change = (store, id, change) =>
+    this.#run(store, "readwrite", (s) => {
+      const request = s.get(id);
+      request.onsuccess = () => s.put(change(request.result));
+      return request;
+    });
   remove = (store, id) => this.#run(store, "readwrite", (s) => s.delete(id));
   keys = (store) => this.#run(store, "readonly", (s) => s.getAllKeys());
 
@@ -46,6 +53,7 @@ class Memory {
   all = async (store) => [...this.#stores[store].values()].map((value) => ({ ...value }));
   get = async (store, id) => this.#stores[store].get(id);
   put = async (store, value) => void this.#stores[store].set(value.id, value);
+  change = async (store, id, change) => void this.#stores[store].set(id, change(this.#stores[store].get(id)));
   remove = async (store, id) => void this.#stores[store].delete(id);
   keys = async (store) => [...this.#stores[store].keys()];
 }

@@ -1,6 +1,6 @@
 // The person's conversations and their media, and the rule that a medium lives as long as a conversation needs it.
 
-import { mediaOf } from "../talk/tree.js";
+import { mediaOf, merge } from "../talk/tree.js";
 import { open } from "./database.js";
 
 const UNSENT = 86_400_000; // milliseconds: another tab may hold a younger one in its prompt
@@ -26,8 +26,12 @@ export class Library {
     return (await this.#database.all("conversations")).sort((a, b) => b.updated - a.updated);
   }
 
+  /** Stores a conversation together with what another tab has added to it, which is then in it here too. */
   save(conversation) {
-    return this.#database.put("conversations", structuredClone(conversation));
+    return this.#database.change("conversations", conversation.id, (stored) => {
+      if (stored) merge(conversation, stored);
+      return structuredClone(conversation);
+    });
   }
 
   /** Deletes a conversation, and those of its media that neither another one nor `held` needs. */

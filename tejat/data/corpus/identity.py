@@ -1,13 +1,9 @@
 """What decides a source's items, as a hash: by it a build knows which sources of a corpus it may keep.
 
 A source is built again where its manifest, its parser, a step of cleaning that looked at something in it, or the
-content of one of its packages is another than when it was built; else it is kept. Code is hashed as it is parsed,
-without comments and docstrings: the file of a function, and the files of this project's parsers and cleaning that it
-imports, with the lists beside them that they name. What stands under all of it (shards, decoding of media, the build
-itself) is not hashed.
+content of one of its packages is another than when it was built; else it is kept. `reach` says what code counts.
 """
 
-import ast
 import functools
 import hashlib
 import inspect
@@ -19,22 +15,10 @@ from typing import Any
 
 import numpy as np
 
-import tejat
 from tejat.data.corpus import ledger, packages
 from tejat.data.corpus.packages import Package, Pin
+from tejat.data.corpus.reach import ROOT, digest, reached, whole
 from tejat.data.corpus.source import Source, Step
-
-_ROOT = Path(tejat.__file__).parent
-_HASHED = ("data/corpus", "data/cleaning", "data/presenting", "data/drawing.py")
-_FRAME = frozenset(
-    f"data/{name}.py"
-    for name in (
-        *("corpus/build", "corpus/identity", "corpus/ledger", "corpus/packages", "corpus/recipe", "corpus/report"),
-        *("corpus/source", "corpus/spooling", "corpus/writing", "corpus/text_sources", "corpus/media_sources"),
-        *("cleaning/report", "cleaning/__init__", "presenting/__init__"),
-    )
-)
-"""Files of which a function counts by itself, and which are not followed: manifests, and the build."""
 
 
 @dataclass(frozen=True)
@@ -82,27 +66,23 @@ class Identity:
 def identity(source: Source, steps: Mapping[str, str], cap: int | None, limit: int | None) -> Identity:
     """Of a source that goes through the steps (`step_codes`); `cap` is in bytes, `limit` in items."""
     told = [source.name, [str(package) for package in source.packages], cap, limit, source.licence, source.copyleft]
-    told += [_told(source.items), _told(source.heldout), _told(source.measure or ledger.measure), _code(_RECORDS)]
-    return Identity(_hash(told), steps)
+    told += [_told(source.items), _told(source.heldout), _told(source.measure or ledger.measure), whole(_RECORDS)]
+    return Identity(digest(told), steps)
 
 
 def step_codes(steps: Iterable[tuple[str, Step]]) -> dict[str, str]:
     """A hash of the code and the settings of each step, by its name, in their order."""
-    return {name: _hash([type(step).__qualname__, _told(step)]) for name, step in steps}
+    return {name: digest([type(step).__qualname__, _told(step)]) for name, step in steps}
 
 
 def presenting() -> str:
     """A hash of all that makes documents of items: how long they are depends on it, and no item."""
-    files = sorted((_ROOT / "data/presenting").rglob("*"))
-    code = [_code(file) for file in files if file.suffix == ".py"]
-    return _hash([*code, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.suffix == ".json")])
+    files = sorted((ROOT / "data/presenting").rglob("*"))
+    code = [whole(file) for file in files if file.suffix == ".py"]
+    return digest([*code, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.suffix == ".json")])
 
 
-_RECORDS = _ROOT / "data/cleaning/records.py"
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+_RECORDS = ROOT / "data/cleaning/records.py"
 
 
 def _told(value: Any) -> Any:
@@ -127,71 +107,15 @@ def _told(value: Any) -> Any:
         case functools.partial():
             return [_told(value.func), _told(value.args), _told(value.keywords)]
     if inspect.isfunction(value):
-        return _function(value)
+        kept = [_told(cell.cell_contents) for cell in value.__closure__ or ()]
+        return [value.__qualname__, reached(Path(value.__code__.co_filename), _outermost(value)), kept]
     if isinstance(value, type):
-        return [value.__qualname__, *map(_function, _methods(value)[:1])]
+        files = {Path(each.__code__.co_filename) for each in vars(value).values() if inspect.isfunction(each)}
+        there = sorted(file for file in files if file.exists())  # not what a dataclass generates
+        return [value.__qualname__, *(reached(file, _outermost(value)) for file in there)]
     settings = {name: inner for name, inner in getattr(value, "__dict__", {}).items() if name != "report"}
     return [_told(type(value)), _told(settings)]
 
 
-def _methods(of: type) -> list[Any]:
-    return [
-        value for value in vars(of).values() if inspect.isfunction(value) and Path(value.__code__.co_filename).exists()
-    ]
-
-
-def _function(of: Any) -> list[str]:
-    path = Path(of.__code__.co_filename).resolve()
-    if _place(path) in _FRAME:
-        return [of.__qualname__, ast.unparse(_bare(ast.parse(inspect.getsource(of))))]
-    return [of.__qualname__, *(_code(file) for file in sorted(_followed(path)))]
-
-
-def _place(path: Path) -> str:
-    return path.relative_to(_ROOT).as_posix() if path.is_relative_to(_ROOT) else ""
-
-
-def _followed(path: Path) -> set[Path]:
-    """A file, and those of parsers and cleaning that it imports, and that these import."""
-    found: set[Path] = set()
-    waiting = [path]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting += _imported(file)
-    return found
-
-
-@functools.cache
-def _imported(path: Path) -> tuple[Path, ...]:
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    files = [_ROOT.parent / f"{name.replace('.', '/')}.py" for name in names if name.startswith("tejat.")]
-    return tuple(
-        file for file in files if file.is_file() and _place(file).startswith(_HASHED) and _place(file) not in _FRAME
-    )
-
-
-@functools.cache
-def _code(path: Path) -> str:
-    """Of a file of Python, and of the lists beside it that it names."""
-    tree = _bare(ast.parse(path.read_bytes()))
-    named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    lists = [path.parent / "lists" / name for name in sorted(named) if 3 < len(name) < 40 and name.isprintable()]
-    data = [hashlib.sha256(file.read_bytes()).hexdigest() for file in lists if file.is_file()]
-    return _hash([ast.unparse(tree), *data])
-
-
-def _bare(tree: ast.Module) -> ast.Module:
-    """Without docstrings, be they of a module, a class, a function or a value."""
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            kept = [line for line in body if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))]
-            node.body = kept or [ast.Pass()]
-    return tree
+def _outermost(of: Any) -> str:
+    return of.__qualname__.partition(".")[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tejat.data.cleaning import captions, language, learned_quality, private, quality, sounds
-from tejat.data.corpus import identity, packages, recipe
+from tejat.data.corpus import identity, packages, reach, recipe
 from tejat.data.corpus.build import build
 from tejat.data.corpus.packages import Package, Pin
 from tejat.data.corpus.source import Source
@@ -133,36 +133,6 @@ def test_what_the_cache_would_give_is_told_without_a_network(tmp_path, monkeypat
     assert packages.current(Package("deb", "never-pinned")).version == "2"
 
 
-CODE = '''
-"""About it."""
-from tejat.data.cleaning.words import words
-
-def step(x):
-    """What it does."""
-    return lines("quality.txt"), x + 1  # why
-'''
-
-
-def test_code_counts_as_it_is_parsed_with_the_lists_that_it_names(tmp_path):
-    def coded(text: str) -> str:
-        identity._code.cache_clear()
-        (tmp_path / "step.py").write_text(text)
-        return identity._code(tmp_path / "step.py")
-
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "lists/quality.txt").write_text("good: words")
-    first = coded(CODE)
-    assert coded(CODE.replace("About it.", "Of it.").replace("# why", "# therefore").replace("does", "did")) == first
-    assert coded(CODE.replace("x + 1", "x + 2")) != first
-    (tmp_path / "lists/quality.txt").write_text("good: other words")
-    assert coded(CODE) != first
-
-
-def test_what_a_step_imports_is_followed_to_the_end():
-    names = {path.name for path in identity._followed(Path(quality.__file__))}
-    assert names == {"quality.py", "records.py", "words.py", "wordlists.py"}
-
-
 def test_it_is_the_same_in_every_process():
     program = (
         "from tejat.data.corpus import identity, recipe\nfrom pathlib import Path\n"
@@ -192,7 +162,7 @@ def test_a_mended_cleaning_rebuilds_what_it_changes_and_nothing_else(tmp_path):
 
     def made(mended: bool):
         (tmp_path / "step.py").write_text(STEP.replace("MENDED", str(mended)))
-        identity._code.cache_clear()  # of another process it would be another file
+        reach.forget()  # of another process it would be another file
         return build(tmp_path / "recipe.py", tmp_path / "corpus", workers=1)
 
     def pages():

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, UInt8
 
 from tejat.codecs.audio import Continuation, soft_count
-from tejat.codecs.framing import Encoded
+from tejat.codecs.framing import Encoded, Modality
 from tejat.codecs.image import Patches
 from tejat.codecs.picture import Drawn
 from tejat.errors import BadInput
@@ -57,6 +57,7 @@ class Batch(NamedTuple):
     weights: Float[Array, "B M"]  # 0: no target here
     modality: Int[Array, "B M"]
     pictures: Pictures | None = None
+    about: Int[Array, "B M"] | None = None  # the modality that the target's document shows or plays, 0 for text alone
 
 
 class Size(NamedTuple):
@@ -156,7 +157,7 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeL
     # Pieces that go on are read one after the other: only where a whole piece fits can another follow it.
     follow = config.audio is not None and config.audio.streams and room.sounds > 1 and room.frames >= config.audio.piece
     goes_on = columns(room.sounds, False, bool) if follow else None
-    target_at, targets, modality = columns(room.targets), columns(room.targets), columns(room.targets)
+    target_at, targets, modality, about = (columns(room.targets) for _ in range(4))
     weights = columns(room.targets, 0, np.float32)
     image_patches = columns(image_room) if latents else None
     drawn = _no_pictures(config, room, count) if room.codes else None
@@ -205,6 +206,7 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeL
             these = slice(target_count, target_count + len(due))
             target_at[r, these], targets[r, these] = at + due, document.tokens[due + 1]
             modality[r, these], weights[r, these] = document.modality[due + 1], 1.0
+            about[r, these] = np.max(document.modality, where=document.modality != Modality.PICTURE, initial=0)
             target_count += len(due)
             at += length
 
@@ -214,7 +216,7 @@ def collate(rows: Sequence[Row], config: ModelConfig, room: Room, pixels: DTypeL
         targets = np.where(weights > 0, np.take_along_axis(tokens, (target_at + 1) * (weights > 0), axis=1), 0)
     media = Media(patches, patch_positions, patch_images, patch_slots, mel, mel_real, image_patches, goes_on)
     inputs = Inputs(tokens, soft, positions, segments, blocks, media)
-    return Batch(inputs, target_at, targets, weights, modality, drawn)
+    return Batch(inputs, target_at, targets, weights, modality, drawn, about)
 
 
 def _no_pictures(config: ModelConfig, room: Room, count: int) -> Pictures:

@@ -40,7 +40,7 @@ from tejat.parts import write_whole
 from tejat.train import chain, drawing, hosts, identity, step
 from tejat.train import mesh as meshes
 from tejat.train.checkpoint import Checkpoints
-from tejat.train.objective import PREDICTED
+from tejat.train.objective import LOSSES, PREDICTED
 from tejat.train.recipe import Recipe
 
 Line = dict[str, Any]
@@ -113,8 +113,11 @@ def train(
       Stopped: on Ctrl-C, or where the time is over.
     """
     # ---- What the run is made of ------------------------------------------------------------------------------------
+    if recipe.accumulate < 1 or recipe.room.rows % recipe.accumulate:
+        told = f"a batch of {recipe.room.rows} rows has no {recipe.accumulate} parts of like size"
+        raise BadInput(f"{told}; choose an `accumulate` that divides room.rows")
     if mesh is not None:
-        meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows)
+        meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows // recipe.accumulate)
     if (from_chain or to_chain) and (mesh is not None or jax.process_count() > 1):
         raise BadInput("a chain is of one device; leave --from-chain and --export-chain out, or --mesh")
     wrong, link = None, None
@@ -305,6 +308,7 @@ def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any) -> Callabl
         dtype=jnp.bfloat16 if recipe.bfloat16 else jnp.float32,
         picture_weight=recipe.picture_weight,
         how=recipe.how,
+        accumulate=recipe.accumulate,
         shardings=shardings,
     )
     batch = packing.empty(recipe.config, recipe.room)._replace(pictures=None)
@@ -326,7 +330,7 @@ def _numbers(pending: list[dict[str, Any]], last: int) -> list[dict[str, float]]
 def _line(now: Standing, rate: float) -> Line:
     """Means over the tokens of all steps since the last line; null for a modality that had none."""
     line: Line = {"step": now.step, "tokens": now.tokens}
-    for kind in (modality.name.lower() for modality in PREDICTED):
+    for kind in (kind for kind in LOSSES if f"{kind}_loss" in now.pending[0]):
         total, count = (sum(sums[f"{kind}_{what}"] for sums in now.pending) for what in ("loss", "count"))
         line[f"{kind}_loss"] = total / count if count else None
         line[f"{kind}_count"] = int(count)

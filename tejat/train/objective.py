@@ -15,6 +15,12 @@ from tejat.model.placing import placed
 PREDICTED = (Modality.TEXT, Modality.PICTURE)
 """Modalities that a model writes; the others it only reads."""
 
+READ = (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO)
+"""What a text may be about; a clip with sound is a clip."""
+
+LOSSES = (*(kind.name.lower() for kind in PREDICTED), *(f"{kind.name.lower()}_text" for kind in READ))
+"""Names of the losses in the sums, in the order in which they are told."""
+
 
 def loss(
     params: Tree,
@@ -25,24 +31,34 @@ def loss(
     z_weight: float = 1e-4,
     how: Pass = SCANNED,
     scores: int = cross_entropy.SCORES,
+    counts: dict[Modality, Float[Array, ""]] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """(what to minimise, sums for the log).
+    """(what to minimise, sums for the log). Of a part of a batch, `counts` are those of the whole: parts add up to it.
 
-    The sums "text_loss", "text_count" and so on are over tokens, so that they add up over devices and steps.
+    The sums "text_loss", "text_count" and so on are over tokens, so that they add up over devices and steps. Those of
+    "image_text" and the like, where the batch tells them apart, are of the text in documents with images.
     """
     hidden = multimodal.forward(params, config, batch.inputs, how)
     hidden = placed(hidden, "rows", None, None)  # of a row, any place may be asked for
     hidden = picked(hidden, jnp.where(batch.weights > 0, batch.target_at, hidden.shape[1]))
     hidden = placed(hidden, "rows", "sequence", None)
     mine = {kind: batch.weights * (batch.modality == kind) for kind in PREDICTED}
-    counts = {kind: weights.sum() for kind, weights in mine.items()}
+    counts = predicted(batch) if counts is None else counts
     shares = {Modality.TEXT: 1.0, Modality.PICTURE: picture_weight}
     weights = sum(shares[kind] * mine[kind] / jnp.maximum(counts[kind], 1.0) for kind in PREDICTED)
-    square_weights = z_weight * batch.weights / jnp.maximum(batch.weights.sum(), 1.0)
+    square_weights = z_weight * batch.weights / jnp.maximum(sum(counts.values()), 1.0)
     table, cap = params["decoder"]["embedding"], config.decoder.soft_cap
     total, found = cross_entropy.weighted(table, hidden, batch.targets, weights, square_weights, cap, scores)
     losses, sums = jax.lax.stop_gradient(found.losses), {}
     for kind in PREDICTED:
         name = kind.name.lower()
-        sums[f"{name}_loss"], sums[f"{name}_count"] = (losses * mine[kind]).sum(), counts[kind]
+        sums[f"{name}_loss"], sums[f"{name}_count"] = (losses * mine[kind]).sum(), mine[kind].sum()
+    for kind in READ if batch.about is not None else ():
+        name, told = f"{kind.name.lower()}_text", mine[Modality.TEXT] * (batch.about == kind)
+        sums[f"{name}_loss"], sums[f"{name}_count"] = (losses * told).sum(), told.sum()
     return total, sums
+
+
+def predicted(batch: Batch) -> dict[Modality, Float[Array, ""]]:
+    """How many targets a batch has of each modality."""
+    return {kind: (batch.weights * (batch.modality == kind)).sum() for kind in PREDICTED}

@@ -86,6 +86,12 @@ def test_soft_tokens_in_another_order_are_noticed(micro, documents, hidden):
     assert np.abs(wrong - hidden(batch))[0, first:].max() > 1e-2
 
 
+def test_targets_know_what_their_document_shows(micro, documents):
+    batch = packed(documents, micro.config, [[0], [1, 3], [2], [3]])
+    found = [set(about[weights > 0].tolist()) for about, weights in zip(batch.about, batch.weights, strict=True)]
+    assert found == [{Modality.IMAGE}, {Modality.AUDIO, Modality.TEXT}, {Modality.VIDEO}, {Modality.TEXT}]
+
+
 def test_targets_are_the_tokens_to_predict_each_at_the_place_before(micro, documents):
     rows = [[3, 2], [], [1, 0, 3], []]
     batch = packed(documents, micro.config, rows)

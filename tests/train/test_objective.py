@@ -64,3 +64,19 @@ def test_targets_without_weight_count_for_nothing(compute, batch):
     elsewhere = batch._replace(targets=np.where(batch.weights > 0, batch.targets, 7))
     assert (elsewhere.targets != batch.targets).any()
     assert compute(batch, **OPTIONS)[0] == compute(elsewhere, **OPTIONS)[0]
+
+
+def test_text_about_images_is_told_apart(compute, batch):
+    assert "image_text_loss" not in compute(batch, **OPTIONS)[1]
+    about = np.where(np.arange(batch.targets.shape[1]) % 3 == 0, Modality.IMAGE, Modality.TEXT) + np.zeros_like(
+        batch.targets
+    )
+    total, sums = compute(batch._replace(about=about), **OPTIONS)
+    assert total == compute(batch, **OPTIONS)[0]
+    text = (batch.modality == Modality.TEXT) & (batch.weights > 0)
+    assert sums["image_text_count"] == batch.weights[text & (about == Modality.IMAGE)].sum() > 0
+    assert sums["audio_text_count"] == sums["audio_text_loss"] == 0
+    rest = compute(batch._replace(about=about, weights=np.where(about == Modality.IMAGE, 0, batch.weights)), **OPTIONS)[
+        1
+    ]
+    np.testing.assert_allclose(sums["image_text_loss"] + rest["text_loss"], sums["text_loss"], rtol=1e-5)

@@ -37,7 +37,7 @@ def test_filters_are_those_of_scale_and_translate():
 
 
 def test_a_picture_lies_on_white_as_it_is(pictures):
-    shown = scenes(PLAIN, jnp.asarray(store(pictures)), jax.random.key(0), 9, 16, 16)
+    shown = jax.jit(lambda key: scenes(PLAIN, jnp.asarray(store(pictures)), key, 9, 16, 16))(jax.random.key(0))
     alpha = pictures[..., 3:] / 255
     due = pictures[..., :3] / 255 * alpha + 1 - alpha
     assert len({*np.asarray(shown.chosen).tolist()}) > 2

@@ -3,7 +3,10 @@
 tejat data build recipes/pictures_corpus.py --out runs/pictures_corpus
 tejat tokenizer picture train recipes/pictures_mini.py
 
-TEJAT_PICTURES=DIR names the corpus, if it is elsewhere.
+TEJAT_PICTURES=DIR names the corpus, if it is elsewhere. A run of many minutes is cut into pieces by --seconds 540 and
+goes on with --resume, on this machine or on one that its directory (52 MB, no file above 16 MiB) was copied to.
+
+What 10,125 steps of twice this batch gave, a tenth of what these settings ask for, is in docs/PICTURES.md.
 """
 
 import os
@@ -28,7 +31,7 @@ def kinds() -> list[Kind]:
             rasters.drawings(CORPUS, "train"),
             rasters.drawings(CORPUS, "heldout", every=4),
             0.5,
-            Laying((0.45, 1.5), stretched=0.3, turned=0.1, recoloured=0.4, several=0.25, inked=0.12),
+            Laying((0.45, 1.5), stretched=0.3, turned=0.1, recoloured=0.4, several=0.25, inked=0.2),
         ),
         Kind(
             "photographs",
@@ -67,8 +70,8 @@ RECIPE = PictureRecipe(
         width=256, encoder_layers=2, decoder_layers=7, heads=4, head_width=64, mlp=704, patch=8, budget=256
     ),
     run=Run(
-        Schedule(steps=50_000, peak=3e-3, warmup=500, floor=0.0, decay=0.02, muon=True),
-        batch=256,
+        Schedule(steps=100_000, peak=3e-3, warmup=500, floor=0.0, decay=0.02, muon=True),
+        batch=128,
         grids=(*[(16, 16)] * 5, (8, 32)),
         ground=0.4,
         squares=0.3,

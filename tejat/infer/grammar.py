@@ -27,6 +27,9 @@ _LIMITS: dict[str, Any] = {
 }
 """What a stranger's schema may take: about 40 ms to build, and 100 MB."""
 
+MANY = 32
+"""Masks that are worth waking all cores for: one takes a core 7 us, and waking others can take milliseconds."""
+
 
 class Grammar:
     """One answer's grammar and how far the answer has come. For one thread at a time."""
@@ -50,7 +53,7 @@ class Grammar:
 
 
 def fill(masks: UInt32[np.ndarray, "B W"], bound: Sequence[tuple[int, Grammar]]) -> list[bool]:
-    """Writes what may come next in the answers of some rows, by all cores; for each, whether it can go on."""
+    """Writes what may come next in the answers of some rows; for each, whether it can go on."""
     going = []
     for row, grammar in bound:
         if grammar._matcher.is_stopped():  # whole, and nothing may follow
@@ -58,10 +61,10 @@ def fill(masks: UInt32[np.ndarray, "B W"], bound: Sequence[tuple[int, Grammar]])
             masks[row, grammar._end // 32] = np.uint32(1 << grammar._end % 32)
         else:
             going.append((grammar._matcher, row))
-    if len(going) == 1:
-        ((matcher, row),) = going
-        matcher.unsafe_compute_mask_ptr(masks[row].ctypes.data, masks[row].nbytes)
-    elif going:
+    if len(going) < MANY:
+        for matcher, row in going:
+            matcher.unsafe_compute_mask_ptr(masks[row].ctypes.data, masks[row].nbytes)
+    else:
         _executor().unsafe_compute_mask_ptr(going, masks.ctypes.data, masks[0].nbytes, len(masks))
     return [not grammar._matcher.is_error() for _, grammar in bound]
 

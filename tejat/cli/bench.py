@@ -101,22 +101,28 @@ def _soak(directory: Path, options: Bench) -> dict[str, Any]:
     seconds = 60 * options.minutes
     every = max(EVERY, seconds / LOOKS)
     seen: list[float] = []
-    due = time.perf_counter()
+    times: list[float] = []
+    begun = time.perf_counter()
 
     def look(batch) -> None:
-        nonlocal due
-        if time.perf_counter() >= due:
-            due = time.perf_counter() + every
+        now = time.perf_counter() - begun
+        if now >= len(seen) * every:
+            times.append(now)
             ours = (os.getpid(), *(child.pid for child in multiprocessing.active_children()))
             seen.append(round(speed.resident(ours), 1))
-            _tell(f"memory after {(len(seen) - 1) * every / 60:.1f} minutes: {seen[-1]:,.1f} MB")
+            _tell(f"memory after {now / 60:.1f} minutes: {seen[-1]:,.1f} MB")
 
     if options.corpus is None:
         rate = speed.tokens_per_second(directory, seconds, options.workers, look)["tokens_per_s"]
     else:
         mixture = speed.mixed(options.corpus)
         rate = speed.mixture_per_second(mixture, seconds, options.workers, look)["mixture_tokens_per_s"]
-    return {"memory_mb": seen, "memory_slope_mb_per_h": speed.slope(seen, every), "soak_tokens_per_s": rate}
+    return {
+        "memory_mb": seen,
+        "memory_minutes": [round(at / 60, 1) for at in times],
+        "memory_slope_mb_per_h": speed.slope(times, seen),
+        "soak_tokens_per_s": rate,
+    }
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -165,11 +165,13 @@ def duplicates_per_second(seconds: float) -> dict[str, float]:
     return {"dedup_documents_per_s": count / wall, "dedup_documents_per_cpu_s": count / cpu}
 
 
-def slope(megabytes: Sequence[float], every: float) -> float:
-    """By how many megabytes an hour memory grows: least squares, of looks every so many seconds. The first sixth, in
+def slope(seconds: Sequence[float], megabytes: Sequence[float]) -> float:
+    """By how many megabytes an hour memory grows: least squares of looks at it at these times. The first sixth, in
     which caches fill, is left out."""
-    seen = np.asarray(megabytes[len(megabytes) // 6 :])
-    return float(np.polyfit(np.arange(len(seen)) * every / 3600, seen, 1)[0]) if len(seen) > 2 else 0.0
+    first = len(megabytes) // 6
+    if len(megabytes) - first < 3:
+        return 0.0
+    return float(np.polyfit(np.asarray(seconds[first:]) / 3600, np.asarray(megabytes[first:]), 1)[0])
 
 
 def resident(processes: Iterable[int]) -> float:

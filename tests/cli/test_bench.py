@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tejat import cli
@@ -55,9 +56,10 @@ def test_rates_of_everything_that_makes_batches(tmp_path):
 
 
 def test_a_slope_is_of_the_time_after_caches_are_full():
-    growing = [float(minute) for minute in range(10)] + [10 + minute / 2 for minute in range(50)]
-    assert speed.slope(growing, 60) == pytest.approx(30)
-    assert speed.slope([5.0] * 60, 60) == pytest.approx(0) and speed.slope([1.0], 60) == 0
+    minutes = np.arange(60.0)
+    growing = np.where(minutes < 10, minutes, 10 + (minutes - 10) / 2)
+    assert speed.slope(60 * minutes, growing) == pytest.approx(30)
+    assert speed.slope(60 * minutes, np.full(60, 5.0)) == pytest.approx(0) and speed.slope([0.0], [1.0]) == 0
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ SHOWN = 10
 BUDGETS = (64, 256, 1_024)
 FLAT, LINES = ("emojione", "emojione-v1"), ("openmoji",)
 SEEN = tuple(style for style, family in STYLES.items() if family not in HELD_OUT_FAMILIES)
-DRAWINGS = (
+DRAWINGS: tuple[tuple[str, rasters.Split, str, tuple[str, ...]], ...] = (
     ("drawings, unseen styles (emojione)", "heldout", "style", FLAT),
     ("drawings, unseen style of black lines (openmoji)", "heldout", "style", LINES),
     ("drawings, unseen things", "heldout", "concept", SEEN),

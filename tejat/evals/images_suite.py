@@ -36,9 +36,9 @@ def tasks(ground: Ground) -> list[Task]:
     made: list[Task] = [
         Choosing(SUITE, "name-chosen", names, by_length=True).with_(quick=True),
         Answering(SUITE, "name", names),
-        Choosing(SUITE, "count", partial(counted, ground)).with_(quick=True),
+        Choosing(SUITE, "count", partial(counted, ground)),
         Choosing(SUITE, "where", partial(placed, ground), by_length=True),
-        Choosing(SUITE, "read-chosen", words, by_length=True).with_(quick=True),
+        Choosing(SUITE, "read-chosen", words, by_length=True),
         Grading(SUITE, "read", words, _errors, "character errors", kind="ratio", better="lower", max_tokens=64),
         Choosing(SUITE, "chart-highest", partial(charted, ground, "most"), by_length=True).with_(quick=True),
         Choosing(SUITE, "chart-larger", partial(charted, ground, "more"), by_length=True),

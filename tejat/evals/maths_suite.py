@@ -32,7 +32,7 @@ def tasks(ground: Ground) -> list[Task]:
         make = partial(problems, ground, name, kinds)
         written = Grading(SUITE, name, make, _result, "right result", kind="proportion", max_tokens=96)
         made.append(written.with_(origin=MADE))
-        made.append(Choosing(SUITE, f"{name}-chosen", make).with_(origin=MADE, quick=name != "units"))
+        made.append(Choosing(SUITE, f"{name}-chosen", make).with_(origin=MADE, quick=name == "word-problems"))
     made.append(Choosing(SUITE, "check-solution", partial(checks, ground), by_length=True).with_(origin=MADE))
     steps = partial(proofs.items, ground)
     made.append(Choosing(SUITE, "proof-step", steps, by_length=True).with_(origin=HELD_OUT, quick=True))

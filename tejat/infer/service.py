@@ -170,8 +170,7 @@ class Service:
     def _admits(self) -> None:
         # Of those that wait, some have a row as soon as the engine looks.
         behind = max(0, len(self._waiting) + self._preparing + 1 - self._scheduler.free)
-        # Rows come free one by one: of all `slots`, one in every such part of the time that an answer takes.
-        expected = behind * self._held / self._scheduler.slots
+        expected = self._expected(behind)
         if self._closing:
             told, expected = "the service is closing; ask another", 1.0
         elif behind > self.queue:
@@ -182,6 +181,15 @@ class Service:
             return
         self._refused += 1
         raise Busy(told, expected)
+
+    def _expected(self, behind: int) -> float:
+        """Seconds until as many rows have come free, if answers take as long as the last ones did."""
+        if behind == 0 or self._held == 0.0:
+            return 0.0
+        now, slots = time.monotonic(), self._scheduler.slots
+        left = [max(0.0, job.begun + self._held - now) for job in self._tickets if job.row >= 0]
+        left += [self._held] * max(0, slots - len(left))  # rows that those who wait are about to take
+        return (behind - 1) // slots * self._held + sorted(left)[(behind - 1) % slots]
 
     def close(self, drain: bool) -> None:
         """Takes no more requests, and returns when those taken are answered (`drain`) or cancelled."""

@@ -47,7 +47,7 @@ VERBS = {
     "chaos": Verb("train under injected faults and prove nothing is lost", arrives_with="fault tolerance"),
     "export": Verb("to Hugging Face; ONNX and GGUF later", "tejat.cli.export"),
     "import": Verb("from Hugging Face", "tejat.cli.import_"),
-    "quantize": Verb("a model's 4-bit form", arrives_with="quantization"),
+    "quantize": Verb("a model in four or eight bits, and what that costs", "tejat.cli.quantize"),
     "bench": Verb("speed of making batches; of training, serving and decoding later", "tejat.cli.bench"),
 }
 

@@ -1,6 +1,7 @@
 """Weights on disk: one safetensors file per part, names as `params.walk` gives them.
 
-In eight bits, a matrix NAME is whole numbers from -127 to 127, and NAME.step what each output's are multiplied by.
+In eight bits, a matrix NAME is whole numbers from -127 to 127, and NAME.step what each output's are multiplied by. In
+blocks (`tejat.model.quantised`), NAME.q4 or NAME.q8 are its codes and NAME.scale the scales of the blocks.
 """
 
 import os
@@ -9,9 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from tejat.errors import BadInput
-from tejat.model.params import Tree, unflatten, walk
+from tejat.model import quantised
+from tejat.model.params import Param, Tree, unflatten, walk
+from tejat.model.quantised import Quantised
 
 STEP = ".step"
+
+CODES = {".q4": 4, ".q8": 8}
+
+SCALE = ".scale"
 
 LEAST = 16
 """Inputs and outputs of a matrix that is kept in eight bits: less is not worth its steps, or is no matrix."""
@@ -19,15 +26,22 @@ LEAST = 16
 
 def write(path: Path, arrays: Tree, dtype: str = "float32") -> None:
     """Writes a tree of arrays atomically, floats in `dtype` ("float32", "bfloat16", "float16", or "int8": matrices in
-    eight bits, all else as float16)."""
+    eight bits, all else as float16). Leaves may be `Quantised`: they are written as they are."""
     import ml_dtypes
     from safetensors.numpy import save_file
 
-    flat = {name: np.asarray(array) for name, array in walk(arrays)}
+    flat, blocks = {}, {}
+    for name, leaf in walk(arrays):
+        if isinstance(leaf, Quantised):
+            codes = quantised.packed(leaf.codes) if leaf.bits == 4 else leaf.codes
+            blocks |= {f"{name}.q{leaf.bits}": codes, name + SCALE: leaf.scales}
+        else:
+            flat[name] = np.asarray(leaf)
     if dtype == "int8":
         flat, dtype = _in_eight_bits(flat), "float16"
     kind = np.dtype(getattr(ml_dtypes, dtype, None) or dtype)
-    flat = {name: np.ascontiguousarray(a if a.dtype == np.int8 else a.astype(kind)) for name, a in flat.items()}
+    flat = {name: a if a.dtype == np.int8 else a.astype(kind) for name, a in flat.items()} | blocks
+    flat = {name: np.ascontiguousarray(array) for name, array in flat.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -50,8 +64,11 @@ def read(path: Path, tree: Tree, dtype: str = "float32") -> Tree:
     try:
         with safe_open(str(path), framework="numpy") as file:
             found = set(file.keys())
-            names = found - {name + STEP for name in found}
-            _compare(path, expected, {name: tuple(file.get_slice(name).get_shape()) for name in names})
+            kept = {name: suffix for name in expected for suffix in CODES if name + suffix in found}
+            more = {name + suffix for name in kept for suffix in (kept[name], SCALE)}
+            names = found - {name + STEP for name in found} - more
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            _compare(path, expected, shapes | {name: _shape(path, file, name, kept, expected[name]) for name in kept})
 
             def value(name: str) -> np.ndarray:
                 array = np.asarray(file.get_tensor(name))
@@ -59,9 +76,29 @@ def read(path: Path, tree: Tree, dtype: str = "float32") -> Tree:
                     array = array.astype(np.float32) * np.asarray(file.get_tensor(name + STEP)).astype(np.float32)
                 return array.astype(dtype)
 
-            return unflatten({name: value(name) for name in sorted(names)})
+            def block_value(name: str) -> np.ndarray:
+                return _quantised(file, name, kept[name], expected[name]).array().astype(dtype)
+
+            return unflatten({name: (block_value if name in kept else value)(name) for name in sorted(expected)})
     except SafetensorError as error:
         raise BadInput(f"{path} is not a whole safetensors file ({error}); copy or export it again") from error
+
+
+def _quantised(file, name: str, suffix: str, param: Param) -> Quantised:
+    codes, scales = np.asarray(file.get_tensor(name + suffix)), np.asarray(file.get_tensor(name + SCALE))
+    codes = quantised.unpacked(codes) if suffix == ".q4" else codes
+    return Quantised(codes, scales, CODES[suffix], param.shape, quantised.layout(name, param))
+
+
+def _shape(path: Path, file, name: str, kept: dict[str, str], param: Param) -> tuple[int, ...]:
+    """The shape of a weight in blocks, if its codes and scales are those of the Param; else that of its codes."""
+    at = quantised.layout(name, param)
+    if name + SCALE not in file.keys():  # noqa: SIM118 (not a dict)
+        raise BadInput(f"{path} has {name + kept[name]} and no {name + SCALE}; copy or quantize it again")
+    codes, scales = (tuple(file.get_slice(name + s).get_shape()) for s in (kept[name], SCALE))
+    whole = (*codes[:-1], codes[-1] * (8 // CODES[kept[name]]))
+    fits = at is not None and scales == (*whole[:-1], whole[-1] // quantised.BLOCK)
+    return param.shape if fits and whole == quantised.matrix_shape(param.shape, at) else whole
 
 
 def _in_eight_bits(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

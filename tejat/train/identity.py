@@ -41,6 +41,7 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
         "schedule": asdict(recipe.schedule),
         "picture_weight": recipe.picture_weight,
         "bfloat16": recipe.bfloat16,
+        "accumulate": recipe.accumulate,
         "how": asdict(recipe.how),
     }
 

@@ -112,78 +112,80 @@ def train(
       Diverged: where the loss is not a number.
       Stopped: on Ctrl-C, or where the time is over.
     """
-    # ---- What the run is made of ------------------------------------------------------------------------------------
-    if recipe.accumulate < 1 or recipe.room.rows % recipe.accumulate:
-        told = f"a batch of {recipe.room.rows} rows has no {recipe.accumulate} parts of like size"
-        raise BadInput(f"{told}; choose an `accumulate` that divides room.rows")
-    if mesh is not None:
-        meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows // recipe.accumulate)
-    if (from_chain or to_chain) and (mesh is not None or jax.process_count() > 1):
-        raise BadInput("a chain is of one device; leave --from-chain and --export-chain out, or --mesh")
-    wrong, link = None, None
-    try:
-        if to_chain and any(to_chain.glob("piece-*")):
-            raise BadInput(f"{to_chain} holds pieces of a chain; give an empty directory")
-        link = chain.read(from_chain) if from_chain else None
-        if hosts.is_first():
-            _begin(recipe, directory, resume)
-    except BadInput as error:
-        wrong = str(error)
-    if wrong := hosts.gather(wrong)[0]:  # what stops the first stops all
-        raise BadInput(wrong)
-    codes = recipe.config.picture.codes if recipe.config.picture else 0
-    vocabulary = Vocabulary.load(directory / "tokenizer.model", codes)
-    codec, later = _codec(recipe), recipe.room.codes > 0
-    source = recipe.documents(_framing(recipe, vocabulary, codec), recipe)
-    found = identity.identity(recipe, source, vocabulary)
-    if resume:
-        identity.check(directory, found)
-    elif link is not None:
-        identity.compare(from_chain, link[1]["identity"], found)
-    if not resume and hosts.is_first():
-        identity.begin(directory, found)
-    state, now = step.initial_state(recipe.config, recipe.schedule, recipe.seed), Standing()
-    if recipe.weights is not None:
-        begin = weights.read(recipe.weights / "model.safetensors", multimodal.params(recipe.config))
-        state = state._replace(params=jax.tree.map(jnp.asarray, begin))
-    shardings, part, alone = None, (0, 1), jax.process_count() == 1
-    if mesh is not None:
-        shardings = meshes.state(mesh, multimodal.params(recipe.config), state), meshes.rows(mesh)
-        state, part = meshes.placed(state, shardings[0]), hosts.share(shardings[1], recipe.room.rows)
-    log, steps = directory / "log.jsonl", recipe.schedule.steps
-
-    with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
-        # ---- Where it stood ------------------------------------------------------------------------------------------
-        if checkpoints.latest is not None:
-            state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
-            now = Standing.from_json(kept)
+    with _ctrl_c() as interrupted:
+        # ---- What the run is made of --------------------------------------------------------------------------------
+        if recipe.accumulate < 1 or recipe.room.rows % recipe.accumulate:
+            told = f"a batch of {recipe.room.rows} rows has no {recipe.accumulate} parts of like size"
+            raise BadInput(f"{told}; choose an `accumulate` that divides room.rows")
+        if mesh is not None:
+            meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows // recipe.accumulate)
+        if (from_chain or to_chain) and (mesh is not None or jax.process_count() > 1):
+            raise BadInput("a chain is of one device; leave --from-chain and --export-chain out, or --mesh")
+        wrong, link = None, None
+        try:
+            if to_chain and any(to_chain.glob("piece-*")):
+                raise BadInput(f"{to_chain} holds pieces of a chain; give an empty directory")
+            link = chain.read(from_chain) if from_chain else None
+            if hosts.is_first():
+                _begin(recipe, directory, resume)
+        except BadInput as error:
+            wrong = str(error)
+        if wrong := hosts.gather(wrong)[0]:  # what stops the first stops all
+            raise BadInput(wrong)
+        codes = recipe.config.picture.codes if recipe.config.picture else 0
+        vocabulary = Vocabulary.load(directory / "tokenizer.model", codes)
+        codec, later = _codec(recipe), recipe.room.codes > 0
+        source = recipe.documents(_framing(recipe, vocabulary, codec), recipe)
+        found = identity.identity(recipe, source, vocabulary)
+        if resume:
+            identity.check(directory, found)
         elif link is not None:
-            state, now = jax.device_put(chain.unpack(link[0], state)), Standing.from_json(link[1]["standing"])
-            write_whole(log, link[1]["log"].encode())
-        if hosts.is_first():
-            _cut(log, now.step)
+            identity.compare(from_chain, link[1]["identity"], found)
+        if not resume and hosts.is_first():
+            identity.begin(directory, found)
+        state, now = step.initial_state(recipe.config, recipe.schedule, recipe.seed), Standing()
+        if recipe.weights is not None:
+            begin = weights.read(recipe.weights / "model.safetensors", multimodal.params(recipe.config))
+            state = state._replace(params=jax.tree.map(jnp.asarray, begin))
+        shardings, part, alone = None, (0, 1), jax.process_count() == 1
+        if mesh is not None:
+            shardings = meshes.state(mesh, multimodal.params(recipe.config), state), meshes.rows(mesh)
+            state, part = meshes.placed(state, shardings[0]), hosts.share(shardings[1], recipe.room.rows)
+        log, steps = directory / "log.jsonl", recipe.schedule.steps
+        _heed(interrupted)
 
-        # ---- Steps ---------------------------------------------------------------------------------------------------
-        loader = Loader(
-            source,
-            recipe.config,
-            recipe.room,
-            now.position,
-            workers=recipe.workers,
-            process=part[0],
-            processes=part[1],
-        )
-        with closing(loader) as batches:
-            begun = time.perf_counter() - now.seconds
-            compiled = _compiled(recipe, state, shardings)
+        with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
+            # ---- Where it stood -------------------------------------------------------------------------------------
+            if checkpoints.latest is not None:
+                state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
+                now = Standing.from_json(kept)
+            elif link is not None:
+                state, now = jax.device_put(chain.unpack(link[0], state)), Standing.from_json(link[1]["standing"])
+                write_whole(log, link[1]["log"].encode())
+            if hosts.is_first():
+                _cut(log, now.step)
 
-            def advance(state, batch):
-                batch = batch if shardings is None else meshes.spread(mesh, batch)
-                return compiled(state, drawing.with_codes(codec.params, recipe.config, batch) if later else batch)
+            # ---- Steps ----------------------------------------------------------------------------------------------
+            loader = Loader(
+                source,
+                recipe.config,
+                recipe.room,
+                now.position,
+                workers=recipe.workers,
+                process=part[0],
+                processes=part[1],
+            )
+            with closing(loader) as batches:
+                begun = time.perf_counter() - now.seconds
+                compiled = _compiled(recipe, state, shardings)
+                _heed(interrupted)
 
-            line_at, line_tokens = time.perf_counter(), now.tokens
-            stop, due, whole = False, False, now.position
-            with _ctrl_c() as interrupted:
+                def advance(state, batch):
+                    batch = batch if shardings is None else meshes.spread(mesh, batch)
+                    return compiled(state, drawing.with_codes(codec.params, recipe.config, batch) if later else batch)
+
+                line_at, line_tokens = time.perf_counter(), now.tokens
+                stop, due, whole = False, False, now.position
                 while now.step < steps and not stop:
                     batch, now.position = next(batches)
                     state, sums = advance(state, batch)
@@ -214,26 +216,26 @@ def train(
                         whole = Position.merged(everywhere)
                         checkpoints.save(state, asdict(replace(now, position=whole)))
 
-            # ---- The model, or the model so far, and what others need to go on ---------------------------------------
-            params = state.params if mesh is None else jax.tree.map(jnp.asarray, hosts.whole(state.params))
-            trained = Bundle(recipe.config, vocabulary, params, codec)
-            if hosts.is_first():
-                bundle.save(directory / "model", trained)
-                if hasattr(source, "seen"):
-                    _write_json(directory / "seen.json", source.seen(whole.rows))
-            if to_chain is not None:
-                trained = Bundle(recipe.config, vocabulary, jax.device_get(params), codec)
-                packed = chain.pack(state)
-                joint = _joint(advance, state, packed, [next(batches)[0] for _ in range(JOINT)])
-                facts = {"identity": found, "standing": asdict(now), "log": log.read_text(), "joint": joint}
-                joint |= {"pieces": chain.write(to_chain, packed, facts)}
-                _write_json(directory / "joint.json", joint)
-    if now.step < steps:
-        raise Stopped(now.step, due)
-    if hosts.is_first():
-        loss_plot(log, directory / "loss.png")
-    hosts.meet("the model is written")
-    return trained
+                # ---- The model, or the model so far, and what others need to go on ----------------------------------
+                params = state.params if mesh is None else jax.tree.map(jnp.asarray, hosts.whole(state.params))
+                trained = Bundle(recipe.config, vocabulary, params, codec)
+                if hosts.is_first():
+                    bundle.save(directory / "model", trained)
+                    if hasattr(source, "seen"):
+                        _write_json(directory / "seen.json", source.seen(whole.rows))
+                if to_chain is not None:
+                    trained = Bundle(recipe.config, vocabulary, jax.device_get(params), codec)
+                    packed = chain.pack(state)
+                    joint = _joint(advance, state, packed, [next(batches)[0] for _ in range(JOINT)])
+                    facts = {"identity": found, "standing": asdict(now), "log": log.read_text(), "joint": joint}
+                    joint |= {"pieces": chain.write(to_chain, packed, facts)}
+                    _write_json(directory / "joint.json", joint)
+        if now.step < steps:
+            raise Stopped(now.step, due)
+        if hosts.is_first():
+            loss_plot(log, directory / "loss.png")
+        hosts.meet("the model is written")
+        return trained
 
 
 def _framing(recipe: Recipe, vocabulary: Vocabulary, codec: PictureCodec | None) -> Framing:
@@ -349,6 +351,13 @@ def _cut(log: Path, step: int) -> None:
     # A kill can cut the last line anywhere; one without its end is later than any checkpoint.
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
     write_whole(log, "".join(kept).encode())
+
+
+def _heed(interrupted: threading.Event) -> None:
+    """Ends what has not begun its steps. JAX compiles in a thread of its own, and a process that ends meanwhile
+    crashes: Ctrl-C waits until it is done."""
+    if interrupted.is_set():
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

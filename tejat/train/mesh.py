@@ -101,8 +101,8 @@ def _arranged(shape: tuple[int, ...], devices: Sequence[jax.Device]) -> np.ndarr
     slices = {getattr(device, "slice_index", 0) for device in devices}
     if len(slices) > 1 and len(slices) == shape[0]:
         inside, across = (1, *shape[1:]), (shape[0], *(1 for _ in shape[1:]))
-        return mesh_utils.create_hybrid_device_mesh(inside, across, devices)
-    return mesh_utils.create_device_mesh(shape, devices)
+        return mesh_utils.create_hybrid_device_mesh(inside, across, devices, allow_split_physical_axes=True)
+    return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
 
 
 def check(mesh: Mesh, tree: Tree, rows: int) -> None:

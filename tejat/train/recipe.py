@@ -32,6 +32,7 @@ class Recipe:
     schedule: Schedule
     picture_weight: float = 1.0  # of the loss of picture codes beside that of text
     bfloat16: bool = False  # compute in bfloat16; masters, moments and losses stay float32
+    accumulate: int = 1  # parts that a batch is computed in, one after the other
     how: Pass = SCANNED  # layers are passed, and what of them is kept for the backward pass
     seed: int = 0
     log_every: int = 10  # steps between lines of the log

@@ -50,31 +50,37 @@ def build(
     dtype: DTypeLike = jnp.float32,
     picture_weight: float = 1.0,
     how: Pass = SCANNED,
+    accumulate: int = 1,
     shardings: tuple[TrainState, NamedSharding] | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
     """The compiled step: (state, batch) to (next state, sums for the log). The old state's memory is reused.
 
-    `shardings` say where the state's arrays and those of a batch lie, on several devices (`tejat.train.mesh`).
+    A batch is computed in `accumulate` parts, one after the other, whose gradients are added up. `shardings` say where
+    the state's arrays and those of a batch lie, on several devices (`tejat.train.mesh`).
     """
     transform = optimizer.build(schedule, multimodal.params(config))
     rate = schedule.rate()
 
-    options = _CPU if jax.default_backend() == "cpu" else None
-
-    lies, rules = {}, None
+    lies, rules, platform = {}, None, jax.default_backend()
     if shardings is not None:
-        rules = meshes.rules(shardings[1].mesh)
+        rules, platform = meshes.rules(shardings[1].mesh), shardings[1].mesh.devices.flat[0].platform
         everywhere = NamedSharding(shardings[1].mesh, PartitionSpec())
         lies = {"in_shardings": shardings, "out_shardings": (shardings[0], everywhere)}
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=options, **lies)
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=_CPU if platform == "cpu" else None, **lies)
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
-        def objective_of(params: Tree):
+        counts = objective.predicted(batch)
+
+        def objective_of(params: Tree, part: Batch):
             computed = multimodal.cast(params, dtype)
             with placing.in_force(rules):
-                return objective.loss(computed, config, batch, picture_weight=picture_weight, how=how)
+                return objective.loss(computed, config, part, picture_weight=picture_weight, how=how, counts=counts)
 
-        (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(state.params)
+        def gradient_of(part: Batch) -> tuple[dict[str, Array], Tree]:
+            (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(state.params, part)
+            return sums, gradient
+
+        sums, gradient = summed(gradient_of, batch, accumulate)
         updates, moments = transform.update(gradient, state.moments, state.params)
         sums |= {"gradient_norm": optax.tree.norm(gradient), "rate": rate(state.step)}
         segments = batch.inputs.segments
@@ -82,3 +88,22 @@ def build(
         return TrainState(optax.apply_updates(state.params, updates), moments, state.step + 1), sums
 
     return step
+
+
+def summed(function: Callable[[Batch], Tree], batch: Batch, parts: int) -> Tree:
+    """The sum of what a function gives of each of so many parts of a batch, one after the other."""
+    if parts == 1:
+        return function(batch)
+
+    def split(array: Array) -> Array:
+        # Every parts-th row: so a part has as many rows on each device as any other.
+        return jnp.moveaxis(array.reshape(-1, parts, *array.shape[1:]), 1, 0)
+
+    def add(total: Tree, part: Batch) -> tuple[Tree, None]:
+        return jax.tree.map(jnp.add, total, function(part)), None
+
+    split_batch = jax.tree.map(split, batch)
+    zeros = jax.tree.map(
+        lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(function, jax.tree.map(lambda a: a[0], split_batch))
+    )
+    return jax.lax.scan(add, zeros, split_batch)[0]

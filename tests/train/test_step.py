@@ -64,3 +64,38 @@ def test_a_batch_without_targets_moves_nothing_but_by_decay(run, batch, schedule
     old, new = before.params["decoder"], after.params["decoder"]
     np.testing.assert_allclose(new["embedding"], old["embedding"] * shrunk, rtol=1e-6)
     np.testing.assert_array_equal(new["final_norm"], old["final_norm"])
+
+
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(config, batch):
+    """Parts of unlike numbers of targets: were each a mean of its own, they would weigh alike."""
+    from tejat.train import objective
+
+    twice = jax.tree.map(lambda a: np.concatenate([a, a]), batch)
+    weights = np.array(twice.weights)
+    weights[1::2, : weights.shape[1] // 2] = 0  # the second part has fewer
+    twice = twice._replace(weights=weights)
+    counts = objective.predicted(twice)
+
+    def sums(part):
+        return {kind: value / counts[kind] for kind, value in objective.predicted(part).items()}
+
+    whole, parts = step.summed(sums, twice, 1), step.summed(sums, twice, 2)
+    assert {k: float(v) for k, v in parts.items()} == pytest.approx({k: float(v) for k, v in whole.items()})
+
+
+@pytest.mark.slow
+def test_a_step_in_parts_is_the_step_of_the_whole(config, schedule, initial, batch):
+    twice = jax.tree.map(lambda a: np.concatenate([a, a]), batch)
+    weights = np.array(twice.weights)
+    weights[1::2, : weights.shape[1] // 2] = 0
+    twice = twice._replace(weights=weights)
+    found = []
+    for parts in (1, 2):
+        state = jax.tree.map(jax.numpy.asarray, initial)
+        found.append(jax.device_get(step.build(config, schedule, accumulate=parts)(state, twice)))
+    (one, first), (other, second) = found
+    assert second["gradient_norm"] == pytest.approx(first["gradient_norm"], rel=1e-5)
+    assert second["text_loss"] == pytest.approx(first["text_loss"], rel=1e-5)
+    assert second["tokens"] == first["tokens"]
+    for a, b in zip(jax.tree.leaves(one.moments), jax.tree.leaves(other.moments), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7)

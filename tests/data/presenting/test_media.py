@@ -13,7 +13,18 @@ from PIL import ImageDraw
 
 from tejat.data.corpus import media_clips, media_generated, media_sound
 from tejat.data.corpus.source import Dropped
-from tejat.data.presenting import KINDS, charts, concepts, instructions, moving, present, retrieval, scenes, sprites
+from tejat.data.presenting import (
+    KINDS,
+    charts,
+    concepts,
+    handwriting,
+    instructions,
+    moving,
+    present,
+    retrieval,
+    scenes,
+    sprites,
+)
 from tejat.data.presenting.arithmetic import TASKS
 from tejat.data.presenting.physics import PROBLEMS
 from tejat.data.presenting.wording import CALLED, LANGUAGES, wordings
@@ -304,3 +315,11 @@ def test_pictures_to_draw_are_as_large_as_codes_are_made_of():
         document = concepts.draw(CONCEPTS, n % 6, np.random.default_rng(n))
         assert isinstance(document.parts[-1], Image) and document.parts[-1].pixels.shape == (96, 96, 3)
     assert all(isinstance(d.parts[0], Video) for d in drawn("clip"))
+
+
+@pytest.mark.parametrize("hand", handwriting.SLANTED)
+def test_every_letter_of_a_solution_is_written_in_every_hand(hand):
+    used = {letter for problem in PROBLEMS.values() for step in problem.steps for letter in step.formula + step.unit}
+    assert "√" in used
+    for letter in used - {" "}:
+        assert np.asarray(handwriting._letter(hand, 15, letter)[0]).max() > 100, letter

@@ -94,14 +94,16 @@ async def _measured(ours: Any, peer: Any, load: Any, options: BenchServe) -> dic
     most = await capacity(ours, load, options.slots, options.seconds)
     _tell(f"{most:.2f} answers a second")
     rates = options.per_second or tuple(rate * most for rate in options.rates)
-    runs, beside = [], []
+    runs: list[dict[str, Any]] = []
+    beside: list[dict[str, Any]] = []
     for rate in rates:
         for target, kept in ((ours, runs), (peer, beside)):
             if target is not None:
                 _tell(f"{target.address}: {rate:.2f} requests a second, {options.seconds:g} s …")
                 kept.append(await measure(target, load, rate=rate, seconds=options.seconds, progress=_tell))
     best = max(runs, key=lambda run: run["tokens_per_s"])
-    found = {name: sum(run[name] for run in runs) for name in ("requests", "answered", "refused", "lost", "http_5xx")}
+    counted = "requests", "answered", "refused", "lost", "http_5xx"
+    found: dict[str, Any] = {name: sum(run[name] for run in runs) for name in counted}
     found |= {"capacity_per_s": round(most, 3), "tokens_per_s": best["tokens_per_s"]}
     found |= {name: runs[0][name] for name in ("ttft_ms_p50", "ttft_ms_p99")}
     found |= {"rss_slope_mb_per_h": runs[-1]["rss_slope_mb_per_h"], "runs": runs}

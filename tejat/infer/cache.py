@@ -104,13 +104,13 @@ def _extend(old: tuple[Array, Array], new: tuple[Array, Array], places, before, 
     stays = (places >= 0) & (places >= after[:, None] - slots)
     slot = jnp.where(stays, places % slots, slots)
     rows = jnp.arange(batch)[:, None]
-    new = tuple(n.astype(o.dtype) for o, n in zip(old, new, strict=True))
-    kept = tuple(o.at[rows, slot].set(n, mode="drop") for o, n in zip(old, new, strict=True))
+    fresh = tuple(n.astype(o.dtype) for o, n in zip(old, new, strict=True))
+    kept = tuple(o.at[rows, slot].set(n, mode="drop") for o, n in zip(old, fresh, strict=True))
     if not ring:
         return kept, kept  # slot and place are one, and no interval reaches a slot that is not written yet
     if places.shape[1] == 1:
         return kept, (*kept, _held(after, slots))
-    both = (jnp.concatenate(pair, axis=1) for pair in zip(old, new, strict=True))
+    both = (jnp.concatenate(pair, axis=1) for pair in zip(old, fresh, strict=True))
     return kept, (*both, jnp.concatenate([_held(before, slots), places], axis=1))
 
 

@@ -91,7 +91,7 @@ class Engine:
                     pieces[r].append(piece)
             for i, mine in zip(group, pieces, strict=True):
                 whole = joined(mine)
-                answers[i] = Generation(whole.tokens, whole.logprobs, whole.finish_reason)
+                answers[i] = Generation(whole.tokens, whole.logprobs, whole.finish_reason or "length")
         return [answers[i] for i in range(len(prompts))]
 
     def stream(self, prompt: Encoded, options: Options) -> Iterator[Piece]:

@@ -24,7 +24,7 @@ class Chunk(NamedTuple):
     """
 
     start: int
-    count: int
+    count: int  # type: ignore[assignment]
     size: int
     key: bytes | None
 

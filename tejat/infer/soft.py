@@ -5,6 +5,7 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -17,8 +18,6 @@ from tejat.infer.room import room_for
 from tejat.infer.steps import embed_prompt
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
-
-Medium = Patches | Float[np.ndarray, "F M"]
 
 
 class SoftTokens:
@@ -48,10 +47,10 @@ class SoftTokens:
             found += np.split(rows, np.cumsum(counts)[:-1])
         return found
 
-    def _count(self, piece: Medium) -> int:
+    def _count(self, piece: Any) -> int:
         return piece.count if isinstance(piece, Patches) else soft_count(len(piece), self._config.audio.stride)
 
-    def _whole(self, digest: bytes, pieces: Sequence[Medium], counts: Sequence[int]) -> Float[np.ndarray, "n D"]:
+    def _whole(self, digest: bytes, pieces: Sequence[Any], counts: Sequence[int]) -> Float[np.ndarray, "n D"]:
         with self._lock:
             if digest in self._found:
                 self._found.move_to_end(digest)
@@ -80,13 +79,13 @@ def digests(prompt: Encoded) -> list[bytes]:
     return found
 
 
-def _wholes(media: Sequence[Medium]) -> list[tuple[int, int]]:
+def _wholes(media: Sequence[Any]) -> list[tuple[int, int]]:
     """[first, last) of each image, and of each sound with all the pieces that go on where the one before ended."""
     starts = [at for at, medium in enumerate(media) if not isinstance(medium, Continuation)]
     return list(itertools.pairwise([*starts, len(media)]))
 
 
-def _alone(pieces: Sequence[Medium], counts: Sequence[int]) -> Encoded:
+def _alone(pieces: Sequence[Any], counts: Sequence[int]) -> Encoded:
     """A document of nothing but soft tokens."""
     item = np.repeat(np.arange(len(pieces), dtype=np.int32), counts)
     soft = np.concatenate([np.arange(count, dtype=np.int32) for count in counts])

@@ -42,8 +42,8 @@ class State(NamedTuple):
 class Wishes(NamedTuple):
     """What each row's caller asked for, in two arrays: a host sends two sooner than a dozen."""
 
-    whole: Int[Array, "B 7"]
-    real: Float[Array, "B 5"]
+    whole: Int[Array | np.ndarray, "B 7"]
+    real: Float[Array | np.ndarray, "B 5"]
 
     @classmethod
     def of(cls, rows: int) -> "Wishes":
@@ -91,12 +91,12 @@ class Part(NamedTuple):
     A prompt that has fewer tokens in this part than C is padded; a row past the batch's last is nobody's.
     """
 
-    rows: Int[Array, " R"]
-    start: Int[Array, " R"]  # the place of the first token
-    tokens: Int[Array, "R C"]
-    ends: Int[Array, "R C"]  # one past the last place that a token sees on sliding layers; 0: padding
-    is_soft: Bool[Array, "R C"]
-    soft: Float[Array, "R C D"]
+    rows: Int[Array | np.ndarray, " R"]
+    start: Int[Array | np.ndarray, " R"]  # the place of the first token
+    tokens: Int[Array | np.ndarray, "R C"]
+    ends: Int[Array | np.ndarray, "R C"]  # one past the last place that a token sees on sliding layers; 0: padding
+    is_soft: Bool[Array | np.ndarray, "R C"]
+    soft: Float[Array | np.ndarray, "R C D"]
 
 
 class Written(NamedTuple):

@@ -1,5 +1,6 @@
 """`tejat tokenizer` from outside: a tiny image tokenizer trained, measured and shown."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -69,6 +70,30 @@ def test_it_is_trained_measured_and_shown(tmp_path):
     again = tejat("picture", "train", "tiny.py", cwd=tmp_path)
     assert again.returncode == 2 and "runs/tiny holds an earlier training" in again.stderr
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (("none/picture.safetensors",), "nothing beside none/picture.safetensors tells its shape"),
+        (("here/picture.safetensors",), "there are no weights at here/picture.safetensors"),
+        (("here/picture.safetensors", "--pictures", "0"), "--pictures 0 leaves nothing to report on"),
+        (("whole", "--against", "here"), "'here' cannot be read; write it as NAME=FILE"),
+        (("whole", "--against", "ours=whole"), "two tokenizers are called 'ours'"),
+        (("whole",), "there is no corpus runs/pictures_corpus; build it with `tejat data build"),
+    ],
+)
+def test_what_cannot_be_reported_on_is_told(words, told, tmp_path, monkeypatch, capsys, drawn):
+    monkeypatch.chdir(tmp_path)
+    for name in ("here", "whole"):
+        Path(name).mkdir()
+        Path(name, "run.json").write_text(json.dumps({"config": dataclasses.asdict(CONFIG)}))
+    weights.write(Path("whole/picture.safetensors"), drawn(picture.params(CONFIG), seed=0), "int8")
+    before = sorted(tmp_path.rglob("*"))
+    assert cli.main(["tokenizer", "picture", "report", *words]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and told in said.err.splitlines()[-1]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 TEXT_RECIPE = """
@@ -161,8 +186,10 @@ def test_a_picture_tokenizer_goes_on_only_with_its_own_run(tmp_path, monkeypatch
     ):
         assert cli.main(["tokenizer", "picture", "train", *words]) == 2
         assert said in capsys.readouterr().err.splitlines()[-1]
-    assert cli.main(["tokenizer", "picture", "train", "tiny.py", *steps, "--resume", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["step"] == 20
+    # That a run which goes on comes to the same weights is tested in tests/train/test_pictures.py.
+    again = ("--resume", "--seconds", "0.001", "--json")
+    assert cli.main(["tokenizer", "picture", "train", "tiny.py", *steps, *again]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 0
     # Another run begins with these weights: where there is no time to train, they are what it ends with.
     words = ("tiny.py", "--begin", "runs/tiny/picture.safetensors", "--out", "more", "--seconds", "0.001", "--json")
     assert cli.main(["tokenizer", "picture", "train", *words]) == 0

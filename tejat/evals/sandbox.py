@@ -20,6 +20,7 @@ from typing import Literal
 from tejat.errors import BadInput
 
 MACHINES = ("x86_64", "aarch64")
+PATIENCE = 4  # seconds of the clock for each of processor time
 BUILDING = 30.0  # seconds to build the program's world, on a busy machine
 
 
@@ -32,7 +33,8 @@ class Limits:
     """What a program may use.
 
     Attributes:
-      seconds: of the clock; and as many of processor time, for each process.
+      seconds: of processor time, for each process; and PATIENCE times as many of the clock, so that it does not
+        depend on what else the machine does whether a program passes.
       memory: bytes of addresses, for each process.
       processes: at once, threads among them, the program itself included.
       disk: bytes that it may write, into /tmp and nowhere else.
@@ -156,7 +158,7 @@ def _attend(jailer: subprocess.Popen, told, wish: dict, limits: Limits, begin: f
                 elif key.fileobj is told:
                     begun = not last
                     last += piece
-                    deadline = time.monotonic() + limits.seconds if begun else deadline
+                    deadline = time.monotonic() + PATIENCE * limits.seconds if begun else deadline
                 else:
                     mine = kept[key.fileobj]  # type: ignore[index]
                     mine += piece[: limits.output - len(mine)]

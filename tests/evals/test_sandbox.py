@@ -24,9 +24,10 @@ def _missing() -> str:
 pytestmark = pytest.mark.skipif(bool(_missing()), reason=_missing() or "there is a sandbox")
 
 SHORT = Limits(seconds=0.7)
+PATIENT = Limits(seconds=30)  # for what ends by itself, on a machine that is busy
 
 
-def told(program: str, limits: Limits = SHORT) -> str:
+def told(program: str, limits: Limits = PATIENT) -> str:
     """What a program prints that runs to its end."""
     ran = run(program, limits)
     assert ran.fine, ran
@@ -49,7 +50,7 @@ def test_time() -> None:
     assert run("import time; time.sleep(60)", SHORT).ended == "late"
     ignoring = "import signal\nfor n in (2, 15, 24, 26): signal.signal(n, signal.SIG_IGN)"
     assert run(f"{ignoring}\nwhile True: pass", SHORT).ended == "late"
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 15
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_time() -> None:
     ],
 )
 def test_memory(program: str) -> None:
-    assert "Memory" in (ran := run(program, SHORT)).errors or "allocate" in ran.errors, ran
+    assert "Memory" in (ran := run(program, PATIENT)).errors or "allocate" in ran.errors, ran
 
 
 def test_memory_outside_of_the_limit_is_not_to_be_had() -> None:
@@ -71,9 +72,9 @@ def test_memory_outside_of_the_limit_is_not_to_be_had() -> None:
 
 
 def test_disk_and_files() -> None:
-    full = run("open('/tmp/x', 'wb').write(bytes(64 << 20))", SHORT)
+    full = run("open('/tmp/x', 'wb').write(bytes(64 << 20))", PATIENT)
     assert full.code and ("No space" in full.errors or "too large" in full.errors or full.code == -25), full
-    many = run("for n in range(1000): open(f'/tmp/{n}', 'w').close()", SHORT)
+    many = run("for n in range(1000): open(f'/tmp/{n}', 'w').close()", PATIENT)
     assert many.code == 1 and "No space" in many.errors, many
     assert told("open('x', 'w').write('here'); print(open('/tmp/x').read())") == "here"
 
@@ -82,7 +83,7 @@ def test_disk_and_files() -> None:
     "way", ["os.fork()", "threading.Thread(target=print).start()", "subprocess.run(['/bin/true'])"]
 )
 def test_one_process_is_one(way: str) -> None:
-    ran = run(f"import os, subprocess, threading\n{way}", SHORT)
+    ran = run(f"import os, subprocess, threading\n{way}", PATIENT)
     assert ran.code == 1 and ("unavailable" in ran.errors or "can't start new thread" in ran.errors), ran
 
 
@@ -119,9 +120,9 @@ def _left() -> list[str]:
 def test_no_network_not_even_to_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        ran = run(f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)", SHORT)
+        ran = run(f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)", PATIENT)
     assert ran.code == 1 and "not permitted" in ran.errors
-    assert run("import socket\nsocket.socket(socket.AF_UNIX)", SHORT).code == 1
+    assert run("import socket\nsocket.socket(socket.AF_UNIX)", PATIENT).code == 1
     # And were sockets allowed, there would be no interface.
     assert told("import os; print(os.path.exists('/sys/class/net'))") == "False"
 
@@ -140,7 +141,7 @@ def test_nothing_of_the_host_is_to_be_seen(tmp_path: Path, monkeypatch: pytest.M
 def test_nothing_of_the_host_is_to_be_written(tmp_path: Path) -> None:
     python = str(Path(os.path.realpath(sys.executable)).parent)
     for folder in ("/", "/usr", "/usr/bin", python, "/dev"):
-        ran = run(f"open('{folder}/made-by-a-model', 'w')", SHORT)
+        ran = run(f"open('{folder}/made-by-a-model', 'w')", PATIENT)
         assert ran.code == 1 and ("Read-only" in ran.errors or "denied" in ran.errors), (folder, ran)
         assert not Path(folder, "made-by-a-model").exists()
 
@@ -155,24 +156,24 @@ print(os.getuid(), c.setuid(0), c.unshare(0x10000000), c.mount(b"none", b"/tmp",
     assert told(program) == "65534 -1 -1 -1 -1 -1 1 0"
     new_users = "import ctypes\nc = ctypes.CDLL(None)\nprint(c.syscall(56, 0x10000000 | 17, 0, 0, 0, 0))"
     if os.uname().machine == "x86_64":
-        assert told(new_users, Limits(seconds=1, processes=4)) == "-1"
+        assert told(new_users, Limits(seconds=30, processes=4)) == "-1"
 
 
 def test_signals_do_not_get_out() -> None:
     here = os.getpid()
-    ran = run(f"import os, signal\nfor pid in ({here}, {os.getppid()}): os.kill(pid, signal.SIGKILL)", SHORT)
+    ran = run(f"import os, signal\nfor pid in ({here}, {os.getppid()}): os.kill(pid, signal.SIGKILL)", PATIENT)
     assert ran.code == 1 and "No such process" in ran.errors
     # Process 1 of its world is not hurt by it either, and so tells how it ended.
-    assert run("import os, signal\nos.kill(1, signal.SIGKILL)\nprint('on')", SHORT).output == "on\n"
+    assert run("import os, signal\nos.kill(1, signal.SIGKILL)\nprint('on')", PATIENT).output == "on\n"
 
 
 def test_floods_of_output_are_cut() -> None:
-    ran = run("print('x' * 50_000_000)", Limits(seconds=5, output=1000))
+    ran = run("print('x' * 50_000_000)", Limits(seconds=30, output=1000))
     assert len(ran.output) == 1000 and ran.fine
 
 
 def test_a_crash_is_told() -> None:
-    assert run("import ctypes; ctypes.string_at(0)", SHORT).ended == "killed"
+    assert run("import ctypes; ctypes.string_at(0)", PATIENT).ended == "killed"
 
 
 def test_it_cannot_tell_in_the_names_of_the_jail() -> None:

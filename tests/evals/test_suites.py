@@ -75,6 +75,7 @@ def test_quick_is_of_many_suites_and_by_likelihood_but_for_instructions() -> Non
     quick = suites.tasks("quick")
     assert len({task.suite for task in quick}) >= 9
     assert all(task.quick for task in quick)
+    assert {task.ways for task in quick if task.suite in ("video", "sound")} == {("shuffled",)}
     slow = [task.name for task in quick if not isinstance(task, Choosing) and task.metric != "bits per byte"]
     assert slow == ["constraints"]
 

@@ -131,6 +131,12 @@ class Sweep(Task):
     def items(self) -> Sequence[Item]:
         return self.thoughts.items(validation=False)
 
+    def chance(self, item: Item) -> float:
+        return self.thoughts.task.chance(item)
+
+    def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
+        return self.thoughts.task.baseline(items)
+
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
         if self.way == "greedy":
             return self.thoughts.task.measure(model, items)

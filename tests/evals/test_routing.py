@@ -87,6 +87,7 @@ def test_three_ways(tmp_path) -> None:
     assert rows["greedy"].value == pytest.approx(sum(n % 2 for n in numbers) / len(numbers))
     assert rows["majority"].value == pytest.approx(sum(n % 3 == 0 for n in numbers) / len(numbers))
     assert rows["routed"].value == pytest.approx(sum(n % 2 or n % 3 == 0 for n in numbers) / len(numbers))
+    assert rows["routed"].baseline == rows["greedy"].baseline == pytest.approx(1 / len(numbers))
     assert rows["routed"].remarks["threshold tuned on validation"] == "1.00"
     assert rows["routed"].name == "numbers-routed-8" and "8 chains of thought" in rows["routed"].asked
     assert model.chains == 8 * 120  # once for each item, validation and test, whatever the ways

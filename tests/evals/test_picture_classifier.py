@@ -77,6 +77,7 @@ def test_the_frechet_distance_is_that_of_normal_distributions():
     assert picture_classifier.frechet(one, other) == pytest.approx(picture_classifier.frechet(other, one))
 
 
+@pytest.mark.slow
 def test_pictures_of_other_things_are_far_away(judge):
     def seen(kind: int, seed: int):
         shown, _ = drawings(90, seed)

@@ -67,6 +67,7 @@ def test_colours_stay_colours_whatever_is_done(pictures):
     assert 5 < (corners > 0.999).all(-1).sum() < 35
 
 
+@pytest.mark.slow
 def test_only_as_many_are_recoloured_as_wished(pictures):
     grey = pictures.copy()
     grey[..., :3] = grey[..., :1]

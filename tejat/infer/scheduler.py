@@ -74,6 +74,8 @@ class Scheduler:
         self.slots, self.context, self.together = slots, context, together
         self.prefixes, self.fast, self.mesh = prefixes, fast, mesh
         self.dtype = params["decoder"]["embedding"].dtype
+        # A CPU that is host and device would only give each token a step late.
+        self._ahead = jax.default_backend() != "cpu"
         self.counts = Counts()
         self.unbound = jnp.asarray(grammar.unbound(vocabulary, slots))
         self._no_soft: dict[int, Any] = {}
@@ -138,12 +140,12 @@ class Scheduler:
                 self.params, self.config, self.cache, state.token, state.position, state.left, self._width()
             )
             before, self._flight = self._flight, None
-            if any(job.grammar is not None for job in self._writing.values()):
-                self._collect(before)  # what may come next depends on what came
-                self._choose(scores)
-            else:
+            if self._ahead and all(job.grammar is None for job in self._writing.values()):
                 self._choose(scores)  # the device goes on, whatever the host is looking at
                 self._collect(before)
+            else:
+                self._collect(before)  # what a grammar admits next depends on what came
+                self._choose(scores)
             self.settle()
         else:
             self._flight = None

@@ -153,6 +153,14 @@ def test_an_answer_does_not_depend_on_its_company_whatever_it_is(service, reques
     check_company(service, requests, alone, order, cancelled)
 
 
+def test_nor_on_whether_the_device_goes_ahead(service, requests, alone, monkeypatch) -> None:
+    """As on a GPU: the next step is asked for before the last one's tokens are looked at, but for grammars."""
+    monkeypatch.setattr(service._scheduler, "_ahead", True)
+    plain = [n for n in range(COUNT) if requests[n][1].json_schema is None and requests[n][1].regex is None]
+    check_company(service, requests, alone, plain, {plain[2]: 3})
+    check_company(service, requests, alone, range(COUNT)[::-1], {plain[1]: 2})
+
+
 def test_many_at_once_compile_nothing_and_read_no_beginning_twice(service, requests, alone) -> None:
     assert len(requests) == COUNT
     check_company(service, requests, alone, range(COUNT), {})  # media of every size have been seen

@@ -123,6 +123,11 @@ def _root(wish: dict) -> None:
     _mount(None, "/", None, RECURSIVE | PRIVATE)
     new = wish["scaffold"]
     _mount("tmpfs", new, "tmpfs", NO_SUID | NO_DEVICES, "size=1m,nr_inodes=4096,mode=755")
+    # First, since what is readable may lie in it; folders on the way to that are not the program's.
+    os.mkdir(new + "/tmp")
+    folders = sum(path.count("/") for path in wish["readable"] if path.startswith("/tmp/"))
+    room = f"size={wish['disk']},nr_inodes={wish['files'] + folders},mode=1777"
+    _mount("tmpfs", new + "/tmp", "tmpfs", NO_SUID | NO_DEVICES, room)
     for path in sorted({*SYSTEM, *wish["readable"]}):
         if os.path.islink(path):  # /lib is a link to usr/lib on most systems
             os.makedirs(new + os.path.dirname(path), exist_ok=True)
@@ -136,9 +141,6 @@ def _root(wish: dict) -> None:
     for path in DEVICES:
         os.close(os.open(new + path, os.O_CREAT | os.O_WRONLY))
         _mount(path, new + path, None, BIND)
-    os.mkdir(new + "/tmp")
-    room = f"size={wish['disk']},nr_inodes={wish['files']},mode=1777"
-    _mount("tmpfs", new + "/tmp", "tmpfs", NO_SUID | NO_DEVICES, room)
     os.mkdir(new + "/.old")
     _check(libc.pivot_root(new.encode(), (new + "/.old").encode()), "change the root (pivot_root)")
     os.chdir("/")

@@ -18,7 +18,11 @@ from tejat.errors import BadInput
 from tejat.model.layers import layer_norm, project, rms_norm
 from tejat.model.params import Param, Tree, linear, scale, stack
 from tejat.model.passes import SCANNED, Pass
+from tejat.model.placing import placed
 from tejat.model.vision import clippable
+
+_SOUNDS = "sounds", None, None
+"""Axes of what blocks add to: a sound, or a piece of one, is on one device."""
 
 
 @dataclass(frozen=True)
@@ -204,13 +208,15 @@ def _pass(params: Tree, config: AudioConfig, state: State, mel, real, how: Pass)
     short = -mel.shape[1] % config.stride
     mel, real = jnp.pad(mel, ((0, 0), (0, short), (0, 0))), jnp.pad(real, ((0, 0), (0, short)))
     x, real, frame, half = _subsample(params, config, state, mel, real)
+    x = placed(x, *_SOUNDS)
     table = _relative_table(config, x.dtype)
     heard = real.sum(axis=1)
     real = jnp.concatenate([state.real, real], axis=1)
 
     def body(x, layer):
         weights, *tails = layer
-        return _block(weights, config, x, table, real, heard, *tails)
+        x, tails = _block(weights, config, x, table, real, heard, *tails)
+        return placed(x, *_SOUNDS), tails
 
     x, tails = how.through(body, x, (params["blocks"], state.keys, state.values, state.gated))
     x = x @ params["frame_out"] + params["frame_out_bias"].astype(x.dtype)

@@ -22,9 +22,12 @@ class Rules:
     along: Mapping[str, tuple[str, ...]]
 
     def cut(self, axis: str | None, size: int) -> tuple[str, ...] | None:
-        """The mesh's axes that cut an axis of this size into equal parts; None where it stays whole."""
+        """The mesh's axes that cut an axis of this size into equal parts, the last left out as long as they do not;
+        None where it stays whole."""
         axes = tuple(name for name in self.along.get(axis or "", ()) if self.mesh.shape[name] > 1)
-        return axes if axes and size % self.parts(axes) == 0 else None
+        while axes and size % self.parts(axes):
+            axes = axes[:-1]
+        return axes or None
 
     def parts(self, axes: tuple[str, ...]) -> int:
         """How many devices there are along these axes together."""

@@ -135,11 +135,12 @@ def encoder(
 ) -> Float[Array, "B P W"]:
     """The stack of bidirectional blocks."""
     tables = axial_tables(positions, config.head_width, config.rope_base)
+    stream = "rows", "sequence", None
 
     def body(x, weights):
-        return placed(_block(weights, config, x, tables, intervals), "rows", "sequence", None), None
+        return placed(_block(weights, config, x, tables, intervals), *stream), None
 
-    return how.through(body, x, blocks)[0]
+    return how.through(body, placed(x, *stream), blocks)[0]
 
 
 def _block(weights: Tree, config, x, tables, intervals: Intervals):

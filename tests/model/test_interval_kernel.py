@@ -58,7 +58,8 @@ def test_equals_attention_by_blocks_forward_and_backward(name, seed):
     q, k, v, wanted = arrays(seed)
     intervals = rows(seed)[name]
     for mine, theirs in zip(kernels(q, k, v, intervals, wanted), blocks(q, k, v, intervals, wanted), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=0, atol=2e-5)
+        # Sums of float32 in another order: their rounding grows with the numbers, which reach 14 where keys are few.
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=5e-6 * max(1.0, float(np.abs(theirs).max())))
 
 
 def test_blocks_that_nobody_sees_are_not_visited():

@@ -9,8 +9,8 @@ quote or show.
 
 The 27 sources of text, cleaned: 580,148 items for training and 7,809 held out, 605 MB of text in 54 languages, 168 M
 tokens by estimate, 227 MB on disk; about 15 minutes of CPU in all, which took 53 on two cores shared with some twenty
-other processes (2026-11-25). With five of the sources of media 300 MB. The small corpus of these has 35 MB; taken of
-the whole one (`--whole runs/corpus`) it is made in half a minute.
+other processes (2026-11-25, before the classifier of prose and the mended cleaning). With five of the sources of media
+300 MB. The small corpus of these has 35 MB; taken of the whole one (`--whole runs/corpus`) it is made in half a minute.
 """
 
 import os

@@ -94,10 +94,15 @@ def plan(options: Plan) -> dict[str, Any]:
         raise BadInput(
             f"no mesh over {where} divides {options.size} and {rows} rows; try more or fewer --tokens, or fewer chips"
         )
+    if not options.estimate:
+        topology.ready(where)
     tried, result = [], None
     for candidate in () if options.estimate else found[:TRIES]:
         told = ",".join(f"{name}={size}" for name, size in candidate.mesh.items()) or "one chip"
-        print(f"compiling {options.size} for {where}, mesh {told}, in {candidate.accumulate} parts …", file=sys.stderr)
+        print(
+            f"compiling {options.size} for {where}, mesh {told}, parts of a batch: {candidate.accumulate} …",
+            file=sys.stderr,
+        )
         made = compiling.in_a_child(
             replace(job, mesh=candidate.mesh, rows=rows, accumulate=candidate.accumulate), options.limit
         )

@@ -72,12 +72,16 @@ def training_flops(config: ModelConfig, length: int | None = None) -> float:
     length = length or config.context
     shape = config.decoder
     weights = sum(_met(shape, p) for name, p in walk(decoder.params(shape)) if multiplies(name, p))
-    attention = 0.0
-    for kind in shape.kinds:
-        _, width = decoder.head_shape(shape, kind.attention)
-        seen = mean_keys(length, shape.window if kind.attention == "sliding" else length)
-        attention += 12 * shape.heads * width * seen
-    return 6 * weights + attention
+    return 6 * weights + attention_flops(shape, length)
+
+
+def attention_flops(config: DecoderConfig, length: int) -> float:
+    """The part of `training_flops` that is attention's."""
+    total = 0.0
+    for kind in config.kinds:
+        _, width = decoder.head_shape(config, kind.attention)
+        total += 12 * config.heads * width * mean_keys(length, config.window if kind.attention == "sliding" else length)
+    return total
 
 
 def multiplies(name: str, param: Param) -> bool:

@@ -68,8 +68,8 @@ def estimate(
     """`links` and `network` are the bytes that a chip sends; `patches` and `frames` those of a row."""
     chip, chips, shape = topology.chip, topology.chips, config.decoder
     tokens = rows * config.context
-    attention, products = _arithmetic(config, tokens)
-    products += rows * _towers(config, patches, frames)
+    attention = tokens * sizes.attention_flops(shape, config.context)
+    products = tokens * sizes.training_flops(config) - attention + rows * _towers(config, patches, frames)
     moved = 2 * tokens * shape.layers * (STREAM * shape.width + GATED * shape.mlp) * AGAIN[keep]
     moved += 4 * SCORES * tokens * shape.vocabulary
     held = sizes.parts(config).whole
@@ -85,19 +85,6 @@ def estimate(
     longest = max(arithmetic, times["links_s"], times["network_s"])
     flops = attention + products
     return Estimate(longest, **times, tokens=tokens, flops=flops, mfu=flops / longest / (chips * chip.flops))
-
-
-def _arithmetic(config: ModelConfig, tokens: int) -> tuple[float, float]:
-    """(of attention, of all products with the decoder's weights)."""
-    whole = sizes.training_flops(config)
-    shape, attention = config.decoder, 0.0
-    for kind in shape.kinds:
-        from tejat.model import decoder
-
-        _, width = decoder.head_shape(shape, kind.attention)
-        seen = sizes.mean_keys(config.context, shape.window if kind.attention == "sliding" else config.context)
-        attention += 12 * shape.heads * width * seen
-    return tokens * attention, tokens * (whole - attention)
 
 
 def _towers(config: ModelConfig, patches: int, frames: int) -> float:

@@ -3,6 +3,7 @@
 import math
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import jax
 
@@ -51,12 +52,19 @@ def parse(text: str, slices: int = 1) -> Topology:
     return Topology(found, shape, slices)
 
 
+def ready(topology: Topology) -> None:
+    """Raises BadInput where what programs are compiled with is not installed."""
+    if topology.chip.is_tpu and find_spec("libtpu") is None:
+        raise BadInput(f"a plan for {topology} needs libtpu, and no TPU; pip install 'tejat[tpu]', or use --estimate")
+
+
 def devices(topology: Topology) -> list[jax.Device]:
     """Devices that programs can be compiled for, not run on.
 
     Of TPUs from libtpu's descriptions; for GPUs, as many processors stand in: what is exchanged between them is the
     same. Raises BadInput where libtpu is not installed, or knows no such topology.
     """
+    ready(topology)
     if not topology.chip.is_tpu:
         if jax.device_count() < topology.chips:
             raise BadInput(f"{topology} needs {topology.chips} devices to stand in, and there are {jax.device_count()}")
@@ -74,6 +82,4 @@ def devices(topology: Topology) -> list[jax.Device]:
     try:
         return list(topologies.get_topology_desc(platform="tpu", topology_name=name, **options).devices)
     except Exception as error:
-        if "libtpu" in str(error):
-            raise BadInput(f"plans for TPUs need libtpu; pip install 'tejat[tpu]' ({error})") from error
         raise BadInput(f"libtpu knows no topology {name}: {str(error).splitlines()[0]}") from error

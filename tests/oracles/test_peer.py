@@ -1,8 +1,5 @@
 """The peer that `benchmarks/peers.py` measures is the same network: its loss and gradient are ours."""
 
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +11,6 @@ from tejat.model.params import initialise
 from tejat.train import objective, speed
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 pytestmark = pytest.mark.oracle
 
 

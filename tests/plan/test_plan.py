@@ -68,6 +68,12 @@ def test_what_cannot_be_planned_is_told_before_anything_is_compiled(words, told)
         command.main(words)
 
 
+def test_a_compiler_that_is_not_installed_is_told_before_anything_else(monkeypatch):
+    monkeypatch.setattr(topology, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"needs libtpu.*pip install 'tejat\[tpu\]'"):
+        command.main(["nano1", "--topology", "v5e:16x16"])
+
+
 def test_the_steps_that_constants_were_fitted_to_come_out():
     """nano1 and mini on one H100, docs/PERFORMANCE.md: 392 and 82 ms."""
     for size, rows, context, measured in (("nano1", 4, 4_096, 0.3925), ("mini", 16, 4_096, 0.0820)):

@@ -23,5 +23,5 @@ def test_nothing_is_lost() -> None:
     print(found)
     assert (found["lost"], found["http_5xx"], found["tracebacks"]) == (0, 0, 0)
     assert found["answers"]["200"] and found["answers"]["400"] and found["left"]
-    if SECONDS >= 3600:  # before, caches fill
-        assert found["rss_slope_mb_per_h"] < 2
+    if SECONDS >= 600:  # before an hour is over, caches fill
+        assert found["rss_slope_mb_per_h"] < (2 if SECONDS >= 3600 else 20)

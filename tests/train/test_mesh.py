@@ -48,7 +48,7 @@ def test_two_steps_are_those_of_one_device(meshes):
     for name, wrong in found.items():
         assert wrong["moments"] < 1e-7, name
         # Rates are 4e-3, and Adam divides by the gradient's size: where that is near zero, rounding decides.
-        assert wrong["weights"] < 4e-4, name
+        assert wrong["weights"] < 1e-4, name
         assert wrong["text_loss"] < 1e-2 and wrong["picture_loss"] < 1e-2  # sums over a thousand tokens
         assert wrong["gradient_norm"] < 1e-4
         assert bool(wrong["moments cut"]) == any(axis in name for axis in ("fsdp", "sequence", "tensor"))

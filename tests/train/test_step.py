@@ -66,8 +66,8 @@ def test_a_batch_without_targets_moves_nothing_but_by_decay(run, batch, schedule
     np.testing.assert_array_equal(new["final_norm"], old["final_norm"])
 
 
-def test_a_batch_in_parts_gives_the_gradient_of_the_whole(config, batch):
-    """Parts of unlike numbers of targets: were each a mean of its own, they would weigh alike."""
+def test_what_parts_of_a_batch_give_adds_up_to_that_of_the_whole(batch):
+    """Parts of unlike numbers of targets: were each a share of its own part, they would add up to two."""
     from tejat.train import objective
 
     twice = jax.tree.map(lambda a: np.concatenate([a, a]), batch)

@@ -78,7 +78,7 @@ def test_later_verbs_say_so(verb: str) -> None:
 
 
 def test_traceback_of_bad_input_on_request() -> None:
-    done = tejat("serve", TEJAT_TRACEBACK="1")
+    done = tejat("xyzzy", TEJAT_TRACEBACK="1")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "BadInput" in done.stderr

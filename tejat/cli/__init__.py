@@ -40,7 +40,7 @@ VERBS = {
     "data": Verb("build, inspect and report data sets", "tejat.cli.data"),
     "tokenizer": Verb("train tokenizers", "tejat.cli.tokenizer"),
     "train": Verb("train a model from a recipe", "tejat.cli.train"),
-    "goodput": Verb("where the time of a run went", arrives_with="the training ledger"),
+    "goodput": Verb("where the time of a run went", "tejat.cli.goodput"),
     "tune": Verb("supervised, reward, rlhf and distill", arrives_with="post-training"),
     "eval": Verb("measure a model: table, plots, report", "tejat.cli.eval"),
     "plan": Verb("compile the real step for TPU pods, on a laptop", "tejat.cli.plan"),

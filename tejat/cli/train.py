@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     Raises:
       BadInput: for a recipe, a setting or a directory that cannot be used, and for what is not in this version.
     """
-    begun = time.monotonic()
+    begun, clock = time.monotonic(), time.time()
     options = tyro.cli(Train, args=arguments, prog="tejat train")
     if options.supervise is not None:
         raise BadInput("`tejat train --supervise` arrives with fault tolerance; it is not in this version.")
@@ -86,6 +86,7 @@ def main(arguments: list[str]) -> int:
                 until=until,
                 from_chain=options.from_chain,
                 to_chain=options.export_chain,
+                begun=clock,
                 told=bar,
             )
     except loop.Stopped as stop:

@@ -4,6 +4,7 @@ DIRECTORY/tokenizer.model   made once
           run.json          what the run may not change; a directory that has one holds a run
           checkpoints/      the newest few
           log.jsonl         a line every `log_every` steps
+          goodput-N.jsonl   what every second of process N went to (`tejat.train.goodput`)
           seen.json         of a mixture of sources: documents, epochs and tokens of each, at the last stop
           model/            the bundle, at the end
           loss.png          the log as curves, at the end
@@ -40,6 +41,7 @@ from tejat.parts import write_whole
 from tejat.train import chain, drawing, hosts, identity, step
 from tejat.train import mesh as meshes
 from tejat.train.checkpoint import Checkpoints
+from tejat.train.goodput import Kind, Ledger
 from tejat.train.objective import LOSSES, PREDICTED
 from tejat.train.recipe import Recipe
 
@@ -97,6 +99,7 @@ def train(
     until: float | None = None,
     from_chain: Path | None = None,
     to_chain: Path | None = None,
+    begun: float | None = None,
     told: Callable[[Line], None] = lambda line: None,
 ) -> Bundle:
     """The trained model, which is in `directory`/model too. `told` is called with every new line of the log.
@@ -104,6 +107,7 @@ def train(
     With a `mesh`, its devices share the work (`tejat.train.mesh`); another one may take over when a run goes on.
     `until`, a time of `time.monotonic`, ends it as Ctrl-C does. `from_chain`: a new directory's run goes on where the
     chain there ends (`tejat.train.chain`), nearly to the same weights; `to_chain`: its end is written there.
+    `begun`, a time of `time.time`: when this process began, for the ledger of its time.
 
     Raises:
       BadInput: for a directory that holds a run where `resume` is False, or none where it is True; for another recipe
@@ -112,6 +116,9 @@ def train(
       Diverged: where the loss is not a number.
       Stopped: on Ctrl-C, or where the time is over.
     """
+    past = [(time.time(), Kind.PREPARATION)]
+    if begun is not None:
+        past.insert(0, (begun, Kind.INITIALISATION))
     with _ctrl_c() as interrupted:
         # ---- What the run is made of --------------------------------------------------------------------------------
         if recipe.accumulate < 1 or recipe.room.rows % recipe.accumulate:
@@ -154,8 +161,12 @@ def train(
         log, steps = directory / "log.jsonl", recipe.schedule.steps
         _heed(interrupted)
 
-        with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
+        with (
+            closing(Ledger(directory, jax.process_index(), past)) as ledger,
+            closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints,
+        ):
             # ---- Where it stood -------------------------------------------------------------------------------------
+            ledger.enter(Kind.RESTORE)
             if checkpoints.latest is not None:
                 state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
                 now = Standing.from_json(kept)
@@ -164,6 +175,7 @@ def train(
                 write_whole(log, link[1]["log"].encode())
             if hosts.is_first():
                 _cut(log, now.step)
+            ledger.stands(now.step)
 
             # ---- Steps ----------------------------------------------------------------------------------------------
             loader = Loader(
@@ -176,8 +188,10 @@ def train(
                 processes=part[1],
             )
             with closing(loader) as batches:
-                begun = time.perf_counter() - now.seconds
+                started = time.perf_counter() - now.seconds
+                ledger.enter(Kind.COMPILATION)
                 compiled = _compiled(recipe, state, shardings)
+                ledger.enter(Kind.OTHER)
                 _heed(interrupted)
 
                 def advance(state, batch):
@@ -187,9 +201,12 @@ def train(
                 line_at, line_tokens = time.perf_counter(), now.tokens
                 stop, due, whole = False, False, now.position
                 while now.step < steps and not stop:
-                    batch, now.position = next(batches)
+                    with ledger.spent(Kind.DATA_WAIT):
+                        batch, now.position = next(batches)
+                    given = ledger.now()
                     state, sums = advance(state, batch)
                     now.step += 1
+                    ledger.stepped(now.step, given, sums["tokens"])
                     now.pending.append(sums)
                     logs, saves = (
                         now.step % n == 0 or now.step == steps for n in (recipe.log_every, recipe.save_every)
@@ -201,7 +218,7 @@ def train(
                     if logs or saves or stop:
                         # Only here does the loop wait for the device.
                         now.settle()
-                        now.seconds = time.perf_counter() - begun
+                        now.seconds = time.perf_counter() - started
                     if logs:
                         rate = (now.tokens - line_tokens) / (time.perf_counter() - line_at)
                         line_at, line_tokens = time.perf_counter(), now.tokens
@@ -214,7 +231,9 @@ def train(
                     if saves or stop:
                         everywhere = map(Position.from_json, hosts.gather(now.position.to_json()))
                         whole = Position.merged(everywhere)
-                        checkpoints.save(state, asdict(replace(now, position=whole)))
+                        with ledger.spent(Kind.SAVE):
+                            checkpoints.save(state, asdict(replace(now, position=whole)))
+                ledger.enter(Kind.SAVE)
 
                 # ---- The model, or the model so far, and what others need to go on ----------------------------------
                 params = state.params if mesh is None else jax.tree.map(jnp.asarray, hosts.whole(state.params))

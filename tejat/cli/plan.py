@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -26,6 +27,7 @@ class Plan:
     Example: tejat plan nano1 --topology v5e:16x16
     Example: tejat plan ultra --topology v4:16x16x16 --slices 2
     Example: tejat plan nano1 --topology h200:8 --mesh fsdp=8
+    Example: tejat plan ultra --topology v4:16x16x16 --slices 2 --estimate --goodput
     """
 
     size: Annotated[str, tyro.conf.Positional]
@@ -52,6 +54,18 @@ class Plan:
     """Seconds for the compiler, each time."""
     estimate: tyro.conf.FlagCreatePairsOff[bool] = False
     """Compile nothing: estimates alone."""
+    goodput: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Simulate the run on chips that fail: how much of its time is useful, and how often to save."""
+    days: float = 90.0
+    """That it lasts, with --goodput."""
+    mtbf: float | None = None
+    """Hours between two failures of a chip; Llama 3's without it."""
+    corrupted: float | None = None
+    """Days between two silent corruptions of the whole job; Gemini's, by the number of chips, without it."""
+    seed: int = 0
+    """Of what fails when."""
+    chart: Path | None = None
+    """Where a chart of --goodput goes, as PNG."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -59,7 +73,15 @@ class Plan:
 def main(arguments: list[str]) -> int:
     """Run `tejat plan`. Raises BadInput for a size, topology, mesh or batch that cannot be."""
     options = tyro.cli(Plan, args=arguments, prog="tejat plan")
+    if options.chart is not None and not options.goodput:
+        raise BadInput("--chart is of --goodput; give both, or none")
     found = plan(options)
+    if options.goodput:
+        found["goodput"] = goodput(options)
+    if options.chart is not None:
+        from tejat.plan import goodput_chart
+
+        goodput_chart.draw(found["goodput"], options.chart)
     print(json.dumps(found) if options.json else table(found))
     return 0 if found["fits"] or options.estimate else 1
 
@@ -117,6 +139,26 @@ def plan(options: Plan) -> dict[str, Any]:
         reason = made.get("error") or f"it needs {total / 2**30:.1f} GiB of {where.chip.memory / 2**30:.1f}"
         print(f"  {reason}", file=sys.stderr, flush=True)
     return _told(options, config, where, rows, found, tried, result)
+
+
+def goodput(options: Plan) -> dict[str, Any]:
+    """What `--goodput` adds. Raises BadInput for times that are none."""
+    from tejat.model import sizes
+    from tejat.plan import compiling, goodput, topology
+
+    where = topology.parse(options.topology, options.slices)
+    job = compiling.Job(options.size, options.topology, options.slices, {}, 0, changes=options.set)
+    more = {} if options.mtbf is None else {"hours": options.mtbf}
+    return goodput.study(
+        sizes.parts(compiling.configured(job)).whole,
+        where.chips,
+        where.slices,
+        where.chip.network,
+        days=options.days,
+        corrupted_days=options.corrupted,
+        seed=options.seed,
+        **more,
+    )
 
 
 def _candidates(options: Plan, config, where, rows: int, patches: int, frames: int):
@@ -225,4 +267,32 @@ def table(found: dict[str, Any]) -> str:
             f"| {each['mesh']} | {each['accumulate']} | {each['gib']:.1f} | {each['step_s']:.3g} | {each['mfu']:.1%} | "
             f"{each['bound']} |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines + (_survival(found["goodput"]) if "goodput" in found else []))
+
+
+def _survival(found: dict[str, Any]) -> list[str]:
+    """Of --goodput."""
+    spent = found["costs_s"]
+    lines = [
+        "",
+        f"{found['days']:g} days with {found['stops_per_day']:.2g} stops a day and a silent corruption every "
+        f"{found['corruption_days']:.3g} days; a checkpoint takes {spent['save']:.3g} s, its restoring "
+        f"{spent['restore']:.3g} s, a copy in memory {spent['copy']:.2g} s:",
+        "",
+        "| what is done about faults | useful time | best cadence, s | saving | recovering | work made again |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in found["policies"]:
+        lost = each["lost"]
+        saving = lost["saving"] + lost["copying"] + lost["auditing"]
+        lines.append(
+            f"| {each['policy']} | {each['goodput']:.1%} ± {each['deviation']:.1%} | "
+            f"{each['copied_s'] or each['cadence_s']:,.0f} | {saving:.1%} | {lost['recovering']:.1%} | "
+            f"{lost['work made again']:.1%} |"
+        )
+    lines += [
+        "",
+        f"for checkpoints alone Young's rule says {found['young_s']:,.0f} s and Daly's {found['daly_s']:,.0f} s; "
+        f"without corruption {found['simulated_alike']:.1%} by simulation, {found['closed_form']:.1%} in closed form",
+    ]
+    return lines

@@ -1,0 +1,73 @@
+"""Runs on chips that fail: the simulation beside closed forms, and what must help helps."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tejat.cli import plan as command
+from tejat.errors import BadInput
+from tejat.plan import goodput
+from tejat.plan.goodput import POLICIES, Costs, Faults
+
+NEVER = float("inf")
+COSTS = Costs(save=100, restore=200, copy=0.5, copy_restore=1)
+DOWN = COSTS.notice + COSTS.reschedule + COSTS.begin + COSTS.restore
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(2_000, 200_000), st.floats(1, 300), st.floats(100, 20_000))
+def test_checkpoints_alone_are_as_in_closed_form(between, save, cadence):
+    known = replace(COSTS, save=save)
+    days = min(500.0, 2_000 * between / goodput.DAY)  # some two thousand faults in each of 64 runs
+    (found,) = goodput.simulate(Faults(between, NEVER), known, POLICIES[0], np.asarray([cadence]), days=days)
+    assert found.goodput == pytest.approx(goodput.expected(cadence, save, DOWN, between), abs=0.01)
+    assert found.goodput + sum(found.lost.values()) == pytest.approx(1)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(5_000, 100_000), st.floats(5, 500))
+def test_the_best_cadence_is_that_of_young_and_daly(between, save):
+    known = replace(COSTS, save=save)
+    cadences = np.geomspace(goodput.young(save, between) / 8, goodput.young(save, between) * 8, 41)
+    curve = goodput.simulate(Faults(between, NEVER), known, POLICIES[0], cadences, days=200)
+    best = max(found.goodput for found in curve)
+    (rule,) = goodput.simulate(
+        Faults(between, NEVER), known, POLICIES[0], np.asarray([goodput.daly(save, between)]), days=200
+    )
+    assert best - rule.goodput < 0.005
+
+
+def test_the_picture_of_the_paper():
+    """Two SuperPods, a model of 560 billion parameters: 85% with checkpoints alone, 97% with all that the paper did."""
+    found = goodput.study(560e9, 8_192, 2, 6.25e9)
+    shares = [each["goodput"] for each in found["policies"]]
+    assert shares == sorted(shares)
+    assert 0.82 < shares[0] < 0.88 and shares[-1] > 0.965
+    assert found["simulated_alike"] == pytest.approx(found["closed_form"], abs=0.005)
+    assert found == goodput.study(560e9, 8_192, 2, 6.25e9)  # chance comes from the seed alone
+
+
+def test_more_chips_or_worse_ones_cost_more():
+    shares = [goodput.study(560e9, chips, 2, 6.25e9)["policies"][0]["goodput"] for chips in (2_048, 8_192, 32_768)]
+    assert shares == sorted(shares, reverse=True)
+    worse = goodput.study(560e9, 8_192, 2, 6.25e9, hours=10_000)
+    assert worse["policies"][0]["goodput"] < shares[1]
+
+
+def test_the_command(capsys, tmp_path):
+    words = ["nano1", "--topology", "v5e:16x16", "--estimate", "--goodput"]
+    assert command.main([*words, "--json", "--chart", str(tmp_path / "chart.png")]) == 0
+    found = json.loads(capsys.readouterr().out)["goodput"]
+    assert found["chips"] == 256 and 0.9 < found["policies"][0]["goodput"] < 1
+    assert (tmp_path / "chart.png").read_bytes()[:4] == b"\x89PNG"
+    assert command.main(words) == 0
+    assert "| and audits with replay | 9" in capsys.readouterr().out
+    for more, told in ((["--days", "0"], "--days 0 is no time"), (["--mtbf", "-3"], "--mtbf -3 is no time")):
+        with pytest.raises(BadInput, match=told):
+            command.main([*words, *more])
+    with pytest.raises(BadInput, match="--chart is of --goodput"):
+        command.main(["nano1", "--estimate", "--chart", "x.png"])

@@ -4,13 +4,15 @@ All of them run the same loop over one mesh of all their devices, and see one fi
 is no array.
 """
 
+import itertools
 import json
 import os
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding
+from jax._src import distributed  # the coordinator's memory has no public name yet
+from jax.sharding import NamedSharding, PartitionSpec
 
 from tejat.errors import BadInput
 from tejat.model.params import Tree
@@ -57,25 +59,46 @@ def meet(name: str) -> None:
 
 
 def gather(value: Any) -> list[Any]:
-    """What each process gives, as JSON can say it, in the order of the processes."""
+    """What each process gives, as JSON can say it, in the order of the processes.
+
+    It goes through the coordinator's memory, not through devices: no program is compiled for it.
+    """
     if jax.process_count() == 1:
         return [value]
-    from jax.experimental import multihost_utils
+    client, number = distributed.global_state.client, next(_gathered)
+    client.key_value_set(f"{_key(number)}{jax.process_index():08}", json.dumps(value))
+    client.wait_at_barrier(f"gathered-{number}", _PATIENCE)
+    found = [json.loads(told) for _, told in sorted(client.key_value_dir_get(_key(number)))]
+    # All have set this one, and so have read the one before.
+    client.key_value_delete(f"{_key(number - 1)}{jax.process_index():08}")
+    return found
 
-    mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
-    lengths = np.asarray(multihost_utils.process_allgather(np.asarray(len(mine)))).reshape(-1)
-    padded = np.pad(mine, (0, int(lengths.max()) - len(mine)))
-    rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(lengths), -1)
-    return [json.loads(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)]
+
+_gathered = itertools.count(1)
+_PATIENCE = 24 * 3600 * 1000  # in milliseconds; whoever dies is missed by the coordinator long before
+
+
+def _key(number: int) -> str:
+    return f"tejat-gather-{number}/"
 
 
 def whole(tree: Tree) -> Tree:
     """Arrays, whichever devices hold them, in the memory of every host."""
     if jax.process_count() == 1:
         return jax.device_get(tree)
-    from jax.experimental import multihost_utils
+    leaves, form = jax.tree.flatten(tree)
+    everywhere = NamedSharding(leaves[0].sharding.mesh, PartitionSpec())
+    gathered = jax.jit(lambda *arrays: arrays, out_shardings=everywhere)
+    found: list[np.ndarray] = []
+    # Some at once, since each program takes its time to compile; not all, since they may not fit a device.
+    while (at := len(found)) < len(leaves):
+        sizes = itertools.accumulate(leaf.nbytes for leaf in leaves[at:])
+        count = max(1, sum(size <= _AT_ONCE for size in sizes))
+        found += [np.asarray(array.addressable_data(0)) for array in gathered(*leaves[at : at + count])]
+    return jax.tree.unflatten(form, found)
 
-    return jax.tree.map(lambda array: np.asarray(multihost_utils.process_allgather(array, tiled=True)), tree)
+
+_AT_ONCE = 1 << 28
 
 
 def share(sharding: NamedSharding, rows: int) -> tuple[int, int]:

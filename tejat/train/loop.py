@@ -17,7 +17,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -42,6 +42,7 @@ from tejat.train import chain, drawing, hosts, identity, step
 from tejat.train import mesh as meshes
 from tejat.train.checkpoint import Checkpoints
 from tejat.train.goodput import Kind, Ledger
+from tejat.train.guards import Guard, Guards, Phase
 from tejat.train.objective import LOSSES, PREDICTED
 from tejat.train.recipe import Recipe
 
@@ -100,6 +101,7 @@ def train(
     from_chain: Path | None = None,
     to_chain: Path | None = None,
     begun: float | None = None,
+    guards: Sequence[Guard] = (),
     told: Callable[[Line], None] = lambda line: None,
 ) -> Bundle:
     """The trained model, which is in `directory`/model too. `told` is called with every new line of the log.
@@ -107,7 +109,7 @@ def train(
     With a `mesh`, its devices share the work (`tejat.train.mesh`); another one may take over when a run goes on.
     `until`, a time of `time.monotonic`, ends it as Ctrl-C does. `from_chain`: a new directory's run goes on where the
     chain there ends (`tejat.train.chain`), nearly to the same weights; `to_chain`: its end is written there.
-    `begun`, a time of `time.time`: when this process began, for the ledger of its time.
+    `begun`, a time of `time.time`: when this process began, for the ledger of its time. `guards` watch over it.
 
     Raises:
       BadInput: for a directory that holds a run where `resume` is False, or none where it is True; for another recipe
@@ -119,7 +121,7 @@ def train(
     past = [(time.time(), Kind.PREPARATION)]
     if begun is not None:
         past.insert(0, (begun, Kind.INITIALISATION))
-    with _ctrl_c() as interrupted:
+    with _ctrl_c() as interrupted, closing(Guards(guards)) as guard:
         # ---- What the run is made of --------------------------------------------------------------------------------
         if recipe.accumulate < 1 or recipe.room.rows % recipe.accumulate:
             told = f"a batch of {recipe.room.rows} rows has no {recipe.accumulate} parts of like size"
@@ -143,22 +145,20 @@ def train(
         vocabulary = Vocabulary.load(directory / "tokenizer.model", codes)
         codec, later = _codec(recipe), recipe.room.codes > 0
         source = recipe.documents(_framing(recipe, vocabulary, codec), recipe)
-        found = identity.identity(recipe, source, vocabulary)
-        if resume:
-            identity.check(directory, found)
-        elif link is not None:
-            identity.compare(from_chain, link[1]["identity"], found)
-        if not resume and hosts.is_first():
-            identity.begin(directory, found)
-        state, now = step.initial_state(recipe.config, recipe.schedule, recipe.seed), Standing()
-        if recipe.weights is not None:
-            begin = weights.read(recipe.weights / "model.safetensors", multimodal.params(recipe.config))
-            state = state._replace(params=jax.tree.map(jnp.asarray, begin))
+        if not (resume and guard.known):
+            found = identity.identity(recipe, source, vocabulary)
+            if resume:
+                identity.check(directory, found)
+            elif link is not None:
+                identity.compare(from_chain, link[1]["identity"], found)
+            if not resume and hosts.is_first():
+                identity.begin(directory, found)
+        abstract = step.abstract_state(recipe.config, recipe.schedule)
         shardings, part, alone = None, (0, 1), jax.process_count() == 1
         if mesh is not None:
-            shardings = meshes.state(mesh, multimodal.params(recipe.config), state), meshes.rows(mesh)
-            state, part = meshes.placed(state, shardings[0]), hosts.share(shardings[1], recipe.room.rows)
-        log, steps = directory / "log.jsonl", recipe.schedule.steps
+            shardings = meshes.state(mesh, multimodal.params(recipe.config), abstract), meshes.rows(mesh)
+            part = hosts.share(shardings[1], recipe.room.rows)
+        log, steps, now = directory / "log.jsonl", recipe.schedule.steps, Standing()
         _heed(interrupted)
 
         with (
@@ -167,12 +167,16 @@ def train(
         ):
             # ---- Where it stood -------------------------------------------------------------------------------------
             ledger.enter(Kind.RESTORE)
-            if checkpoints.latest is not None:
-                state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
-                now = Standing.from_json(kept)
+            guard.enter(Phase.RESTORING)
+            lying = _lying(abstract, shardings)
+            if (kept := guard.restored(lying)) or checkpoints.latest is not None:
+                state, facts = kept or checkpoints.restore(lying)
+                now = Standing.from_json(facts)
             elif link is not None:
-                state, now = jax.device_put(chain.unpack(link[0], state)), Standing.from_json(link[1]["standing"])
+                state, now = jax.device_put(chain.unpack(link[0], lying)), Standing.from_json(link[1]["standing"])
                 write_whole(log, link[1]["log"].encode())
+            else:
+                state = _first_state(recipe, shardings)
             if hosts.is_first():
                 _cut(log, now.step)
             ledger.stands(now.step)
@@ -190,9 +194,11 @@ def train(
             with closing(loader) as batches:
                 started = time.perf_counter() - now.seconds
                 ledger.enter(Kind.COMPILATION)
-                compiled = _compiled(recipe, state, shardings)
+                guard.enter(Phase.COMPILING)
+                compiled = guard.compiled(lambda: _compiled(recipe, lying, shardings))
                 ledger.enter(Kind.OTHER)
                 _heed(interrupted)
+                guard.enter(Phase.STEPPING)
 
                 def advance(state, batch):
                     batch = batch if shardings is None else meshes.spread(mesh, batch)
@@ -203,11 +209,14 @@ def train(
                 while now.step < steps and not stop:
                     with ledger.spent(Kind.DATA_WAIT):
                         batch, now.position = next(batches)
+                    state = guard.before(now.step + 1, state, batch)
                     given = ledger.now()
                     state, sums = advance(state, batch)
                     now.step += 1
                     ledger.stepped(now.step, given, sums["tokens"])
                     now.pending.append(sums)
+                    with ledger.spent(Kind.SAVE):
+                        guard.after(now.step, state, sums, now)
                     logs, saves = (
                         now.step % n == 0 or now.step == steps for n in (recipe.log_every, recipe.save_every)
                     )
@@ -215,6 +224,7 @@ def train(
                     if alone or logs or saves:
                         due = due or (until is not None and time.monotonic() >= until)
                         stop = any(hosts.gather(due or interrupted.is_set()))
+                    stop = guard.stops(now.step) or stop
                     if logs or saves or stop:
                         # Only here does the loop wait for the device.
                         now.settle()
@@ -231,9 +241,12 @@ def train(
                     if saves or stop:
                         everywhere = map(Position.from_json, hosts.gather(now.position.to_json()))
                         whole = Position.merged(everywhere)
+                        guard.enter(Phase.SAVING)
                         with ledger.spent(Kind.SAVE):
                             checkpoints.save(state, asdict(replace(now, position=whole)))
+                        guard.enter(Phase.STEPPING)
                 ledger.enter(Kind.SAVE)
+                guard.enter(Phase.ENDING)
 
                 # ---- The model, or the model so far, and what others need to go on ----------------------------------
                 params = state.params if mesh is None else jax.tree.map(jnp.asarray, hosts.whole(state.params))
@@ -317,8 +330,20 @@ def _codec(recipe: Recipe) -> PictureCodec | None:
     return PictureCodec(weights.read(recipe.pictures, picture.params(config)), config)
 
 
-def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
+def _lying(abstract: step.TrainState, shardings: Any) -> step.TrainState:
+    """The state's shapes and types, and where its arrays lie."""
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    where = jax.tree.map(lambda _: here, abstract) if shardings is None else shardings[0]
+    return jax.tree.map(lambda a, lies: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=lies), abstract, where)
+
+
+def _first_state(recipe: Recipe, shardings: Any) -> step.TrainState:
+    """The state before the first step."""
+    state = step.initial_state(recipe.config, recipe.schedule, recipe.seed)
+    if recipe.weights is not None:
+        begin = weights.read(recipe.weights / "model.safetensors", multimodal.params(recipe.config))
+        state = state._replace(params=jax.tree.map(jnp.asarray, begin))
+    return state if shardings is None else meshes.placed(state, shardings[0])
 
 
 def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any) -> Callable:

@@ -43,6 +43,11 @@ def initial_state(config: multimodal.ModelConfig, schedule: optimizer.Schedule, 
     return TrainState(params, moments, jnp.zeros((), jnp.int32))
 
 
+def abstract_state(config: multimodal.ModelConfig, schedule: optimizer.Schedule) -> TrainState:
+    """Shapes and types of a state, without its arrays."""
+    return jax.eval_shape(lambda: initial_state(config, schedule, 0))
+
+
 def build(
     config: multimodal.ModelConfig,
     schedule: optimizer.Schedule,

@@ -1,0 +1,101 @@
+"""What watches over a run from inside its loop: it is told what happens, and may say where the run goes on or stops."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from tejat.data.packing import Batch
+from tejat.train.step import TrainState
+
+if TYPE_CHECKING:
+    from tejat.train.loop import Standing
+
+
+class Phase(StrEnum):
+    """What a process of a run is at."""
+
+    BEGINNING = "beginning"  # it finds the others, its documents and its tokenizer
+    RESTORING = "restoring"
+    COMPILING = "compiling"
+    STEPPING = "stepping"
+    SAVING = "saving"
+    ENDING = "ending"  # the model is written
+
+
+class Guard:
+    """Every method does nothing, unless a guard has its own."""
+
+    known = False
+    """Has it been seen already that the directory's run is this one? Then the loop does not look again."""
+
+    def enter(self, phase: Phase) -> None:
+        """From now on the process is at this."""
+
+    def restored(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """A state to go on from instead of the newest checkpoint's, and its facts; all processes must agree.
+
+        `abstract` has the shapes, types and shardings that are wanted.
+        """
+
+    def compiled(self, make: Callable[[], Callable]) -> Callable:
+        """The compiled step: what `make` makes, or one that was made before."""
+        return make()
+
+    def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
+        """Of this batch and the state that is given back, step number `step` is about to be made, the first being 1."""
+        return state
+
+    def after(self, step: int, state: TrainState, sums: dict[str, Any], now: "Standing") -> None:
+        """Step number `step` was given to the device. What it raises ends the run."""
+
+    def stops(self, step: int) -> bool:
+        """Shall the run stop after this step, with a checkpoint? All processes must agree."""
+        return False
+
+    def close(self) -> None:
+        """The loop is over, however it ended."""
+
+
+class Guards(Guard):
+    """Several as one, asked in order."""
+
+    def __init__(self, guards: Sequence[Guard]):
+        self._guards = guards
+
+    @property
+    def known(self) -> bool:
+        return any(guard.known for guard in self._guards)
+
+    def enter(self, phase: Phase) -> None:
+        for guard in self._guards:
+            guard.enter(phase)
+
+    def restored(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        return next((found for guard in self._guards if (found := guard.restored(abstract)) is not None), None)
+
+    def compiled(self, make: Callable[[], Callable]) -> Callable:
+        for guard in self._guards:
+            make = _bound(guard.compiled, make)
+        return make()
+
+    def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
+        for guard in self._guards:
+            state = guard.before(step, state, batch)
+        return state
+
+    def after(self, step: int, state: TrainState, sums: dict[str, Any], now: "Standing") -> None:
+        for guard in self._guards:
+            guard.after(step, state, sums, now)
+
+    def stops(self, step: int) -> bool:
+        return any([guard.stops(step) for guard in self._guards])
+
+    def close(self) -> None:
+        with ExitStack() as all_of_them:
+            for guard in self._guards:
+                all_of_them.callback(guard.close)
+
+
+def _bound(compiled: Callable, make: Callable) -> Callable:
+    return lambda: compiled(make)

@@ -48,19 +48,26 @@ def save(directory: Path, bundle: Bundle, dtype: str = "float32") -> None:
     weights.write(directory / "model.safetensors", bundle.params, dtype)
     if bundle.pictures is not None:
         weights.write(directory / "picture.safetensors", bundle.pictures.params, dtype)
-    text = json.dumps(dataclasses.asdict(bundle.config), indent=2) + "\n"
-    write_whole(directory / "config.json", text.encode())
+    write_config(directory / "config.json", bundle.config)
 
 
-def load(directory: Path) -> Bundle:
-    """Reads a model's directory. Raises BadInput, naming the file, for what is missing, damaged or does not fit."""
+def write_config(path: Path, config: ModelConfig) -> None:
+    """What `read_config` reads."""
+    write_whole(path, (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
+
+
+def load(directory: Path, in_blocks: bool = False) -> Bundle:
+    """Reads a model's directory. Raises BadInput, naming the file, for what is missing, damaged or does not fit.
+
+    With `in_blocks`, weights that are kept in blocks stay `Quantised`: for exports, which compute nothing.
+    """
     config = read_config(directory / "config.json")
     vocabulary = Vocabulary(_bytes(directory / "tokenizer.model"), config.picture.codes if config.picture else 0)
-    params = weights.read(directory / "model.safetensors", multimodal.params(config))
+    params = weights.read(directory / "model.safetensors", multimodal.params(config), in_blocks=in_blocks)
     codec = None
     if config.picture is not None:
         path = directory / "picture.safetensors"
-        codec = PictureCodec(weights.read(path, picture.params(config.picture)), config.picture)
+        codec = PictureCodec(weights.read(path, picture.params(config.picture), in_blocks=in_blocks), config.picture)
     return Bundle(config, vocabulary, params, codec)
 
 

@@ -11,10 +11,8 @@ Tensors go through one at a time, so a model may be larger than memory. A direct
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +22,7 @@ from tejat import bundle
 from tejat.codecs.vocabulary import BOS, EOS, PAD, Vocabulary
 from tejat.errors import BadInput
 from tejat.export import names, processor, settings, tokenizer
+from tejat.export.appearing import appearing
 from tejat.export.names import Pair
 from tejat.export.tensors import WHOLE, Checkpoint, Stored, some, write, write_sharded
 from tejat.model import multimodal, picture
@@ -73,7 +72,7 @@ def export(model: Path, folder: Path, told: Told = lambda done, whole: None, sha
         made |= settings.token_ids(vocabulary.controls)
         kinds = {tensor.dtype.name for tensor in layout.values()}
         made["dtype"] = kinds.pop() if len(kinds) == 1 else "float32"  # in which nothing of the others is lost
-        with _appearing(folder) as fresh:
+        with appearing(folder) as fresh:
             write_sharded(fresh, layout, _counted(pieces, layout, told), shard)
             if config.picture is not None:
                 shutil.copyfile(model / PICTURE, fresh / PICTURE)
@@ -111,7 +110,7 @@ def import_(checkpoint: Path, folder: Path, told: Told = lambda done, whole: Non
         def pieces(wanted: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
             return ((name, pair.to_ours(theirs.read(pair.theirs))) for name in wanted for pair in of[name])
 
-        with _appearing(folder) as fresh:
+        with appearing(folder) as fresh:
             write(fresh / WHOLE, layout, _counted(pieces, layout, told)(layout))
             if config.picture is not None:
                 shutil.copyfile(checkpoint / PICTURE, fresh / PICTURE)
@@ -119,31 +118,6 @@ def import_(checkpoint: Path, folder: Path, told: Told = lambda done, whole: Non
             _write_json(fresh / "config.json", dataclasses.asdict(config))
         left = sorted(unread & theirs.tensors.keys())
     return Done(len(pairs), sum(tensor.bytes for tensor in layout.values()), left)
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A directory under another name, which becomes `folder` when all went well and vanishes otherwise.
-
-    An empty `folder` is filled instead, `config.json` last: somebody may stand in it.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} is there already; give a new directory")
-    folder = folder.absolute()  # "." has no name
-    fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        fresh.mkdir(parents=True)
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be made ({error.strerror}); give another directory") from error
-    try:
-        yield fresh
-        if not folder.exists():
-            os.replace(fresh, folder)
-            return
-        for path in sorted(fresh.iterdir(), key=lambda path: path.name == "config.json"):
-            os.replace(path, folder / path.name)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _type(theirs: Checkpoint, parts: list[Pair]) -> np.dtype:

@@ -10,12 +10,16 @@ kind of token, so a picture is a counter, not a parse:
 The number of tokens that may still be written is a hard limit, for a cache has room for so many and a caller counts on
 it. So a picture is begun only where at least the smallest one fits, and its sides are chosen among those that fit:
 every picture begun is finished within the limit, whatever is sampled.
+
+Arrays of NumPy are taken as well as those of JAX, and then NumPy computes: an engine on the host follows the same rule.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from tejat.codecs.vocabulary import EOS, LARGEST_SIDE, Vocabulary
@@ -75,6 +79,10 @@ def start(batch: int) -> State:
     return State(*(jnp.zeros(batch, jnp.int32) for _ in range(3)))
 
 
+def _computing(array: Any) -> ModuleType | Any:
+    return np if isinstance(array, np.ndarray) else jnp
+
+
 def picture_tokens(rows: Sides, columns: Sides) -> Sides:
     """Tokens of a whole picture: its two marks, its two sides, and a mark after every row of codes."""
     return 4 + rows * (columns + 1)
@@ -92,26 +100,27 @@ def allowed(rule: Rule, state: State, asked: Asked, left: Int[Array, " B"], voca
 
     `vocabulary` is the number of scores, which may exceed the ids in use; ids that stand for nothing are not allowed.
     """
-    ids = jnp.arange(vocabulary, dtype=jnp.int32)[None, :]
+    xp = _computing(left)
+    ids = xp.arange(vocabulary, dtype=xp.int32)[None, :]
     written, rows, columns, left = (a[:, None] for a in (*state, left))
     asked_rows, asked_columns = asked.rows[:, None], asked.columns[:, None]
     free = asked_rows == 0
 
-    smallest = picture_tokens(jnp.maximum(asked_rows, 1), jnp.maximum(asked_columns, 1))
+    smallest = picture_tokens(xp.maximum(asked_rows, 1), xp.maximum(asked_columns, 1))
     begins = asked.draws[:, None] & (rule.longest > 0) & (left >= smallest)
     text = (ids >= rule.first_written) & (ids < rule.text_size) & ((ids != rule.picture_begin) | begins)
 
     side = ids - rule.size_one + 1
     is_side = (side >= 1) & (side <= rule.longest)
     # `left` is 1 less after `<|picture>` and 2 less after the first side; a row of one code takes two tokens.
-    fits_rows = (side <= rule.budget) & (picture_tokens(side, jnp.ones_like(side)) <= left + 1)
+    fits_rows = (side <= rule.budget) & (picture_tokens(side, xp.ones_like(side)) <= left + 1)
     fits_columns = (rows * side <= rule.budget) & (picture_tokens(rows, side) <= left + 2)
-    first = is_side & jnp.where(free, fits_rows, side == asked_rows)
-    second = is_side & jnp.where(free, fits_columns, side == asked_columns)
+    first = is_side & xp.where(free, fits_rows, side == asked_rows)
+    second = is_side & xp.where(free, fits_columns, side == asked_columns)
 
     code = (ids >= rule.text_size) & (ids < rule.text_size + rule.codes)
     over = written - 3 >= rows * (columns + 1)
-    return jnp.select(
+    return xp.select(
         [written == 0, written == 1, written == 2, over, code_due(state)[:, None]],
         [text | (ids == EOS), first, second, ids == rule.picture_end, code],
         ids == rule.row_end,
@@ -120,11 +129,12 @@ def allowed(rule: Rule, state: State, asked: Asked, left: Int[Array, " B"], voca
 
 def advance(rule: Rule, state: State, token: Int[Array, " B"]) -> State:
     """The state after an allowed token."""
-    outside = jnp.where(state.written == 0, token != rule.picture_begin, token == rule.picture_end)
+    xp = _computing(token)
+    outside = xp.where(state.written == 0, token != rule.picture_begin, token == rule.picture_end)
     side = token - rule.size_one + 1
     after = State(
         state.written + 1,
-        jnp.where(state.written == 1, side, state.rows),
-        jnp.where(state.written == 2, side, state.columns),
+        xp.where(state.written == 1, side, state.rows),
+        xp.where(state.written == 2, side, state.columns),
     )
-    return State(*(jnp.where(outside, 0, a) for a in after))
+    return State(*(xp.where(outside, 0, a) for a in after))

@@ -8,7 +8,7 @@ sums of other shapes.
 import functools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,9 @@ from tejat.model.attention import Intervals
 from tejat.model.multimodal import Inputs, ModelConfig
 from tejat.model.params import Tree
 
+if TYPE_CHECKING:
+    from tejat.infer.onnx_engine import OnnxEngine
+
 SHARED = 32
 """Tokens that prompts must have in common for it to be worth a step of its own."""
 
@@ -34,7 +37,7 @@ Ids = Sequence[int]
 
 
 def continuations(
-    engine: Engine, prompts: Sequence[Encoded], wanted: Sequence[Sequence[Ids]]
+    engine: "Engine | OnnxEngine", prompts: Sequence[Encoded], wanted: Sequence[Sequence[Ids]]
 ) -> list[list[Likelihood]]:
     """For each prompt, the likelihoods of the tokens of each of its continuations.
 
@@ -50,6 +53,8 @@ def continuations(
                 f"the prompt and its continuation have {longest:,} tokens, and the context holds {context:,}; "
                 "shorten them"
             )
+    if not isinstance(engine, Engine):
+        return engine.continuations(prompts, wanted)
     found: list[list[Likelihood]] = [[] for _ in prompts]
     for group in _groups(engine, prompts, wanted):
         mine = [wanted[i] for i in group]

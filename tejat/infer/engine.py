@@ -123,10 +123,7 @@ class Engine:
 
     def check(self, prompt: Encoded, options: Options) -> int:
         """The tokens that the answer may take. Raises BadInput where they do not fit, or the picture asked for not."""
-        offered = "presence_penalty", "frequency_penalty", "top_logprobs", "json_schema", "regex", "ends_with_picture"
-        for name in offered:
-            if getattr(options, name):
-                raise BadInput(f"{name} is asked for, and only a service (tejat serve) offers it; leave it out")
+        not_offered(options)
         return limit_of(prompt, options, self.config, self.rule, self.config.context)
 
     def _write(self, pick: Sequence[tuple[Encoded, Options, int]], count: int) -> Iterator[list[tuple[int, Piece]]]:
@@ -218,6 +215,14 @@ class Engine:
             group.append(i)
         if group:
             yield group
+
+
+def not_offered(options: Options) -> None:
+    """Raises BadInput for what only a service offers."""
+    offered = "presence_penalty", "frequency_penalty", "top_logprobs", "json_schema", "regex", "ends_with_picture"
+    for name in offered:
+        if getattr(options, name):
+            raise BadInput(f"{name} is asked for, and only a service (tejat serve) offers it; leave it out")
 
 
 def _head(prompt: Encoded) -> Encoded:

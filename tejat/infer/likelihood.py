@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,9 @@ from tejat.model import decoder
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
 
+if TYPE_CHECKING:
+    from tejat.infer.onnx_engine import OnnxEngine
+
 ROWS = 256
 """Places whose scores over the whole vocabulary are held at once."""
 
@@ -28,8 +31,10 @@ class Likelihood(NamedTuple):
     best_logprobs: Float[np.ndarray, " n"]  # equal to the bit where the token itself is the likeliest
 
 
-def likelihoods(engine: Engine, documents: Sequence[Encoded]) -> list[Likelihood]:
+def likelihoods(engine: "Engine | OnnxEngine", documents: Sequence[Encoded]) -> list[Likelihood]:
     """Over the whole vocabulary, as in training. Raises BadInput for a document longer than the context."""
+    if not isinstance(engine, Engine):
+        return engine.likelihoods(documents)
     found: list[Likelihood | None] = [None] * len(documents)
     for group, batch in engine.batches(documents):
         columns = [np.asarray(a) for a in _likelihood(engine.params, engine.config, batch)]

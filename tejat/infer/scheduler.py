@@ -15,21 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from tejat.codecs.framing import Encoded
 from tejat.codecs.vocabulary import EOS, Vocabulary
-from tejat.infer import grammar, parallel, sampling, steps
-from tejat.infer.cache import empty_cache
+from tejat.infer import grammar, sampling, steps
 from tejat.infer.constraints import Rule
 from tejat.infer.job import Job
 from tejat.infer.pieces import FinishReason, Piece
 from tejat.infer.prefix import PrefixCache
+from tejat.infer.rows import Rows
 from tejat.model.multimodal import ModelConfig
-from tejat.model.params import Tree
 
 FLUSH, EACH = 0.01, 0.0002
 """Seconds that tokens may wait to be given with the next ones, and as many more for each answer being written: to wake
@@ -51,43 +47,26 @@ class Counts:
 
 
 class Scheduler:
-    """A batch of `slots` rows, each with room for `context` tokens."""
+    """Gives the rows of a batch to jobs, and their tokens to who asked for them."""
 
     def __init__(
-        self,
-        params: Tree,
-        config: ModelConfig,
-        vocabulary: Vocabulary,
-        *,
-        slots: int,
-        context: int,
-        together: int,
-        prefixes: PrefixCache,
-        fast: bool = False,
-        mesh: Mesh | None = None,
+        self, rows: Rows, config: ModelConfig, vocabulary: Vocabulary, *, together: int, prefixes: PrefixCache
     ):
-        """`params` has its layers apart; `together` prompts are read at a time.
-
-        `fast`: a batch is as wide as the answers being written need, and their last bits depend on that.
-        """
-        self.params, self.config, self.rule = params, config, Rule.of(vocabulary, config.picture)
-        self.slots, self.context, self.together = slots, context, together
-        self.prefixes, self.fast, self.mesh = prefixes, fast, mesh
-        self.dtype = params["decoder"]["embedding"].dtype
-        # A CPU that is host and device would only give each token a step late.
-        self._ahead = jax.default_backend() != "cpu"
+        """`together` prompts are read at a time."""
+        self.rows, self.config, self.rule = rows, config, Rule.of(vocabulary, config.picture)
+        self.slots, self.together, self.prefixes = rows.slots, together, prefixes
+        self._ahead = rows.ahead
         self.counts = Counts()
-        self.unbound = jnp.asarray(grammar.unbound(vocabulary, slots))
+        self.unbound = rows.on_device(grammar.unbound(vocabulary, self.slots))
         self._no_soft: dict[int, Any] = {}
-        self.reset()
+        self._begin_anew()
 
     def reset(self) -> None:
         """Forgets every job, and all that the device holds of them."""
-        self.cache = empty_cache(self.config.decoder, self.slots, self.context, self.dtype)
-        self.state = steps.idle(self.config, self.slots)
-        if self.mesh is not None:
-            self.cache = parallel.placed(self.mesh, self.cache)
-            self.state = parallel.everywhere(self.mesh, self.state)
+        self.rows.reset()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self.prefixes.clear()
         self._free = list(range(self.slots))  # a heap
         self._reading: deque[Job] = deque()
@@ -122,7 +101,7 @@ class Scheduler:
         job.row, job.begun = heapq.heappop(self._free), time.monotonic()
         self.counts.prompt_tokens += len(job.prompt)
         for part, block in zip(job.parts, self.prefixes.find(job.parts), strict=False):
-            self.cache = steps.put(self.cache, job.row, part.start, part.count, block)
+            self.rows.put(job.row, part.start, part.count, block)
             self.counts.cached_tokens += part.count
             job.cached += part.count
             job.read += 1
@@ -135,10 +114,7 @@ class Scheduler:
         self._drop()
         self.settle()
         if self._writing:
-            state = self.state
-            self.cache, scores = steps.forward(
-                self.params, self.config, self.cache, state.token, state.position, state.left, self._width()
-            )
+            scores = self.rows.forward(self._width())
             before, self._flight = self._flight, None
             if self._ahead and all(job.grammar is None for job in self._writing.values()):
                 self._choose(scores)  # the device goes on, whatever the host is looking at
@@ -152,15 +128,8 @@ class Scheduler:
         if self._reading:
             self._read()
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """How many rows a step may compute."""
-        return tuple(
-            sorted({min(1 << n, self.slots) for n in range(self.slots.bit_length() + 1)} if self.fast else {self.slots})
-        )
-
     def _width(self) -> int:
-        return next(width for width in self.widths if width > max(self._writing))
+        return next(width for width in self.rows.widths if width > max(self._writing))
 
     def _drop(self) -> None:
         for job in self.jobs:
@@ -258,11 +227,8 @@ class Scheduler:
             return
         if self._wishes is None:
             # Copies: the device may still read these when rows change.
-            self._wishes, self._needs = jax.device_put(jax.tree.map(np.copy, self._wanted)), self._needed()
-        self.state, written = steps.choose(self.rule, self._needs, self.state, scores, self._wishes, words)
-        written.token.copy_to_host_async()
-        written.logprob.copy_to_host_async()
-        self._flight = self._since.copy(), written
+            self._wishes, self._needs = self.rows.on_device(self._wanted), self._needed()
+        self._flight = self._since.copy(), self.rows.choose(self._needs, scores, self._wishes, words)
         self.counts.steps += 1
 
     def _words(self) -> Any:
@@ -277,18 +243,10 @@ class Scheduler:
                 self._end(job, "grammar")
         return masks
 
-    @property
-    def every_need(self) -> list[sampling.Needs]:
-        """All that `_needed` may find."""
-        if jax.default_backend() == "cpu":
-            return [sampling.Needs()]
-        ways = [(False, False), (True, False), (True, True)]
-        return [sampling.Needs(chance, bounds, top, True) for chance, bounds in ways for top in (False, True)]
-
     def _needed(self) -> sampling.Needs:
         """What there is to do for the rows that write."""
-        if jax.default_backend() == "cpu":
-            return sampling.Needs()  # the program finds out for itself, which costs a CPU nothing
+        if len(self.rows.every_need) == 1:
+            return self.rows.every_need[0]
         rows = [*self._writing]
         wanted = steps.Wishes(self._wanted.whole[rows], self._wanted.real[rows])
         asked, codes = wanted.settings, wanted.asked.draws & (wanted.settings.picture_temperature > 0)
@@ -306,12 +264,11 @@ class Scheduler:
             self._reads.popleft().block_until_ready()
         size = self._reading[0].parts[self._reading[0].read].size
         jobs = [job for job in self._reading if job.parts[job.read].size == size][: self.together]
-        self.cache, length = steps.read(self.params, self.config, self.cache, self.part(jobs, size))
-        self._reads.append(length)
+        self._reads.append(self.rows.read(self.part(jobs, size)))
         for job in jobs:
             part = job.parts[job.read]
             if part.key is not None and part.key not in self.prefixes:
-                self.prefixes.add(part.key, steps.cut(self.cache, job.row, part.start, size))
+                self.prefixes.add(part.key, self.rows.cut(job.row, part.start, size))
             job.read += 1
             self._reading.remove(job)
             self._reading.append(job)  # its turn comes again after the others'
@@ -332,11 +289,11 @@ class Scheduler:
             items, at = job.prompt.item[span], job.prompt.soft[span]
             for place in np.flatnonzero(items >= 0).tolist():
                 if soft is None:
-                    soft = np.zeros((self.together, size, self.config.decoder.width), self.dtype)
+                    soft = np.zeros((self.together, size, self.config.decoder.width), self.rows.dtype)
                 is_soft[r, place], soft[r, place] = True, job.soft[items[place]][at[place]]
         if soft is None:
             if size not in self._no_soft:
-                self._no_soft[size] = jnp.zeros((self.together, size, self.config.decoder.width), self.dtype)
+                self._no_soft[size] = self.rows.nothing_soft((self.together, size, self.config.decoder.width))
             soft = self._no_soft[size]
         return steps.Part(rows, start, tokens, ends, is_soft, soft)
 
@@ -371,8 +328,7 @@ class Scheduler:
             for n in range(min(CHANGES, len(self._changes))):
                 row, (token, position, left) = self._changes.popitem()
                 changes[n] = row, token, position, left, token == self.rule.picture_begin
-            self.state, length = steps.place(self.state, self.cache.length, changes)
-            self.cache = self.cache._replace(length=length)
+            self.rows.place(changes)
 
 
 def _finite(ids: np.ndarray, logprobs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded
 from tejat.infer import parallel, soft, warming
 from tejat.infer.constraints import Rule
+from tejat.infer.engine import Engine
 from tejat.infer.grammar import Grammar
 from tejat.infer.job import Job
 from tejat.infer.limits import limit_of
@@ -32,10 +33,15 @@ from tejat.infer.pieces import Piece
 from tejat.infer.prefix import PrefixCache, chunks
 from tejat.infer.reading import TextReader
 from tejat.infer.room import bucket
+from tejat.infer.rows import JaxRows
 from tejat.infer.scheduler import Scheduler
 from tejat.infer.soft import SoftTokens
 from tejat.infer.ticket import Ticket
 from tejat.model import decoder, multimodal
+
+if TYPE_CHECKING:
+    from tejat.infer.onnx_engine import OnnxEngine
+    from tejat.infer.onnx_model import OnnxModel
 
 
 class Busy(Exception):
@@ -79,6 +85,7 @@ class Service:
         fast: bool = False,
         warm: bool = True,
         mesh: Mesh | None = None,
+        onnx: "OnnxModel | None" = None,
     ):
         """`context`: most tokens of a prompt and its answer, by default the model's. `dtype`: of weights and cache.
         `wait`: seconds that a request may be expected to wait for a row; one that would wait longer is not taken.
@@ -87,31 +94,22 @@ class Service:
         media. `fast`: steps compute no more rows than the answers being written need, which is quicker where they are
         few; the last bits of an answer then depend on how many they are. `warm`: compile now what text needs.
         `mesh`: the devices over which the model is cut (`parallel.mesh_of`); None: it is whole on one.
+        `onnx`: ONNX Runtime computes this export, whose bundle is given; `dtype`, `fast` and `mesh` then say nothing.
         """
         self.bundle, self.config = bundle, bundle.config
         self.context = min(context or bundle.config.context, bundle.config.context)
         self.queue, self.wait, self._rule = queue, wait, Rule.of(bundle.vocabulary, bundle.config.picture)
-        on_cpu = jax.default_backend() == "cpu"
-        params = {**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])}
-        where = None if mesh is None else parallel.parameters(mesh, bundle.config)
-        self.params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")), where)
-        self._sizes = (32, 128) if on_cpu else (64, 256)
-        if bundle.config.decoder.bidirectional_images and bundle.config.vision:
-            self._sizes = (*self._sizes[:-1], bucket(max(*bundle.config.vision.budgets, self._sizes[-1])))
+        self._onnx = onnx
+        if onnx is not None:
+            together = self._on_onnx(onnx, slots, soft_bytes)
+        else:
+            together = self._on_jax(slots, soft_bytes, dtype, fast, mesh)
         self._scheduler = Scheduler(
-            self.params,
-            bundle.config,
-            bundle.vocabulary,
-            slots=slots,
-            context=self.context,
-            together=1 if on_cpu else 8,
-            prefixes=PrefixCache(prefix_bytes),
-            fast=fast,
-            mesh=mesh,
+            self._rows, bundle.config, bundle.vocabulary, together=together, prefixes=PrefixCache(prefix_bytes)
         )
-        self._soft = SoftTokens(self.params, bundle.config, soft_bytes)
         if warm:
-            warming.warm(self._scheduler, self._sizes)
+            if isinstance(self._rows, JaxRows):
+                warming.warm(self._scheduler, self._rows, self._sizes)
             if bundle.pictures is not None:
                 bundle.pictures.decode(np.zeros((1, 1), np.int32))
         self._compiled = warming.programs()
@@ -124,6 +122,40 @@ class Service:
         self._preparer = ThreadPoolExecutor(1, "tejat-media")
         self._thread = threading.Thread(target=self._run, name="tejat-engine", daemon=True)
         self._thread.start()
+
+    def _on_onnx(self, onnx: "OnnxModel", slots: int, soft_bytes: int) -> int:
+        """How many prompts are read at a time."""
+        from tejat.infer.onnx_engine import PARTS
+        from tejat.infer.onnx_rows import OnnxRows
+
+        self._rows: JaxRows | OnnxRows = OnnxRows(onnx, self._rule, slots=slots, context=self.context)
+        self._sizes: tuple[int, ...] = PARTS
+        self._soft = SoftTokens(onnx.soft, self.config, soft_bytes)
+        return 1
+
+    def _on_jax(self, slots: int, soft_bytes: int, dtype: str | None, fast: bool, mesh: Mesh | None) -> int:
+        """The same on JAX's devices."""
+        bundle = self.bundle
+        on_cpu = jax.default_backend() == "cpu"
+        params = {**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])}
+        where = None if mesh is None else parallel.parameters(mesh, bundle.config)
+        self.params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")), where)
+        self._sizes = (32, 128) if on_cpu else (64, 256)
+        if bundle.config.decoder.bidirectional_images and bundle.config.vision:
+            self._sizes = (*self._sizes[:-1], bucket(max(*bundle.config.vision.budgets, self._sizes[-1])))
+        self._rows = JaxRows(
+            self.params, bundle.config, self._rule, slots=slots, context=self.context, fast=fast, mesh=mesh
+        )
+        self._soft = SoftTokens(soft.by_jax(self.params, bundle.config), bundle.config, soft_bytes)
+        return 1 if on_cpu else 8
+
+    def engine(self) -> "Engine | OnnxEngine":
+        """One that scores and embeds with the same weights."""
+        if self._onnx is not None:
+            from tejat.infer.onnx_engine import OnnxEngine
+
+            return OnnxEngine(self._onnx)
+        return Engine(self.bundle, rows=16, tokens=16_384, params=self.params)
 
     def __enter__(self) -> "Service":
         return self

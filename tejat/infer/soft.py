@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,19 @@ from tejat.infer.steps import embed_prompt
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
 
+Make = Callable[[Sequence[Any], Sequence[int]], Float[np.ndarray, "n D"]]
+"""Makes the soft tokens of an image, or of the pieces of a whole sound; how many each has is given too."""
+
 
 class SoftTokens:
     """Makes and remembers soft tokens; any thread may ask. Each image or whole sound is computed by itself.
 
-    So they are the same whatever prompt they stand in, and shapes come in powers of two: a few programs are compiled.
+    So they are the same whatever prompt they stand in.
     """
 
-    def __init__(self, params: Tree, config: ModelConfig, room: int):
+    def __init__(self, make: Make, config: ModelConfig, room: int):
         """`room`: bytes of host memory, at most."""
-        self._params, self._config, self._room = params, config, room
+        self._make, self._config, self._room = make, config, room
         self._found: OrderedDict[bytes, Float[np.ndarray, "n D"]] = OrderedDict()
         self._bytes, self._lock = 0, threading.Lock()
 
@@ -55,9 +58,7 @@ class SoftTokens:
             if digest in self._found:
                 self._found.move_to_end(digest)
                 return self._found[digest]
-        alone = [_alone(pieces, counts)]
-        inputs = pack_prompts(alone, self._config, room_for(alone, self._config))
-        rows = np.asarray(embed_prompt(self._params, self._config, inputs))[0, : sum(counts)]
+        rows = self._make(pieces, counts)
         with self._lock:
             if digest not in self._found:
                 self._found[digest] = rows
@@ -65,6 +66,17 @@ class SoftTokens:
                 while self._bytes > self._room and len(self._found) > 1:
                     self._bytes -= self._found.popitem(last=False)[1].nbytes
         return rows
+
+
+def by_jax(params: Tree, config: ModelConfig) -> Make:
+    """Shapes come in powers of two: a few programs are compiled."""
+
+    def make(pieces: Sequence[Any], counts: Sequence[int]) -> Float[np.ndarray, "n D"]:
+        alone = [_alone(pieces, counts)]
+        inputs = pack_prompts(alone, config, room_for(alone, config))
+        return np.asarray(embed_prompt(params, config, inputs))[0, : sum(counts)]
+
+    return make
 
 
 def digests(prompt: Encoded) -> list[bytes]:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from tejat.infer import steps
+from tejat.infer.rows import JaxRows
 from tejat.infer.scheduler import CHANGES, Scheduler
 
 
@@ -21,32 +22,28 @@ def keep_compiled(directory: Path) -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def warm(scheduler: Scheduler, sizes: Sequence[int]) -> None:
+def warm(scheduler: Scheduler, rows: JaxRows, sizes: Sequence[int]) -> None:
     """Runs every program for text once, on nobody's row; `sizes` are those of the parts of prompts.
 
     Over several devices more than once: where the partitioner leaves results differs from where all began.
     """
-    one, rounds = scheduler, 1 if scheduler.mesh is None else 2
+    rounds = 1 if rows.mesh is None else 2
     for _ in range(rounds):
         for size in sizes:
-            one.cache, _ = steps.read(one.params, one.config, one.cache, one.part([], size))
-        block = steps.cut(one.cache, 0, 0, sizes[-1])
-        one.cache = steps.put(one.cache, 0, 0, 0, block)
+            rows.read(scheduler.part([], size))
+        rows.put(0, 0, 0, rows.cut(0, 0, sizes[-1]))
         for _ in range(rounds):
-            _write(one)
-    jax.block_until_ready((one.cache, one.state))
+            _write(scheduler, rows)
+    jax.block_until_ready((rows.cache, rows.state))
 
 
-def _write(one: Scheduler) -> None:
-    one.state, length = steps.place(one.state, one.cache.length, np.full((CHANGES, 5), one.slots, np.int32))
-    one.cache = one.cache._replace(length=length)
-    wishes = jax.device_put(steps.Wishes.of(one.slots))
-    for width in one.widths:
-        one.cache, scores = steps.forward(
-            one.params, one.config, one.cache, one.state.token, one.state.position, one.state.left, width
-        )
-        for needs in one.every_need:
-            one.state, _ = steps.choose(one.rule, needs, one.state, scores, wishes, one.unbound)
+def _write(scheduler: Scheduler, rows: JaxRows) -> None:
+    rows.place(np.full((CHANGES, 5), rows.slots, np.int32))
+    wishes = rows.on_device(steps.Wishes.of(rows.slots))
+    for width in rows.widths:
+        scores = rows.forward(width)
+        for needs in rows.every_need:
+            rows.choose(needs, scores, wishes, scheduler.unbound)
 
 
 def programs() -> int:

@@ -51,8 +51,8 @@ def write(path: Path, arrays: Tree, dtype: str = "float32") -> None:
         part.unlink(missing_ok=True)
 
 
-def read(path: Path, tree: Tree, dtype: str = "float32") -> Tree:
-    """Arrays for every Param of `tree`, as `dtype`.
+def read(path: Path, tree: Tree, dtype: str = "float32", in_blocks: bool = False) -> Tree:
+    """Arrays for every Param of `tree`, as `dtype`; with `in_blocks`, those that are kept so as `Quantised`.
 
     Raises BadInput, naming the tensors, when the file is damaged or does not fit the tree.
     """
@@ -76,8 +76,9 @@ def read(path: Path, tree: Tree, dtype: str = "float32") -> Tree:
                     array = array.astype(np.float32) * np.asarray(file.get_tensor(name + STEP)).astype(np.float32)
                 return array.astype(dtype)
 
-            def block_value(name: str) -> np.ndarray:
-                return _quantised(file, name, kept[name], expected[name]).array().astype(dtype)
+            def block_value(name: str) -> np.ndarray | Quantised:
+                found = _quantised(file, name, kept[name], expected[name])
+                return found if in_blocks else found.array().astype(dtype)
 
             return unflatten({name: (block_value if name in kept else value)(name) for name in sorted(expected)})
     except SafetensorError as error:

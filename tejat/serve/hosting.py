@@ -4,13 +4,17 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tejat.bundle import Bundle
-from tejat.infer.engine import Engine
 from tejat.infer.service import Busy as Full
 from tejat.infer.service import Service
 from tejat.serve.limits import Busy
 from tejat.serve.problems import Problem
+
+if TYPE_CHECKING:
+    from tejat.infer.engine import Engine
+    from tejat.infer.onnx_engine import OnnxEngine
 
 OTHERS = re.compile(
     r"(gemini|gemma|imagen|text-embedding|embedding|gpt|chatgpt|o[0-9]|dall-e|whisper)(-[A-Za-z0-9.-]{1,80})?"
@@ -40,8 +44,8 @@ class Hosted:
             self.service.admits()
 
     @cached_property
-    def engine(self) -> Engine:
-        return Engine(self.bundle, rows=16, tokens=16_384, params=self.service.params)
+    def engine(self) -> "Engine | OnnxEngine":
+        return self.service.engine()
 
 
 class Models:

@@ -1,0 +1,163 @@
+"""The decoder in ONNX: tokens and soft tokens in, scores out, over a cache of keys and values.
+
+Inputs: `tokens` [B, T]; `soft` [B, T, D] or [1, 1, D], taken instead of a token's embedding where `is_soft` [B, T];
+`last` [B], the place of the row's last token (its length less one); `most` [1], the longest row's length; `at` [S],
+which of the T places are scored; `key.n` and `value.n` [B, K, P, N] for every layer n. Outputs: `scores` [B, S, V];
+`hidden` [B, S, D], the states that they come from; `new_key.n`, `new_value.n` [B, K, P', N].
+
+Where the buffers of keys are given in and out as one, of a size that holds all, nothing is copied. Several tokens at
+once (T > 1) are read of one row, B = 1.
+"""
+
+import numpy as np
+
+from tejat.errors import BadInput
+from tejat.export.onnx_graph import Graph, Value, blocks_of, layer, matrix
+from tejat.model.decoder import DecoderConfig, Kind, head_shape
+from tejat.model.params import Tree
+from tejat.model.quantised import BLOCK, Quantised
+
+
+def check(config: DecoderConfig) -> None:
+    """Raises BadInput for what this export has no operators for."""
+    there = {
+        "experts": config.experts is not None,
+        "keys shared between layers": config.shared_key_layers > 0,
+        "keys that are values": config.keys_are_values,
+        "per-layer embeddings": config.per_layer_width > 0,
+        "images that see themselves both ways": config.bidirectional_images,
+    }
+    for what, is_there in there.items():
+        if is_there:
+            raise BadInput(f"the model has {what}, which the ONNX export does not write; use `export huggingface`")
+
+
+def decoder(params: Tree, config: DecoderConfig, context: int) -> Graph:
+    """The whole decoder. `context`: positions that rotary tables are made for."""
+    check(config)
+    g = Graph("decoder", config.epsilon)
+    d = config.width
+    tokens = g.input("tokens", "int64", ("B", "T"))
+    soft = g.input("soft", "float32", ("SB", "ST", d))
+    is_soft = g.input("is_soft", "bool", ("B", "T"))
+    last = g.input("last", "int32", ("B",))
+    most = g.input("most", "int32", (1,))
+    at = g.input("at", "int64", ("S",))
+
+    embedded, scored = _table(g, params["embedding"], d)
+    x = g.op("Mul", embedded(tokens), g.number(np.float32(d) ** np.float32(0.5)))
+    x = g.op("Where", g.op("Unsqueeze", is_soft, g.whole(-1)), soft, x)
+
+    tables = {attention: _rope(g, config, attention, context) for attention in set(config.attention_types)}
+    used = dict.fromkeys(params["blocks"], 0)
+    stream = Stream(g, x)
+    for n, kind in enumerate(config.kinds):
+        weights = {name: layer(leaf, used[kind.name]) for name, leaf in params["blocks"][kind.name].items()}
+        used[kind.name] += 1
+        _block(stream, weights, config, kind, n, (last, most), tables[kind.attention])
+    x = g.op("Gather", stream.normed(params["final_norm"]), at, axis=1)
+    scores = scored(x)
+    if config.soft_cap is not None:
+        cap = g.number(config.soft_cap)
+        scores = g.op("Mul", g.op("Tanh", g.op("Div", scores, cap)), cap)
+    g.output(scores, "scores", "float32", ("B", "S", config.vocabulary))
+    g.output(x, "hidden", "float32", ("B", "S", d))
+    return g
+
+
+class Stream:
+    """What layers add to. A sum waits for the norm that comes after it: one operator does both."""
+
+    def __init__(self, graph: Graph, x: Value):
+        self.graph, self.x, self._more = graph, x, None
+
+    def add(self, more: Value) -> None:
+        self._more = more
+
+    def scale(self, by: float) -> None:
+        if by != 1.0:
+            self.x = self.graph.op("Mul", self._sum(), self.graph.number(by))
+
+    def normed(self, scale) -> Value:
+        if self._more is None:
+            return self.graph.rms_norm(self.x, scale)
+        self.x, normed = self.graph.add_and_norm(self.x, self._more, scale)
+        self._more = None
+        return normed
+
+    def _sum(self) -> Value:
+        if self._more is not None:
+            self.x, self._more = self.graph.op("Add", self.x, self._more), None
+        return self.x
+
+
+def _table(g: Graph, leaf, width: int):
+    """(rows of the tied table by tokens, scores by states): one weight in the file."""
+    if not isinstance(leaf, Quantised):
+        table = g.floats(leaf)
+        transposed = g.op("Transpose", table, perm=[1, 0])
+        return (lambda tokens: g.op("Gather", table, tokens)), (lambda x: g.op("MatMul", x, transposed))
+    rows, bits = leaf.codes.shape[0], leaf.bits
+    table, scales = g.weight(blocks_of(leaf.codes, bits)), g.scales(leaf.scales)
+    blocks = g.reshape(table, rows, width // BLOCK, BLOCK * bits // 8)
+
+    def look_up(tokens: Value) -> Value:
+        return g.op(
+            "GatherBlockQuantized",
+            *(table, tokens, scales),
+            runtime=True,
+            bits=bits,
+            block_size=BLOCK,
+            gather_axis=0,
+            quantize_axis=1,
+        )
+
+    return look_up, lambda x: g.blocks_product(x, blocks, scales, (width, rows), bits)
+
+
+def _rope(g: Graph, config: DecoderConfig, attention: str, context: int) -> tuple[Value, Value]:
+    """Cosines and sines of every position, computed once, when the model is loaded: as weights they would be large."""
+    from tejat.model.layers import rope_frequencies
+
+    _, n = head_shape(config, attention)
+    sliding = attention == "sliding"
+    base, turned = (config.sliding_base, 1.0) if sliding else (config.full_base, config.full_rotated)
+    places = g.op("Range", g.number(0.0), g.number(float(context)), g.number(1.0))
+    places = g.op("Div", g.reshape(places, -1, 1), g.number(1.0 if sliding else config.position_scale))
+    angles = g.op("Mul", places, g.floats(np.asarray(rope_frequencies(n, base, turned))[None]))
+    return g.op("Cos", angles), g.op("Sin", angles)
+
+
+def _block(stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: int, lengths, tables) -> None:
+    g, d, h = stream.graph, config.width, config.heads
+    k, width = head_shape(config, kind.attention)
+    y = stream.normed(weights["attention_norm"])
+    sides = h * width, k * width, k * width
+    qkv = g.product(y, *(matrix(weights[name], d) for name in "qkv"))
+    q, key, value = g.several("Split", qkv, g.whole(*sides), outputs=3, axis=-1)
+
+    def per_head(x: Value, heads: int, scale) -> Value:
+        return g.reshape(g.rms_norm(g.reshape(x, 0, 0, heads, width), scale), 0, 0, heads * width)
+
+    past = [g.input(f"{name}.{n}", "float32", ("B", k, "P", width)) for name in ("key", "value")]
+    after = [f"new_{name}" for name in past]
+    y, *_ = g.several(
+        "GroupQueryAttention",
+        *(per_head(q, h, weights["q_norm"]), per_head(key, k, weights["k_norm"]), per_head(value, k, width)),
+        *(*past, *lengths, *tables),
+        outputs=[f"attended.{n}", *after],
+        runtime=True,
+        num_heads=h,
+        kv_num_heads=k,
+        scale=1.0,
+        do_rotary=1,
+        local_window_size=config.window if kind.attention == "sliding" else -1,
+    )
+    for name in after:
+        g.declare(name, "float32", ("B", k, "PP", width))
+    y = g.product(y, matrix(weights["o"], h * width))
+    stream.add(g.rms_norm(y, weights["post_attention_norm"]))
+    y = stream.normed(weights["mlp_norm"])
+    y = g.gated_mlp(y, *(weights[name] for name in ("gate", "up", "down")), config.mlp)
+    stream.add(g.rms_norm(y, weights["post_mlp_norm"]))
+    stream.scale(float(np.asarray(weights["scalar"])))

@@ -1,0 +1,137 @@
+"""A batch's rows in ONNX Runtime: every row a buffer of keys and values as long as the context, steps without copies.
+
+A key's place is its position, on sliding layers too, whose attention sees no further than the window. What a row has
+beyond its length means nothing: a place is written before anything looks at it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from tejat.infer import choice, sampling, steps
+from tejat.infer.constraints import Rule
+from tejat.infer.onnx_model import OnnxModel, enough
+from tejat.model.decoder import head_shape
+
+Span = tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+class Cache:
+    """Keys and values of some rows of `context` places, and runs of the decoder over them."""
+
+    def __init__(self, model: OnnxModel, rows: int, context: int):
+        """Raises BadInput where memory is short."""
+        config = model.config.decoder
+        shapes = [(rows, k, context, n) for k, n in (head_shape(config, kind.attention) for kind in config.kinds)]
+        enough(sum(8.0 * np.prod(shape) for shape in shapes), f"{rows} answers of {context:,} tokens")
+        # Zeros that the system gives when they are first written: room that no answer needs costs nothing.
+        self.layers = [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
+        self._session, self.width, self.vocabulary = model.decoder, config.width, config.vocabulary
+        self._nothing = np.zeros((1, 1, config.width), np.float32)
+
+    def run(
+        self,
+        rows: slice,
+        tokens: Int[np.ndarray, "B T"],
+        start: Int[np.ndarray, " B"],
+        at: Sequence[int],
+        soft: tuple[Bool[np.ndarray, "B T"], Float[np.ndarray, "B T D"]] | None = None,
+    ) -> tuple[Float[np.ndarray, "B S V"], Float[np.ndarray, "B S D"]]:
+        """(scores, states) at the places `at` of tokens that go on from `start`; keys and values stay in the rows."""
+        binding = self._session.io_binding()
+        is_soft, given = soft or (np.zeros(tokens.shape, bool), self._nothing)
+        length = start + tokens.shape[1]
+        arrays = {
+            "tokens": tokens.astype(np.int64),
+            "soft": np.ascontiguousarray(given, np.float32),
+            "is_soft": is_soft,
+            "last": (length - 1).astype(np.int32),
+            "most": np.asarray([length.max()], np.int32),
+            "at": np.asarray(at, np.int64),
+        }
+        shape = len(tokens), len(arrays["at"])
+        scores = np.empty((*shape, self.vocabulary), np.float32)
+        hidden = np.empty((*shape, self.width), np.float32)
+        for name, array in arrays.items():
+            _bind(binding.bind_input, name, array)
+        for n, pair in enumerate(self.layers):
+            for name, array in zip((f"key.{n}", f"value.{n}"), pair, strict=True):
+                # In and out the same memory: what was there stays, and what is new is written behind it.
+                _bind(binding.bind_input, name, array[rows])
+                _bind(binding.bind_output, f"new_{name}", array[rows])
+        _bind(binding.bind_output, "scores", scores)
+        _bind(binding.bind_output, "hidden", hidden)
+        self._session.run_with_iobinding(binding)
+        return scores, hidden
+
+
+def _bind(bind: Any, name: str, array: np.ndarray) -> None:
+    bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+
+class OnnxRows:
+    """`Rows` of the scheduler. A step computes as many rows as are written and no more."""
+
+    dtype = np.dtype(np.float32)
+    ahead = False
+    every_need = (sampling.Needs(),)
+
+    def __init__(self, model: OnnxModel, rule: Rule, *, slots: int, context: int):
+        self._model, self._rule, self.slots, self._context = model, rule, slots, context
+        self.widths = tuple(range(1, slots + 1))
+        self.reset()
+
+    def reset(self) -> None:
+        self._cache = Cache(self._model, self.slots, self._context)
+        self.state = choice.idle(self.slots, self._model.config.decoder.vocabulary)
+        self._read = np.zeros(self.slots, np.int32)  # places of each row that hold something
+
+    def on_device(self, array: Any) -> Any:
+        return steps.Wishes(*(a.copy() for a in array)) if isinstance(array, steps.Wishes) else array.copy()
+
+    def nothing_soft(self, shape: tuple[int, ...]) -> Any:
+        return None
+
+    def read(self, part: steps.Part) -> "OnnxRows":
+        for r, row in enumerate(np.asarray(part.rows).tolist()):
+            if row >= self.slots:
+                continue
+            count = int((part.ends[r] > 0).sum())
+            soft = None
+            if part.soft is not None:
+                soft = part.is_soft[r : r + 1, :count], part.soft[r : r + 1, :count]
+            self._cache.run(slice(row, row + 1), part.tokens[r : r + 1, :count], part.start[r : r + 1], [], soft)
+            self._read[row] = part.start[r] + count
+        return self
+
+    def block_until_ready(self) -> None:
+        """A step of this engine is over when it returns."""
+
+    def cut(self, row: int, start: int, size: int) -> Span:
+        return tuple(
+            (keys[row, :, start : start + size].copy(), values[row, :, start : start + size].copy())
+            for keys, values in self._cache.layers
+        )
+
+    def put(self, row: int, start: int, count: int, block: Span) -> None:
+        for pair, kept in zip(self._cache.layers, block, strict=True):
+            for array, part in zip(pair, kept, strict=True):
+                array[row, :, start : start + count] = part[:, :count]
+        self._read[row] = start + count
+
+    def place(self, changes: Int[np.ndarray, "R 5"]) -> None:
+        choice.place(self.state, changes)
+
+    def forward(self, width: int) -> Float[np.ndarray, "W V"]:
+        state = self.state
+        writes = state.left[:width] > 0
+        # A row that does not write leaves its token where it will write next, before anything looks there.
+        start = np.where(writes, state.position[:width], np.minimum(self._read[:width], self._context - 1))
+        scores, _ = self._cache.run(slice(0, width), state.token[:width, None], start, [0])
+        self._read[:width] = np.where(writes, start + 1, self._read[:width])
+        return scores[:, 0]
+
+    def choose(self, needs: sampling.Needs, scores: Any, wishes: steps.Wishes, words: Any) -> steps.Written:
+        return choice.choose(self._rule, self.state, scores, wishes, words)

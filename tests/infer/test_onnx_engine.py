@@ -1,0 +1,129 @@
+"""The engine on ONNX Runtime against the one of JAX: the same answers, scores and vectors, alone and in company."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tejat.codecs.framing import Encoded
+from tejat.infer.constraints import Rule
+from tejat.infer.continuations import continuations
+from tejat.infer.engine import Engine
+from tejat.infer.likelihood import likelihoods
+from tejat.infer.options import Options
+from tejat.parts import Audio, Document, Image, Text, Turn
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from tejat.export import onnx as exporting  # noqa: E402
+from tejat.export import quantize  # noqa: E402
+from tejat.infer.onnx_engine import OnnxEngine  # noqa: E402
+from tejat.infer.onnx_model import OnnxModel  # noqa: E402
+from tejat.infer.service import Service  # noqa: E402
+
+GREEDY = Options(max_tokens=24, picture_temperature=0.0)
+
+
+@pytest.fixture(scope="module")
+def model(tiny, tmp_path_factory) -> OnnxModel:
+    folder = tmp_path_factory.mktemp("onnx") / "tiny"
+    exporting.write(tiny, folder)
+    return OnnxModel(folder)
+
+
+@pytest.fixture(scope="module")
+def small(tiny, tmp_path_factory) -> OnnxModel:
+    """The same in four bits."""
+    folder = tmp_path_factory.mktemp("onnx") / "q4"
+    exporting.write(quantize.quantize(tiny, quantize.Plan(method="nearest")), folder)
+    return OnnxModel(folder)
+
+
+@pytest.fixture(scope="module")
+def prompts(tiny):
+    """Of every modality; the second is several windows of 48 long."""
+    random = np.random.default_rng(0)
+    image = Image(random.integers(0, 256, (32, 48, 3), np.uint8))
+    sound = Audio(random.uniform(-0.5, 0.5, 30_000).astype(np.float32))  # longer than one piece of the tower
+    asked = [(Text("Hello"),), (Text("word and " * 60),), (image, Text("What?")), (sound, Text("And this?"))]
+    encoded = [tiny.framing.prompt([Turn("user", parts)]) for parts in asked]
+    assert len(encoded[1]) > 3 * tiny.config.decoder.window
+    return encoded
+
+
+@pytest.fixture(scope="module")
+def expected(tiny, prompts):
+    """What the engine of JAX says: answers, likelihoods of the prompts, vectors."""
+    engine = Engine(tiny)
+    whole = [Encoded(p.tokens, np.ones(len(p), bool), *p[2:]) for p in prompts]
+    return engine.generate(prompts, GREEDY), likelihoods(engine, whole), engine.embed(prompts), whole
+
+
+def test_it_says_what_jax_says(model, prompts, expected) -> None:
+    answers, likely, vectors, whole = expected
+    engine = OnnxEngine(model)
+    for mine, theirs in zip(engine.generate(prompts, GREEDY), answers, strict=True):
+        assert mine.tokens.tolist() == theirs.tokens.tolist()
+        assert mine.finish_reason == theirs.finish_reason
+        np.testing.assert_allclose(mine.logprobs, theirs.logprobs, atol=1e-3)
+    for mine, theirs in zip(likelihoods(engine, whole), likely, strict=True):
+        np.testing.assert_allclose(mine.logprobs, theirs.logprobs, atol=1e-3)
+        np.testing.assert_allclose(mine.best_logprobs, theirs.best_logprobs, atol=1e-3)
+    np.testing.assert_allclose(engine.embed(prompts), vectors, atol=1e-4)
+
+
+def test_pictures_and_their_codes_are_those_of_jax(model, tiny) -> None:
+    drawn = np.random.default_rng(1).integers(0, 256, (40, 24, 3), np.uint8)
+    codes = tiny.pictures.encode(drawn)
+    assert (model.bundle.pictures.encode(drawn) == codes).all()
+    mine, theirs = model.bundle.pictures.decode(codes), tiny.pictures.decode(codes)
+    assert np.abs(mine.astype(int) - theirs.astype(int)).max() <= 1
+
+
+def test_an_answer_does_not_depend_on_its_company(small, prompts) -> None:
+    """To the bit, on a model in four bits; at random too."""
+    wild = [dataclasses.replace(GREEDY, temperature=1.0, top_p=0.9, seed=n) for n in range(len(prompts))]
+    together = OnnxEngine(small).generate(prompts, wild)
+    for at in (3, 1):
+        (alone,) = OnnxEngine(small, rows=1).generate(prompts[at : at + 1], wild[at])
+        assert alone.tokens.tolist() == together[at].tokens.tolist()
+        assert alone.logprobs.tolist() == together[at].logprobs.tolist()
+    pieces = list(OnnxEngine(small).stream(prompts[1], wild[1]))
+    assert np.concatenate([p.tokens for p in pieces]).tolist() == together[1].tokens.tolist()
+
+
+def test_a_picture_begun_is_completed(model, tiny, prompts) -> None:
+    rule = Rule.of(tiny.vocabulary, tiny.config.picture)
+    drew = 0
+    for answer in OnnxEngine(model).generate(prompts, dataclasses.replace(GREEDY, max_tokens=64, temperature=1.0)):
+        assert (answer.tokens == rule.picture_begin).sum() == (answer.tokens == rule.picture_end).sum()
+        drew += int((answer.tokens == rule.picture_begin).sum())
+    assert drew > 2
+
+
+def test_continuations_are_those_of_jax(model, tiny, prompts) -> None:
+    wanted = [[[300, 301, 302], [400]], [[500, 501]]]
+    asked = [prompts[1], prompts[2]]
+    mine, theirs = continuations(OnnxEngine(model), asked, wanted), continuations(Engine(tiny), asked, wanted)
+    for a, b in zip([x for one in mine for x in one], [x for one in theirs for x in one], strict=True):
+        np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-3)
+        assert a.best.tolist() == b.best.tolist()
+
+
+def test_a_service_on_it(model, tiny, prompts, expected) -> None:
+    """Answers of JAX's engine, whoever else is served; what was read before is not read again; a grammar binds."""
+    with Service(model.bundle, slots=3, onnx=model) as service:
+        tickets = [service.submit(prompt, GREEDY) for prompt in prompts]
+        again = service.submit(prompts[1], GREEDY)
+        bound = service.submit(prompts[0], Options(max_tokens=12, regex="[ab]{4}"))
+        for ticket, theirs in zip([*tickets, again], [*expected[0], expected[0][1]], strict=True):
+            tokens = np.concatenate([piece.tokens for piece in ticket])
+            assert tokens.tolist() == theirs.tokens.tolist()
+        text = "".join(part.text for piece in bound for part in piece.parts if isinstance(part, Text))
+        assert len(text) == 4 and set(text) <= {"a", "b"}
+        top = service.submit(prompts[0], Options(max_tokens=1, top_logprobs=3))
+        (ids, logprobs) = next(piece.top[0] for piece in top if piece.top)
+        assert len(ids) == 3 and logprobs.tolist() == sorted(logprobs, reverse=True)
+        assert service.stats().cached_tokens >= 128
+        assert service.engine().embed([tiny.framing.encode(Document.of([Text("a")]))]).shape == (1, 64)

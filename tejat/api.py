@@ -12,7 +12,7 @@ user's.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, TypeGuard, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, Unpack
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,16 +23,36 @@ from tejat.codecs.framing import Encoded, Modality
 from tejat.errors import BadInput
 from tejat.infer.continuations import continuations
 from tejat.infer.engine import Engine, FinishReason
+from tejat.infer.engines import EngineName, export_for
 from tejat.infer.options import Options
 from tejat.infer.reading import PartReader
 from tejat.parts import Document, Part, Text, Turn
 
+if TYPE_CHECKING:
+    from tejat.infer.onnx_engine import OnnxEngine
+
 Prompt = str | Part | Sequence[str | Part] | Sequence[Turn]
 
 
-def load(name: str | Path) -> "Model":
-    """A model that comes with Tejat, by name, or one in a directory. Raises BadInput as `tejat.bundle` does."""
-    return Model(bundle.load(bundle.find(name)))
+def load(name: str | Path, engine: EngineName | None = "jax") -> "Model":
+    """A model that comes with Tejat, by name, or one in a directory.
+
+    `engine`: "onnx" for ONNX Runtime on a CPU; None: as the command line chooses (`infer.engines`). Raises BadInput as
+    `tejat.bundle` does, and where the engine cannot run the model.
+    """
+    directory = bundle.find(name)
+    if (export := export_for(directory, engine)) is not None:
+        return on_onnx(export)
+    return Model(bundle.load(directory))
+
+
+def on_onnx(export: Path) -> "Model":
+    """A model from its ONNX export. Raises BadInput as `infer.onnx_model` does."""
+    from tejat.infer.onnx_engine import OnnxEngine
+    from tejat.infer.onnx_model import OnnxModel
+
+    engine = OnnxEngine(OnnxModel(export))
+    return Model(engine.bundle, engine)
 
 
 class Wishes(TypedDict, total=False):
@@ -87,10 +107,10 @@ class Score:
 
 
 class Model:
-    """A bundle and the engine that runs it."""
+    """A bundle and the engine that runs it, by default JAX."""
 
-    def __init__(self, bundle: Bundle):
-        self.bundle, self.engine = bundle, Engine(bundle)
+    def __init__(self, bundle: Bundle, engine: "Engine | OnnxEngine | None" = None):
+        self.bundle, self.engine = bundle, engine or Engine(bundle)
 
     @property
     def name(self) -> str:

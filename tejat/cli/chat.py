@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -30,6 +30,8 @@ class Options:
 
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """A model that comes with Tejat, or a directory; default: the largest there is."""
+    engine: Literal["jax", "onnx"] | None = None
+    """Default: without an accelerator, ONNX Runtime for a model that is exported or in four or eight bits; else JAX."""
     system: str | None = None
     """How the model should behave."""
     out: Path = field(default_factory=Path)
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> int:
     import tejat.api
 
     wishes = tejat.api.Wishes(temperature=options.temperature, seed=options.seed, max_tokens=options.max_tokens)
-    chat = Chat(tejat.api.load(directory), gallery, options.system, wishes)
+    chat = Chat(default_model.load(directory, options.engine), gallery, options.system, wishes)
     attended = sys.stdin.isatty()
     if attended:
         print(f"{chat.model.name}; /help lists the commands.")

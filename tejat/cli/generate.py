@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -31,6 +31,8 @@ class Generate:
     """What to say to the model; media come before it."""
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """A model that comes with Tejat, or a directory; default: the largest there is."""
+    engine: Literal["jax", "onnx"] | None = None
+    """Default: without an accelerator, ONNX Runtime for a model that is exported or in four or eight bits; else JAX."""
     image: Files = ()
     """An image to see."""
     audio: Files = ()
@@ -71,7 +73,7 @@ def main(arguments: list[str]) -> int:
 
     import tejat.api
 
-    model = tejat.api.load(directory)
+    model = default_model.load(directory, options.engine)
     wishes = tejat.api.Wishes(temperature=options.temperature, seed=options.seed, max_tokens=options.max_tokens)
     if options.json:
         answer = model.answer(prompt, system=options.system, **wishes)

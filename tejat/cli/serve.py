@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -50,6 +50,8 @@ class Serve:
     """Seconds that a request may be expected to wait for its answer to begin; one that would wait longer is refused."""
     fast: tyro.conf.FlagCreatePairsOff[bool] = False
     """Quicker where few answers are written at once; the last bits of an answer then depend on how many those are."""
+    engine: Literal["jax", "onnx"] | None = None
+    """Default: without an accelerator, ONNX Runtime for a model that is exported or in four or eight bits; else JAX."""
     mesh: str | None = None
     """Devices over which each model is cut, as in tensor=2; default: it is whole on one."""
     drain: int = 30
@@ -77,6 +79,10 @@ def main(arguments: list[str]) -> int:
             raise BadInput(f"--{name} is {getattr(options, name)}; give 1 or more")
     if not options.wait > 0:
         raise BadInput(f"--wait is {options.wait:g}; give a number of seconds above 0")
+    if options.mesh and options.engine == "onnx":
+        raise BadInput(
+            "--mesh cuts a model over JAX's devices, which --engine onnx does not use; leave one of them out"
+        )
     if not 0 <= options.port < 65_536:
         raise BadInput(f"--port is {options.port}; give 0 (any that is free) to 65535")
     known = keys.Keys(options.keys) if options.keys is not None else None
@@ -88,7 +94,6 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
     started = time.monotonic()
     import socket
 
-    from tejat import bundle
     from tejat.infer.warming import keep_compiled
     from tejat.serve.app import build
     from tejat.serve.decoder import Decoder
@@ -114,10 +119,10 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
     store = _store(options.files, limits, Store)
     hosted: list[Hosted] = []
     for directory in directories:
-        model = bundle.load(directory)
+        model, onnx = _model(directory, options)
         if any(one.name == model.config.name for one in hosted):
             raise BadInput(f"two models are named {model.config.name!r}; serve one of them")
-        hosted.append(Hosted(model.config.name, model, _service(model, options)))
+        hosted.append(Hosted(model.config.name, model, _service(model, onnx, options)))
     decoder = Decoder()
     decoder.start()
     server = Server(Models(hosted), store, decoder, keys, limits, origins=frozenset(options.allow_origin))
@@ -128,12 +133,28 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
             one.service.close(drain=False)
 
 
-def _service(model: Any, options: Serve) -> Any:
+def _model(directory: Path, options: Serve) -> tuple[Any, Any]:
+    """(the bundle, the export that ONNX Runtime runs or None)."""
+    from tejat import bundle
+
+    export = default_model.export(directory, "jax" if options.mesh else options.engine)
+    if export is None:
+        return bundle.load(directory), None
+    from tejat.infer.onnx_model import OnnxModel
+
+    onnx = OnnxModel(export)
+    return onnx.bundle, onnx
+
+
+def _service(model: Any, onnx: Any, options: Serve) -> Any:
     from tejat.infer.parallel import mesh_of
     from tejat.infer.service import Service
 
+    counts = {"slots": options.slots, "queue": options.queue, "wait": options.wait}
+    if onnx is not None:
+        return Service(model, onnx=onnx, **counts)
     mesh = mesh_of(options.mesh, model.config) if options.mesh else None
-    return Service(model, mesh=mesh, slots=options.slots, queue=options.queue, wait=options.wait, fast=options.fast)
+    return Service(model, mesh=mesh, fast=options.fast, **counts)
 
 
 def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float) -> int:

@@ -12,6 +12,7 @@ from tejat.bundle import Bundle
 from tejat.errors import BadInput
 from tejat.export.appearing import appearing
 from tejat.infer import onnx_files
+from tejat.infer.engines import source_hash
 from tejat.model.params import walk
 from tejat.model.quantised import Quantised
 
@@ -24,11 +25,11 @@ def export(model: Path, folder: Path, told: Told = lambda name: None) -> dict[st
     Raises BadInput for a damaged model, for one with parts that have no operators, for a `folder` that holds something,
     and where the `onnx` package is missing.
     """
-    return write(bundle.load(model, in_blocks=True), folder, told)
+    return write(bundle.load(model, in_blocks=True), folder, told, source_hash(model))
 
 
-def write(made: Bundle, folder: Path, told: Told = lambda name: None) -> dict[str, int]:
-    """`export` of a bundle in memory, whose weights may be `Quantised`."""
+def write(made: Bundle, folder: Path, told: Told = lambda name: None, source: str | None = None) -> dict[str, int]:
+    """`export` of a bundle in memory, whose weights may be `Quantised`; `source` is the hash of its files."""
     try:
         import onnx
     except ImportError as error:
@@ -39,7 +40,8 @@ def write(made: Bundle, folder: Path, told: Told = lambda name: None) -> dict[st
             graph().save(fresh / f"{name}.onnx")
         bundle.write_config(fresh / "config.json", made.config)
         (fresh / "tokenizer.model").write_bytes(made.vocabulary.model)
-        onnx_files.write_manifest(fresh, {"name": made.config.name, "weights": stored(made), "onnx": onnx.__version__})
+        about = {"name": made.config.name, "weights": stored(made), "source": source, "onnx": onnx.__version__}
+        onnx_files.write_manifest(fresh, about)
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
 

@@ -38,20 +38,26 @@ def write_manifest(folder: Path, about: dict[str, Any]) -> None:
     write_whole(folder / MANIFEST, text.encode())
 
 
-def check(folder: Path) -> dict[str, Any]:
-    """The manifest of an export whose files are all as they were written. Raises BadInput, naming the first that is
-    not, and for an export of another version."""
+def read(folder: Path) -> dict[str, Any]:
+    """The manifest. Raises BadInput where it is none, or of another version."""
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
-        version, files = found["format"], dict(found["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        version, files = found["format"], {name: (one["bytes"], one["sha256"]) for name, one in found["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{folder / MANIFEST} cannot be read ({error}); export the model again") from error
     if version != FORMAT:
         raise BadInput(f"{folder} is an export of format {version}, and this Tejat reads {FORMAT}; export it again")
     for name in (DECODER, "config.json", "tokenizer.model"):
         if name not in files:
             raise BadInput(f"{folder / MANIFEST} tells of no {name}; export the model again")
-    for name, wanted in files.items():
+    return found
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """The manifest of an export whose files are all as they were written. Raises BadInput, naming the first that is
+    not."""
+    found = read(folder)
+    for name, wanted in found["files"].items():
         path = folder / Path(name).name
         if not path.is_file():
             raise BadInput(f"{path} is missing; export the model again, or copy all of it")

@@ -44,7 +44,16 @@ class Train:
     from_chain: Path | None = None
     """Begin where the chain in this directory ends."""
     supervise: int | None = None
-    """Begin again after a failure, up to so many times."""
+    """Train in so many processes on this machine, and start them again whatever happens to them."""
+    restarts: int = 100
+    """Of a supervised run: give up after so many failures."""
+    spares: int | None = None
+    """Of a supervised run: machines that may take the place of one that failed; then fewer go on. Without it, a process
+    is started again where it was."""
+    silence: float = 15.0
+    """Of a supervised run: seconds without a heartbeat after which a process hangs."""
+    programs: Path | None = None
+    """Of a supervised run: a directory for compiled steps, to be found again by later runs."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -57,13 +66,14 @@ def main(arguments: list[str]) -> int:
     """
     begun, clock = time.monotonic(), time.time()
     options = tyro.cli(Train, args=arguments, prog="tejat train")
-    if options.supervise is not None:
-        raise BadInput("`tejat train --supervise` arrives with fault tolerance; it is not in this version.")
-
     if options.minutes is not None and options.minutes <= 0:
         raise BadInput("--minutes is how long to train; give more than none")
     if options.from_chain is not None and options.resume:
         raise BadInput("--resume goes on in the same directory and --from-chain in a new one; give one of them")
+    if options.supervise is not None:
+        from tejat.cli import supervised
+
+        return supervised.run(options, begun, _again(arguments))
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar

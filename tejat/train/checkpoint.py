@@ -18,6 +18,10 @@ from tejat.train.step import TrainState
 _ARRAYS, _FACTS, _SUMS = "state", "facts", "sums"
 
 
+class Damaged(BadInput):
+    """A checkpoint is not what was written."""
+
+
 class Checkpoints:
     """The newest `keep` checkpoints of a run, in one directory. Close it: only then is the last one surely written."""
 
@@ -55,7 +59,8 @@ class Checkpoints:
         """(state, facts) of the newest checkpoint. `abstract` holds the shapes and types that are expected.
 
         Raises:
-          BadInput: for a checkpoint that is damaged, or of other shapes than these.
+          Damaged: for a checkpoint that is not what was written.
+          BadInput: for one of other shapes than these.
         """
         place = self.directory / str(self.latest)
         wanted, args = flat(abstract), self._orbax.args
@@ -70,11 +75,11 @@ class Checkpoints:
         except Exception as error:  # Orbax and the libraries under it raise whatever the damage makes them meet
             why = str(error).partition("\n")[0][:200]
             mend = "remove it, and the run goes on from the one before, or from its beginning"
-            raise BadInput(f"the checkpoint {place} is damaged ({type(error).__name__}: {why}); {mend}") from error
+            raise Damaged(f"the checkpoint {place} is damaged ({type(error).__name__}: {why}); {mend}") from error
         arrays, facts = {name: found[_ARRAYS][name] for name in wanted}, found[_FACTS]
         if changed := [name for name, sum in _sums(arrays).items() if sum != facts[_SUMS][name]]:
             told = f"the checkpoint {place} is damaged: {changed[0]} is not what was written"
-            raise BadInput(f"{told}; remove it, and the run goes on from the one before, or from its beginning")
+            raise Damaged(f"{told}; remove it, and the run goes on from the one before, or from its beginning")
         return jax.tree.unflatten(jax.tree.structure(abstract), arrays.values()), facts[_FACTS]
 
     def close(self) -> None:

@@ -33,11 +33,14 @@ class Recipe:
     picture_weight: float = 1.0  # of the loss of picture codes beside that of text
     bfloat16: bool = False  # compute in bfloat16; masters, moments and losses stay float32
     accumulate: int = 1  # parts that a batch is computed in, one after the other
+    shards: int = 0  # of a batch, whose gradients are added up in a fixed order whatever devices there are; none: 0
     how: Pass = SCANNED  # layers are passed, and what of them is kept for the backward pass
     seed: int = 0
     log_every: int = 10  # steps between lines of the log
     save_every: int = 200  # steps between checkpoints
     keep: int = 2  # checkpoints kept
+    audit_every: int = 0  # steps from one audit for corrupted numbers to the next (`tejat.train.auditing`); none: 0
+    copy_every: int = 20  # steps between copies in memory, of a supervised run; none: 0
     workers: int = 0  # processes that make batches; none: a thread of this one. It may change when a run goes on
     corpus: Path | None = None  # directory of the corpus that documents come from, where they come from one
     weights: Path | None = None  # a model's directory, to begin with its weights; none: drawn at random

@@ -1,0 +1,73 @@
+"""`tejat train --supervise N`."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tejat.errors import BadInput
+
+if TYPE_CHECKING:
+    from tejat.cli.train import Train
+
+
+def run(options: "Train", begun: float, again: str) -> int:
+    """Trains under a supervisor. `begun`, of `time.monotonic`: since when --minutes count; `again` is the command that
+    goes on.
+
+    Raises BadInput for what cannot be supervised, and as `tejat train` does.
+    """
+    if options.supervise < 1:
+        raise BadInput("--supervise is the number of processes; give at least 1")
+    if options.restarts < 0 or (options.spares or 0) < 0 or options.silence <= 0:
+        raise BadInput("--restarts and --spares are numbers from 0, and --silence is more than 0 seconds")
+    if any(value is not None for value in (options.coordinator, options.processes, options.process)):
+        raise BadInput("--supervise says itself which processes there are; leave --coordinator and its like out")
+    if options.from_chain is not None or options.export_chain is not None:
+        raise BadInput("a chain is of one process; leave --supervise out, or the chain")
+
+    from tejat.model import multimodal
+    from tejat.model.params import walk
+    from tejat.train import mesh, recipe
+    from tejat.train.surviving import supervisor
+
+    chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
+    mesh.parse(options.mesh)
+    if chosen.copy_every < 0:
+        raise BadInput(f"copy_every={chosen.copy_every} is no number of steps; 0 keeps no copies in memory")
+    directory = options.out or Path("runs", chosen.name)
+    # Parameters and at most two moments, of four bytes each.
+    state = 12 * sum(math.prod(param.shape) for _, param in walk(multimodal.params(chosen.config)))
+    task = supervisor.Supervised(
+        recipe=options.recipe.resolve(),
+        settings=options.set,
+        directory=directory.resolve(),
+        processes=options.supervise,
+        state_bytes=state,
+        copy_every=chosen.copy_every,
+        rows=chosen.room.rows,
+        mesh=options.mesh,
+        resume=options.resume,
+        until=None if options.minutes is None else begun + 60 * options.minutes,
+        restarts=options.restarts,
+        spares=options.spares,
+        silence=options.silence,
+        programs=options.programs and options.programs.resolve(),
+    )
+    try:
+        code = supervisor.supervise(task, told=lambda line: print(f"tejat: {line}", file=sys.stderr, flush=True))
+    except supervisor.GaveUp as error:
+        print(f"tejat: error: {error}", file=sys.stderr)
+        return 1
+    if code == supervisor.STOPPED:
+        print(f"tejat: stopped; go on with: {again}", file=sys.stderr)
+        return 0 if options.minutes is not None else 130
+    last = json.loads((directory / "log.jsonl").read_text().splitlines()[-1])
+    if options.json:
+        names = ("tokens", "seconds", "text_loss", "picture_loss")
+        told = {"name": chosen.name, "steps": last["step"], **{name: last[name] for name in names}}
+        print(json.dumps(told | {"directory": str(directory)}))
+    else:
+        print(f"{chosen.name}: {last['step']:,} steps, {last['tokens']:,} tokens; the model is {directory / 'model'}")
+    return 0

@@ -1,0 +1,152 @@
+"""One process of a supervised run, from its order to its exit code.
+
+It is forked from a process that has imported all this already, so that it begins its work at once. It ends when that
+process does, and that one when the supervisor does: nobody trains on unwatched.
+"""
+
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jax
+
+from tejat.errors import BadInput
+from tejat.train import hosts, loop, mesh, recipe
+from tejat.train.checkpoint import Damaged
+from tejat.train.guards import Guard
+from tejat.train.surviving.copying import Copies
+from tejat.train.surviving.programs import Programs
+from tejat.train.surviving.pulse import Pulse
+
+DONE, FAILED, UNUSABLE, STOPPED, DAMAGED, LYING, BROKEN = 0, 1, 2, 3, 4, 5, 6
+"""Exit codes: trained; diverged; the input cannot be used; stopped with a checkpoint; the newest checkpoint is damaged;
+an audit found a lie; anything else, such as a connection to a process that has died."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a process is to do, and where.
+
+    Attributes:
+      recipe: its file.
+      settings: changes to it, as on the command line.
+      directory: of the run.
+      place: in shared memory, of this run's copies.
+      programs: where compiled steps are kept.
+      pulse: the file of its heartbeat.
+      mesh: as on the command line.
+      coordinator: address and port, of this generation alone.
+      domains: the failure domain of every process.
+      rank: which process this is.
+      resume: goes on with the run in the directory.
+      known: this run's supervisor has seen already that the recipe is the run's.
+      shares: copies to go on from.
+      until: a time of `time.monotonic` at which to stop.
+    """
+
+    recipe: Path
+    settings: tuple[str, ...]
+    directory: Path
+    place: Path
+    programs: Path
+    pulse: Path
+    mesh: str | None
+    coordinator: str
+    domains: tuple[int, ...]
+    rank: int
+    resume: bool
+    known: bool
+    shares: tuple[Path, ...]
+    until: float | None
+
+
+class Told(Guard):
+    """What the supervisor has told this process, and what it hears from the system."""
+
+    def __init__(self, known: bool):
+        self.known = known
+
+    def stops(self, step: int) -> bool:
+        # SIGTERM, to any of the processes: JAX finds the step at which all can stop.
+        return hosts.told_to_stop(step)
+
+
+def work(order: Order) -> None:
+    """Trains, and ends the process with one of the codes above. What it has to say goes to the log of its rank."""
+    begun = time.time()
+    _die_with_parent()
+    _hold(order.directory / "surviving" / "working")
+    _speak_to(order.directory / "surviving" / f"process-{order.rank}.log")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the supervisor, who says when to stop
+    code = BROKEN
+    try:
+        _train(order, begun)
+        code = DONE
+    except BadInput as error:
+        print(f"tejat: error: {error}", flush=True)
+        code = DAMAGED if isinstance(error, Damaged) else UNUSABLE
+    except loop.Diverged as error:
+        print(f"tejat: error: {error}", flush=True)
+        code = FAILED
+    except loop.Stopped as stop:
+        print(f"tejat: {stop}", flush=True)
+        code = STOPPED
+        jax.distributed.shutdown()
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not through exit handlers: those of JAX wait for processes that may be dead.
+    os._exit(code)
+
+
+def _train(order: Order, begun: float) -> None:
+    pulse = Pulse(order.pulse)
+    try:
+        hosts.join(order.coordinator, len(order.domains), order.rank)
+        chosen = recipe.changed(recipe.read(order.recipe), list(order.settings))
+        copies = Copies(order.place, order.domains, order.rank, chosen.copy_every, order.shares)
+        parts = (chosen.config, chosen.schedule, chosen.room, chosen.bfloat16, chosen.picture_weight)
+        what = f"{parts} {chosen.how} {chosen.accumulate} {order.mesh} {order.rank} of {len(order.domains)}"
+        loop.train(
+            chosen,
+            order.directory,
+            resume=order.resume,
+            mesh=mesh.chosen(order.mesh),
+            until=order.until,
+            begun=begun,
+            guards=(Told(order.known), pulse, copies, Programs(order.programs, what)),
+        )
+        print(f"copies: {asdict(copies.cost)}", flush=True)
+        jax.distributed.shutdown()  # waits for the others: whoever leaves before, ends them
+    finally:
+        pulse.close()
+
+
+def _die_with_parent() -> None:
+    """Linux ends this process with the one that made it, even where it is stopped or deep in a computation."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(BROKEN)
+
+
+def _hold(lock: Path) -> None:
+    """As long as this process lives, nobody begins another generation."""
+    fcntl.flock(os.open(lock, os.O_RDWR | os.O_CREAT, 0o644), fcntl.LOCK_SH)
+
+
+def _speak_to(log: Path) -> None:
+    """Standard output and errors, those of libraries too, go to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)

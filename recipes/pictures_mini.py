@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from tejat.data import rasters
-from tejat.model.picture import PictureConfig
+from tejat.model import family
 from tejat.train.optimizer import Schedule
 from tejat.train.pictures import Kind, PictureRecipe, Run
 from tejat.train.scenes import Laying
@@ -66,9 +66,7 @@ def kinds() -> list[Kind]:
 
 RECIPE = PictureRecipe(
     name="pictures-mini",
-    config=PictureConfig(
-        width=256, encoder_layers=2, decoder_layers=7, heads=4, head_width=64, mlp=704, patch=8, budget=256
-    ),
+    config=family.preset("mini").picture,
     run=Run(
         Schedule(steps=100_000, peak=3e-3, warmup=500, floor=0.0, decay=0.02, muon=True),
         batch=128,

@@ -84,7 +84,7 @@ def _tables(members: list[dict[str, Any]]) -> list[list[tuple[str, ...]]]:
 
 
 def _short(number: float, unit: str = "") -> str:
-    """Three digits and a decimal prefix: 54.0M and 1.81B of plain numbers, 3.62 GB of a unit."""
+    """Three digits and a decimal prefix: 42.2M and 1.81B of plain numbers, 3.62 GB of a unit."""
     scales = ((1e12, "T"), (1e9, "G" if unit else "B"), (1e6, "M"), (1e3, "k"), (1, ""))
     size, prefix = next((scale for scale in scales if number >= scale[0]), scales[-1])
     digits = f"{number / size:#.3g}".rstrip(".")

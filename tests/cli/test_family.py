@@ -49,7 +49,7 @@ def test_plain_aligned_lines_when_not_a_terminal():
     for header, *rows in tables:
         assert header.startswith("size") and [row.split()[0] for row in rows] == NAMES
         assert len({len(line) for line in (header, *rows)}) == 1 and len(header) <= 80
-    assert "1.81B" in done.stdout and "54.0M" in done.stdout
+    assert "1.81B" in done.stdout and "42.2M" in done.stdout
 
 
 def test_tables_in_a_terminal_of_80_columns():

@@ -44,7 +44,7 @@ VERBS = {
     "tune": Verb("tune a model: supervised, reward, rlhf", "tejat.cli.tune"),
     "eval": Verb("measure a model: table, plots, report", "tejat.cli.eval"),
     "plan": Verb("compile the real step for TPU pods, on a laptop", "tejat.cli.plan"),
-    "chaos": Verb("train under injected faults and prove nothing is lost", arrives_with="fault tolerance"),
+    "chaos": Verb("train under injected faults and prove nothing is lost", "tejat.cli.chaos"),
     "export": Verb("to Hugging Face, ONNX Runtime and llama.cpp", "tejat.cli.export"),
     "import": Verb("from Hugging Face", "tejat.cli.import_"),
     "quantize": Verb("a model in four or eight bits, and what that costs", "tejat.cli.quantize"),

@@ -1,0 +1,1 @@
+"""Post-training: a model that talks is tuned on dialogues, on preferences, and on rewards for its own answers."""

@@ -1,0 +1,51 @@
+"""Answers with all that an update asks for, laid beside their tokens: advantages, probabilities before, values."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from tejat.codecs.framing import Encoded
+from tejat.data.packing import Room
+from tejat.infer.room import bucket
+from tejat.model.multimodal import ModelConfig
+from tejat.posttrain import packed
+from tejat.posttrain.packed import Packed, Rows
+
+
+class Experience(NamedTuple):
+    """A part of an iteration's answers."""
+
+    packed: Packed
+    advantages: Float[Array, "B M"]
+    before: Float[Array, "B M"]  # log-probabilities by the trainer, when the answers were written
+    reference: Float[Array, "B M"]  # by the model that the run began with
+    importance: Float[Array, "B M"]  # corrects that the sampler computed others
+    values: Float[Array, "B M"]
+    returns: Float[Array, "B M"]
+
+
+class Measured(NamedTuple):
+    """What the trainer computes of one answer's tokens before it learns from it."""
+
+    logprobs: Float[np.ndarray, " n"]
+    entropies: Float[np.ndarray, " n"]
+    reference: Float[np.ndarray, " n"]
+    values: Float[np.ndarray, " n"]
+
+
+def rows_of(documents: Sequence[Encoded], config: ModelConfig, room: Room) -> Packed:
+    """All of the documents, in as many rows as they need, or as a power of two: so few shapes are compiled."""
+    wide = replace(room, rows=len(documents))  # one a row always fits
+    rows = Rows(config, wide)
+    if not all(rows.take([document]) for document in documents):
+        raise ValueError("a document is larger than a row")
+    rows.cut(min(bucket(rows.used(), 1), len(documents)))
+    return rows.finish(len(documents))
+
+
+def beside(held: Packed, columns: Sequence[Sequence[Float[np.ndarray, " n"]]]) -> Experience:
+    """An Experience of columns in its order, each a list of numbers for every document."""
+    return Experience(held, *(packed.beside(held.owner, column) for column in columns))

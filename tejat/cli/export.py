@@ -18,39 +18,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Export:
-    """Write a model for other engines: Hugging Face, so far.
+    """Write a model for other engines: Hugging Face, ONNX Runtime, or llama.cpp and what is built on it.
 
-    The directory loads with `AutoModelForImageTextToText.from_pretrained`; weights keep the type they are stored in.
+    huggingface: a directory for `AutoModelForImageTextToText.from_pretrained`; weights keep the type they have.
+    onnx: a directory of networks; of a model from `tejat quantize` on the very grid that it is on, else in 32 bits.
+    gguf: one file, with the tokenizer in it: text and the codes of pictures.
 
     Example: tejat export huggingface runs/demo/model exported
+    Example: tejat quantize mini mini-q4 && tejat export onnx mini-q4 mini-q4/onnx
+    Example: tejat export gguf mini-q4 mini.gguf
     """
 
     format: Annotated[Literal["huggingface", "onnx", "gguf"], tyro.conf.Positional]
     """Whose format."""
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME|DIR")]
     """The directory of a model, or the name of one that comes with Tejat."""
-    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
-    """A new directory."""
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR|FILE")]
+    """A new directory; of gguf, a new file."""
+    type: Literal["F32", "F16", "Q8_0", "Q4_0"] | None = None
+    """Of the matrices in gguf; default: Q4_0 or Q8_0 as the model has them, else F16."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run `tejat export`.
-
-    Raises:
-      BadInput: for a model or a directory that cannot be used, and for what is not in this version.
-    """
+    """Run `tejat export`. Raises BadInput for a model, a directory or a file that cannot be used."""
     options = tyro.cli(Export, args=arguments, prog="tejat export")
-    if options.format != "huggingface":
-        raise BadInput(f"`tejat export {options.format}` arrives with the other formats; it is not in this version.")
+    if options.type is not None and options.format != "gguf":
+        raise BadInput(f"--type is of gguf files, and `tejat export {options.format}` takes none; leave it out")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat import bundle
-    from tejat.export import huggingface
 
-    report(huggingface.export(bundle.find(options.model), options.directory, Progress("exporting")), options)
+    model = bundle.find(options.model)
+    if options.format == "huggingface":
+        from tejat.export import huggingface
+
+        report(huggingface.export(model, options.directory, Progress("exporting")), options)
+    elif options.format == "onnx":
+        from tejat.export import onnx
+
+        files = onnx.export(model, options.directory, lambda name: print(f"writing {name} …", file=sys.stderr))
+        _report_files({"directory": str(options.directory), "bytes": sum(files.values()), "files": files}, options)
+    else:
+        from tejat.export import gguf
+
+        done = gguf.export(model, options.directory, options.type)
+        for line in done.left_out:
+            print(f"tejat: {line}", file=sys.stderr)
+        _report_files({"file": str(options.directory), **done._asdict()}, options)
     return 0
+
+
+def _report_files(found: dict, options: Export) -> None:
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(f"{options.directory} has {found['bytes'] / 1e6:,.1f} MB")
 
 
 def report(done: "Done", options: "Export | Import") -> None:

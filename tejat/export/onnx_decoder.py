@@ -11,30 +11,16 @@ once (T > 1) are read of one row, B = 1.
 
 import numpy as np
 
-from tejat.errors import BadInput
 from tejat.export.onnx_graph import Graph, Value, blocks_of, layer, matrix
+from tejat.export.plain_decoder import check
 from tejat.model.decoder import DecoderConfig, Kind, head_shape
 from tejat.model.params import Tree
 from tejat.model.quantised import BLOCK, Quantised
 
 
-def check(config: DecoderConfig) -> None:
-    """Raises BadInput for what this export has no operators for."""
-    there = {
-        "experts": config.experts is not None,
-        "keys shared between layers": config.shared_key_layers > 0,
-        "keys that are values": config.keys_are_values,
-        "per-layer embeddings": config.per_layer_width > 0,
-        "images that see themselves both ways": config.bidirectional_images,
-    }
-    for what, is_there in there.items():
-        if is_there:
-            raise BadInput(f"the model has {what}, which the ONNX export does not write; use `export huggingface`")
-
-
 def decoder(params: Tree, config: DecoderConfig, context: int) -> Graph:
-    """The whole decoder. `context`: positions that rotary tables are made for."""
-    check(config)
+    """The whole decoder. `context`: positions that rotary tables are made for. Raises BadInput as `check` does."""
+    check(config, "ONNX")
     g = Graph("decoder", config.epsilon)
     d = config.width
     tokens = g.input("tokens", "int64", ("B", "T"))

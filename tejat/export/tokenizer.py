@@ -35,7 +35,7 @@ def to_json(model: bytes, codes: int) -> dict[str, Any]:
     for control tokens, U+2581 for a space, and "<0x41>" for a byte where one of its characters has no piece. Raises
     BadInput for a model that changes its text first.
     """
-    proto = _proto(model)
+    proto = proto_of(model)
     spec, kind = proto.normalizer_spec, proto.trainer_spec.model_type
     if spec.precompiled_charsmap or spec.add_dummy_prefix or spec.remove_extra_whitespaces or kind not in (1, 2):
         raise BadInput(
@@ -173,7 +173,7 @@ def with_controls(model: bytes, where: str) -> bytes:
 
     No id moves. Raises BadInput where too few are unused, or where <pad>, <eos>, <bos> and <unk> are not 0 to 3.
     """
-    proto = _proto(model, where)
+    proto = proto_of(model, where)
     ids = {piece.piece: token for token, piece in enumerate(proto.pieces)}
     if [ids.get(name) for name in ("<pad>", "<eos>", "<bos>", "<unk>")] != [PAD, EOS, BOS, UNK]:
         raise BadInput(f"{where} does not begin with <pad>, <eos>, <bos> and <unk>; it is no tokenizer of this kind")
@@ -197,14 +197,15 @@ def with_controls(model: bytes, where: str) -> bytes:
 
 def _renamed(model: bytes, special: Mapping[int, str], where: str) -> bytes:
     """The model with special tokens, by id, under other names."""
-    proto = _proto(model, where)
+    proto = proto_of(model, where)
     for token, name in special.items():
         if token < len(proto.pieces) and proto.pieces[token].piece != name:
             proto.pieces[token].piece, proto.pieces[token].type = name, proto.SentencePiece.CONTROL
     return proto.SerializeToString()
 
 
-def _proto(model: bytes, where: str = "the tokenizer") -> Any:
+def proto_of(model: bytes, where: str = "the tokenizer") -> Any:
+    """A SentencePiece model as its own protocol buffer. Raises BadInput for bytes that are none."""
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
 

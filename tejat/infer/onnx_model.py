@@ -129,16 +129,20 @@ class OnnxPictures(PictureCodec):
 
 def enough(needed: float, what: str) -> None:
     """Raises BadInput where so many bytes are more than this machine has free; where it does not say, nothing."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return
-    if needed > free:
+    if (free := free_memory()) is not None and needed > free:
         raise BadInput(
             f"{what} take {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
             "close other programs, or take a smaller model, fewer bits or fewer answers at once"
         )
+
+
+def free_memory() -> int | None:
+    """Bytes that this machine can still give; None where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return None
 
 
 def _told(path: Path, error: str, version: str) -> str:

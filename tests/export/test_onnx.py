@@ -1,0 +1,188 @@
+"""The ONNX export against JAX, on prompts several windows long, with controls that must differ; and what is refused."""
+
+import dataclasses
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tejat.errors import BadInput
+from tejat.model import decoder, multimodal
+from tejat.model.multimodal import Inputs
+from tejat.model.params import unflatten, walk
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from tejat.export import onnx as exporting  # noqa: E402
+from tejat.export import onnx_decoder, quantize  # noqa: E402
+from tejat.infer import onnx_files, onnx_model  # noqa: E402
+
+LENGTH = 200  # more than four windows of 48
+
+
+@pytest.fixture(scope="module")
+def drawn_apart(tiny):
+    """`tiny` with norms and scalars that all count: as it is drawn, they are ones."""
+    random = np.random.default_rng(3)
+
+    def moved(name: str, leaf):
+        counts = name.endswith(("norm", "scalar"))
+        return np.asarray(leaf * random.uniform(0.7, 1.4, np.shape(leaf)) if counts else leaf, np.float32)
+
+    params = unflatten({name: moved(name, leaf) for name, leaf in walk(tiny.params)})
+    config = dataclasses.replace(tiny.config.decoder, soft_cap=30.0)
+    return dataclasses.replace(tiny, params=params, config=dataclasses.replace(tiny.config, decoder=config))
+
+
+@pytest.fixture(scope="module")
+def tokens(tiny):
+    return np.random.default_rng(0).integers(4, tiny.config.decoder.vocabulary, (1, LENGTH), np.int32)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def by_jax(params, config, tokens):
+    places = jnp.arange(tokens.shape[1])[None]
+    inputs = Inputs(tokens, jnp.full_like(tokens, -1), places, jnp.ones_like(tokens), jnp.zeros_like(tokens), None)
+    return decoder.logits(params["decoder"], config.decoder, multimodal.forward(params, config, inputs))[0]
+
+
+@pytest.fixture(scope="module")
+def expected(drawn_apart, tokens) -> np.ndarray:
+    return np.asarray(by_jax(drawn_apart.params, drawn_apart.config, tokens))
+
+
+def by_onnx(path, config, tokens, parts: int = 1) -> np.ndarray:
+    """Scores of every place, the prompt read in some parts over a cache that grows."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [f"{side}.{n}" for n in range(config.layers) for side in ("key", "value")]
+    cache = {name: np.zeros((1, config.key_heads, 0, config.head_width), np.float32) for name in names}
+    found, start = [], 0
+    for part in np.array_split(tokens, parts, axis=1):
+        count = part.shape[1]
+        arrays = {
+            "tokens": part.astype(np.int64),
+            "soft": np.zeros((1, 1, config.width), np.float32),
+            "is_soft": np.zeros(part.shape, bool),
+            "last": np.asarray([start + count - 1], np.int32),
+            "most": np.asarray([start + count], np.int32),
+            "at": np.arange(count),
+        }
+        scores, *kept = session.run(["scores", *(f"new_{name}" for name in names)], arrays | cache)
+        cache = dict(zip(names, kept, strict=True))
+        found.append(scores[0])
+        start += count
+    return np.concatenate(found)
+
+
+def written(bundle, folder, **fields):
+    """The decoder's file, of a configuration with other fields."""
+    graph = onnx_decoder.decoder(bundle.params["decoder"], changed(bundle, **fields).config.decoder, LENGTH)
+    graph.save(folder / "decoder.onnx")
+    return folder / "decoder.onnx"
+
+
+def changed(bundle, **fields):
+    config = dataclasses.replace(bundle.config.decoder, **fields)
+    return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, decoder=config))
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+def test_scores_are_those_of_jax(drawn_apart, tokens, expected, tmp_path, parts) -> None:
+    """The gate is 0.02; float32 keeps far below it."""
+    found = by_onnx(written(drawn_apart, tmp_path), drawn_apart.config.decoder, tokens, parts)
+    assert np.abs(found - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"window": 47}, {"sliding_base": 12_000.0}, {"full_base": 100_000.0}, {"full_rotated": 0.5}, {"soft_cap": 50.0}],
+)
+def test_a_wrong_network_is_seen(drawn_apart, tokens, expected, tmp_path, wrong) -> None:
+    found = by_onnx(written(drawn_apart, tmp_path, **wrong), drawn_apart.config.decoder, tokens)
+    assert np.abs(found - expected).max() > 0.02
+
+
+@pytest.mark.parametrize("name", ["q_norm", "k_norm", "post_attention_norm", "mlp_norm", "scalar"])
+def test_a_norm_left_out_is_seen(drawn_apart, tokens, expected, tmp_path, name) -> None:
+    mine = drawn_apart.params["decoder"]
+    blocks = {kind: block | {name: np.ones_like(block[name])} for kind, block in mine["blocks"].items()}
+    wrong = dataclasses.replace(drawn_apart, params={"decoder": mine | {"blocks": blocks}})
+    found = by_onnx(written(wrong, tmp_path), drawn_apart.config.decoder, tokens)
+    assert np.abs(found - expected).max() > 0.02
+
+
+@pytest.fixture(scope="module")
+def quantised(drawn_apart):
+    """In four bits, its table in eight."""
+    return quantize.quantize(drawn_apart, quantize.Plan(method="nearest"))
+
+
+def test_the_grid_is_the_one_of_the_operators(quantised, tokens, tmp_path) -> None:
+    """With activations left whole, products over blocks are those of the numbers that the blocks stand for."""
+    path = written(quantised, tmp_path)
+    model, levels = onnx.load(path), set()
+    for attribute in (attribute for node in model.graph.node for attribute in node.attribute):
+        if attribute.name == "accuracy_level":
+            levels.add(attribute.i)
+            attribute.i = 1
+    assert levels == {4}
+    onnx.save(model, path)
+    whole = quantize.whole(quantised)
+    expected = np.asarray(by_jax(whole.params, whole.config, tokens))
+    assert np.abs(by_onnx(path, quantised.config.decoder, tokens) - expected).max() < 1e-3
+
+
+@pytest.fixture
+def exported(tiny, tmp_path):
+    folder = tmp_path / "export"
+    exporting.write(tiny, folder)
+    return folder
+
+
+def test_a_quantised_model_takes_a_fraction(quantised, exported, tmp_path) -> None:
+    files = exporting.write(quantised, tmp_path / "q4")
+    assert files["decoder.onnx"] < 0.35 * (exported / "decoder.onnx").stat().st_size
+    assert onnx_files.check(tmp_path / "q4")["weights"] == "4 bits"
+
+
+def test_damage_is_told(exported) -> None:
+    whole = (exported / "vision.onnx").read_bytes()
+    (exported / "vision.onnx").write_bytes(whole[:-10])
+    with pytest.raises(BadInput, match="vision.onnx has .* bytes where"):
+        onnx_model.OnnxModel(exported)
+    (exported / "vision.onnx").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(BadInput, match="its hash differs"):
+        onnx_model.OnnxModel(exported)
+    (exported / "vision.onnx").unlink()
+    with pytest.raises(BadInput, match="vision.onnx is missing"):
+        onnx_model.OnnxModel(exported)
+    (exported / onnx_files.MANIFEST).write_text("{}")
+    with pytest.raises(BadInput, match="cannot be read"):
+        onnx_model.OnnxModel(exported)
+
+
+def test_an_operator_that_is_not_there_is_named(exported) -> None:
+    model = onnx.load(exported / "decoder.onnx")
+    next(node for node in model.graph.node if node.op_type == "GroupQueryAttention").op_type = "AttentionOfTomorrow"
+    onnx.save(model, exported / "decoder.onnx")
+    manifest = json.loads((exported / onnx_files.MANIFEST).read_text())
+    onnx_files.write_manifest(exported, {"name": manifest["name"]})
+    with pytest.raises(BadInput, match="lacks the operator AttentionOfTomorrow"):
+        onnx_model.OnnxModel(exported)
+
+
+def test_too_little_memory_is_told(exported, monkeypatch) -> None:
+    monkeypatch.setattr(onnx_model, "free_memory", lambda: 1_000)
+    with pytest.raises(BadInput, match="are free; close other programs"):
+        onnx_model.OnnxModel(exported)
+
+
+def test_what_has_no_operators_is_refused(tiny, tmp_path) -> None:
+    for fields, told in (({"keys_are_values": True}, "keys that are values"), ({"per_layer_width": 8}, "per-layer")):
+        with pytest.raises(BadInput, match=told):
+            exporting.write(changed(tiny, **fields), tmp_path / "no")
+    assert not (tmp_path / "no").exists() and not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""`tejat bench`: how fast this machine is at the parts of Tejat: at making batches of documents, training, serving."""
+"""`tejat bench`: how fast this machine is at the parts of Tejat: making batches, training, serving, writing."""
 
 import json
 import multiprocessing
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     """Run `tejat bench`.
 
     Raises:
-      BadInput: for a target that is not in this version, and for numbers that cannot be.
+      BadInput: for numbers that cannot be.
     """
     if arguments[:1] == ["train"]:
         from tejat.cli import bench_train
@@ -53,8 +53,10 @@ def main(arguments: list[str]) -> int:
         from tejat.cli import bench_serve
 
         return bench_serve.main(arguments[1:])
-    if (words := [word for word in arguments if not word.startswith("-")]) and words[0] == "decode":
-        raise BadInput("`tejat bench decode` arrives later; this version measures `data`, `train` and `serve`.")
+    if arguments[:1] == ["decode"]:
+        from tejat.cli import bench_decode
+
+        return bench_decode.main(arguments[1:])
     options = tyro.cli(Bench, args=arguments, prog="tejat bench")
     if options.workers < 0 or options.seconds <= 0 or options.minutes < 0:
         raise BadInput(

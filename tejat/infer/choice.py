@@ -4,6 +4,8 @@ The rule of pictures is the one in `constraints`, and chance comes from (seed, p
 generator than JAX's: at a temperature above 0 the two engines write different answers to one seed.
 """
 
+import functools
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -38,18 +40,14 @@ def choose(
     top = np.zeros((width, TOP_LOGPROBS), np.int32)
     top_logprobs = np.full((width, TOP_LOGPROBS), -np.inf, np.float32)
     for row in np.flatnonzero(state.left[:width] > 0).tolist():
-        one = slice(row, row + 1)
-        here = constraints.State(*(a[one] for a in state.picture))
-        asked = constraints.Asked(*(a[one] for a in wishes.asked))
-        may = constraints.allowed(rule, here, asked, state.left[one], vocabulary)[0]
+        place, asked = (tuple(int(a[row]) for a in both) for both in (state.picture, wishes.asked))
+        ids, due = _admitted(rule, place, asked, _that_matters(int(state.left[row]), place, asked), vocabulary)
         bound = words[row]
         if not (bound == 0xFFFFFFFF).all():
-            bits = np.unpackbits(bound.astype("<u4").view(np.uint8), bitorder="little")[:vocabulary]
-            may[: len(bits)] &= bits.astype(bool)
-        ids = np.flatnonzero(may)
+            bits = np.unpackbits(bound.astype("<u4").view(np.uint8), bitorder="little").astype(bool)
+            ids = ids[(ids >= len(bits)) | bits[np.minimum(ids, len(bits) - 1)]]
         mine = scores[row, ids]
-        liked = _penalised(mine, ids, row, state, wishes) if here.written[0] == 0 else mine
-        due = bool(constraints.code_due(here)[0])
+        liked = _penalised(mine, ids, row, state, wishes) if place[0] == 0 else mine
         at = _one(liked, row, int(state.position[row]) + 1, due, wishes)
         best = mine.max(initial=-np.inf)
         total = best + np.log(np.exp(mine - best).sum())
@@ -57,8 +55,28 @@ def choose(
         if wishes.top[row]:
             order = np.argsort(-mine, kind="stable")[:TOP_LOGPROBS]
             top[row, : len(order)], top_logprobs[row, : len(order)] = ids[order], mine[order] - total
-        _advance(rule, state, row, token[one])
+        _advance(rule, state, row, token[row : row + 1])
     return Written(token, logprob, top, top_logprobs)
+
+
+@functools.lru_cache(64)
+def _admitted(
+    rule: Rule, place: tuple[int, ...], asked: tuple[int, ...], left: int, vocabulary: int
+) -> tuple[Int[np.ndarray, " n"], bool]:
+    """(the ids that may come next in a row, whether a code is due): the same at most places, and made once for them."""
+    state = constraints.State(*(np.asarray([number], np.int32) for number in place))
+    draws, rows, columns = (np.asarray([number], np.int32) for number in asked)
+    wanted = constraints.Asked(draws > 0, rows, columns)
+    may = constraints.allowed(rule, state, wanted, np.asarray([left], np.int32), vocabulary)[0]
+    return np.flatnonzero(may), bool(constraints.code_due(state)[0])
+
+
+def _that_matters(left: int, place: tuple[int, ...], asked: tuple[int, ...]) -> int:
+    """Tokens that are left, as far as they decide what may come: in text whether a picture still fits, and after a
+    picture's sides nothing."""
+    if place[0] == 0:
+        return min(left, constraints.picture_tokens(max(asked[1], 1), max(asked[2], 1)))
+    return left if place[0] <= 2 else 0
 
 
 def _advance(rule: Rule, state: State, row: int, token: Int[np.ndarray, " 1"]) -> None:

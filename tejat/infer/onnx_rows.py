@@ -30,6 +30,14 @@ class Cache:
         self.layers = [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
         self._session, self.width, self.vocabulary = model.decoder, config.width, config.vocabulary
         self._nothing = np.zeros((1, 1, config.width), np.float32)
+        self._steps: dict[int, _Step] = {}
+
+    def step(self, tokens: Int[np.ndarray, " W"], start: Int[np.ndarray, " W"]) -> Float[np.ndarray, "W V"]:
+        """Scores after one more token of each of the first W rows. They are overwritten by the next step."""
+        width = len(tokens)
+        if width not in self._steps:
+            self._steps[width] = _Step(self, self._session, width)
+        return self._steps[width].run(tokens, start)
 
     def run(
         self,
@@ -40,7 +48,6 @@ class Cache:
         soft: tuple[Bool[np.ndarray, "B T"], Float[np.ndarray, "B T D"]] | None = None,
     ) -> tuple[Float[np.ndarray, "B S V"], Float[np.ndarray, "B S D"]]:
         """(scores, states) at the places `at` of tokens that go on from `start`; keys and values stay in the rows."""
-        binding = self._session.io_binding()
         is_soft, given = soft or (np.zeros(tokens.shape, bool), self._nothing)
         length = start + tokens.shape[1]
         arrays = {
@@ -54,21 +61,47 @@ class Cache:
         shape = len(tokens), len(arrays["at"])
         scores = np.empty((*shape, self.vocabulary), np.float32)
         hidden = np.empty((*shape, self.width), np.float32)
-        for name, array in arrays.items():
-            _bind(binding.bind_input, name, array)
-        for n, pair in enumerate(self.layers):
-            for name, array in zip((f"key.{n}", f"value.{n}"), pair, strict=True):
-                # In and out the same memory: what was there stays, and what is new is written behind it.
-                _bind(binding.bind_input, name, array[rows])
-                _bind(binding.bind_output, f"new_{name}", array[rows])
-        _bind(binding.bind_output, "scores", scores)
-        _bind(binding.bind_output, "hidden", hidden)
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(self.bound(rows, arrays, {"scores": scores, "hidden": hidden}))
         return scores, hidden
 
+    def bound(self, rows: slice, inputs: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> Any:
+        """What the session reads and writes: these arrays, and the keys and values of some rows."""
+        binding = self._session.io_binding()
+        kept = {name: a[rows] for n, pair in enumerate(self.layers) for name, a in zip(_names(n), pair, strict=True)}
+        for name, array in (inputs | kept).items():
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        # In and out the same memory: what was there stays, and what is new is written behind it.
+        for name, array in (outputs | {f"new_{name}": array for name, array in kept.items()}).items():
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        return binding
 
-def _bind(bind: Any, name: str, array: np.ndarray) -> None:
-    bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+def _names(layer: int) -> tuple[str, str]:
+    return f"key.{layer}", f"value.{layer}"
+
+
+class _Step:
+    """One token of some rows: everything bound once, for to bind takes as long as a third of the step."""
+
+    def __init__(self, cache: Cache, session: Any, width: int):
+        self._session = session
+        self._inputs = {
+            "tokens": np.zeros((width, 1), np.int64),
+            "soft": np.zeros((1, 1, cache.width), np.float32),
+            "is_soft": np.zeros((width, 1), bool),
+            "last": np.zeros(width, np.int32),
+            "most": np.zeros(1, np.int32),
+            "at": np.zeros(1, np.int64),
+        }
+        shapes = {"scores": cache.vocabulary, "hidden": cache.width}
+        self._outputs = {name: np.zeros((width, 1, size), np.float32) for name, size in shapes.items()}
+        self._binding = cache.bound(slice(0, width), self._inputs, self._outputs)
+
+    def run(self, tokens: Int[np.ndarray, " W"], start: Int[np.ndarray, " W"]) -> Float[np.ndarray, "W V"]:
+        self._inputs["tokens"][:, 0], self._inputs["last"][:] = tokens, start
+        self._inputs["most"][0] = start.max() + 1
+        self._session.run_with_iobinding(self._binding)
+        return self._outputs["scores"][:, 0]
 
 
 class OnnxRows:
@@ -129,9 +162,8 @@ class OnnxRows:
         writes = state.left[:width] > 0
         # A row that does not write leaves its token where it will write next, before anything looks there.
         start = np.where(writes, state.position[:width], np.minimum(self._read[:width], self._context - 1))
-        scores, _ = self._cache.run(slice(0, width), state.token[:width, None], start, [0])
         self._read[:width] = np.where(writes, start + 1, self._read[:width])
-        return scores[:, 0]
+        return self._cache.step(state.token[:width], start)
 
     def choose(self, needs: sampling.Needs, scores: Any, wishes: steps.Wishes, words: Any) -> steps.Written:
         return choice.choose(self._rule, self.state, scores, wishes, words)

@@ -1,0 +1,197 @@
+"""How fast a size of the family writes, one answer at a time, and what share of the memory's speed that is.
+
+Weights are random, for noise takes as long to write as sense does; those in four or eight bits are drawn on the grid.
+A step reads every matrix of the decoder once, so what memory gives a second bounds it: measured in the same run. The
+peer is llama.cpp with the very same weights, its rounds between ours.
+"""
+
+import math
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tejat import sample
+from tejat.bundle import Bundle
+from tejat.codecs import vocabulary
+from tejat.codecs.vocabulary import Vocabulary
+from tejat.errors import BadInput
+from tejat.infer.options import Options
+from tejat.model import family, multimodal, quantised
+from tejat.model.params import Param, unflatten, walk
+from tejat.model.quantised import Bits, Quantised
+from tejat.parts import Text, Turn
+
+Width = Literal[4, 8, 16, 32]
+
+ROUNDS = 5
+PIECES = 2_048
+"""Of the tokenizer; the table of a large size has rows without a piece."""
+
+_TYPES = {4: "Q4_0", 8: "Q8_0", 16: "F16", 32: "F32"}
+
+
+def measure(
+    size: str, engine: Literal["jax", "onnx"], bits: Width, tokens: int, told: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Tokens a second of an answer of so many `tokens`, the median of some rounds, beside llama.cpp where it is there.
+
+    Raises BadInput for a size that is none, for bits in which the engine does not compute, and where memory is short.
+    """
+    check(engine, bits)
+    told(f"drawing {size} in {bits} bits …")
+    made = drawn(size, bits, -(-(tokens + 64) // 256) * 256)
+    with tempfile.TemporaryDirectory() as place:
+        writes: dict[str, Callable[[int], float]] = {engine: _ours(engine, made, bits, Path(place))}
+        if find_spec("llama_cpp") is not None:
+            writes["llama.cpp"] = _llama(made, bits, Path(place))
+        rates: dict[str, list[float]] = {name: [] for name in writes}
+        bandwidths = []
+        for number in range(ROUNDS + 1):
+            told(f"round {number} of {ROUNDS}, the first to warm up …" if number == 0 else f"round {number} …")
+            bandwidths.append(bandwidth())
+            for name, write in writes.items():
+                rate = write(tokens)
+                if number:
+                    rates[name].append(rate)
+    found = {name: statistics.median(mine) for name, mine in rates.items()}
+    speed, peer = max(bandwidths), found.get("llama.cpp")
+    moved = bytes_read(made)
+    return {
+        "engine": engine,
+        "size": size,
+        "bits": bits,
+        "tokens_per_s": round(found[engine], 1),
+        "bandwidth_fraction": round(found[engine] * moved / speed, 3),
+        "peer": None if peer is None else f"llama.cpp {_TYPES[bits]}",
+        "ratio": None if peer is None else round(found[engine] / peer, 3),
+        "peer_tokens_per_s": None if peer is None else round(peer, 1),
+        "bytes_read": moved,
+        "bandwidth_bytes_per_s": round(speed),
+        "rounds": [round(rate, 1) for rate in rates[engine]],
+        "peer_rounds": [round(rate, 1) for rate in rates.get("llama.cpp", [])],
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def check(engine: str, bits: int) -> None:
+    """Raises BadInput for bits in which the engine does not compute."""
+    if engine == "jax" and bits < 16:
+        raise BadInput(
+            f"JAX computes in 16 or 32 bits, and {bits} are asked for; give --bits 16 or 32, or --engine onnx"
+        )
+    if engine == "onnx" and bits == 16:
+        raise BadInput("ONNX Runtime computes in 4, 8 or 32 bits on a CPU; give one of them, or --engine jax")
+
+
+def drawn(size: str, bits: Width, context: int) -> Bundle:
+    """The decoder of a size, without towers: matrices of random codes in four and eight bits, the table in eight."""
+    config = family.preset(size)
+    rows = config.decoder.vocabulary
+    config = replace(config, vision=None, audio=None, picture=None, text_vocabulary=rows, context=context)
+    tree = multimodal.params(config)
+    random = np.random.default_rng(0)
+
+    def leaf(name: str, param: Param) -> Any:
+        at = quantised.layout(name, param) if bits < 16 else None
+        if at is None and isinstance(param.init, float):
+            return np.full(param.shape, param.init, np.float32)
+        deviation = 1 / math.sqrt(max(param.fan_in, 1))
+        if at is None:
+            return random.standard_normal(param.shape, np.float32) * np.float32(deviation)
+        mine: Bits = 8 if bits == 8 or name.endswith("embedding") else 4
+        shape = quantised.matrix_shape(param.shape, at)
+        low, high, kind = (0, 16, np.uint8) if mine == 4 else (-127, 128, np.int8)
+        codes = random.integers(low, high, shape, kind)
+        step = deviation / math.sqrt((high - low) ** 2 / 12)
+        scales = np.full((*shape[:-1], shape[-1] // quantised.BLOCK), step, np.float16)
+        return Quantised(codes, scales, mine, param.shape, at)
+
+    params = unflatten({name: leaf(name, param) for name, param in walk(tree)})
+    lines = [line for language in sample.languages() for line in sample.prose(language).splitlines()]
+    pieces = vocabulary.train(lines, min(PIECES, rows), coverage=0.98)
+    return Bundle(config, Vocabulary(pieces, 0), params, None)
+
+
+def bytes_read(made: Bundle) -> int:
+    """What a step reads of the decoder's matrices, the table once, for the scores."""
+    leaves = [leaf for _, leaf in walk(made.params)]
+    return sum(leaf.nbytes for leaf in leaves)
+
+
+def bandwidth() -> float:
+    """Bytes a second that all cores together read from memory: the largest of many numbers, several times."""
+    cores = len(os.sched_getaffinity(0))
+    arrays = [np.ones(1 << 25, np.float32) for _ in range(cores)]
+    best = math.inf
+    with ThreadPoolExecutor(cores) as pool:
+        for _ in range(3):
+            begun = time.perf_counter()
+            list(pool.map(np.max, arrays))
+            best = min(best, time.perf_counter() - begun)
+    return sum(array.nbytes for array in arrays) / best
+
+
+def _ours(name: str, made: Bundle, bits: Width, place: Path) -> Callable[[int], float]:
+    engine = _jax(made, bits) if name == "jax" else _onnx(made, place)
+    prompt = made.framing.prompt([Turn("user", (Text("Tell me of the sea and of the stars."),))])
+
+    def write(tokens: int) -> float:
+        return _rate(piece.tokens for piece in engine.stream(prompt, Options(max_tokens=tokens, pictures=False)))
+
+    return write
+
+
+def _rate(pieces: Iterator[Any]) -> float:
+    """Tokens a second from the first piece to the last."""
+    times, counts = [], []
+    for tokens in pieces:
+        times.append(time.perf_counter())
+        counts.append(len(tokens))
+    if len(times) < 2:
+        raise BadInput("the answer ended at once, so that there is nothing to measure; ask for more tokens")
+    return sum(counts[1:]) / (times[-1] - times[0])
+
+
+def _jax(made: Bundle, bits: Width) -> Any:
+    from tejat.infer.engine import Engine
+
+    return Engine(replace(made, params=multimodal.cast(made.params, "bfloat16")) if bits == 16 else made)
+
+
+def _onnx(made: Bundle, place: Path) -> Any:
+    from tejat.export import onnx
+    from tejat.infer.onnx_engine import OnnxEngine
+    from tejat.infer.onnx_model import OnnxModel
+
+    onnx.write(made, place / "onnx")
+    return OnnxEngine(OnnxModel(place / "onnx"))
+
+
+def _llama(made: Bundle, bits: Width, place: Path) -> Callable[[int], float]:
+    """Greedy answers to one token, by llama-cpp-python's own loop."""
+    import llama_cpp
+
+    from tejat.export import gguf
+
+    gguf.write(made, place / "model.gguf", _TYPES[bits])  # type: ignore[arg-type]
+    cores = len(os.sched_getaffinity(0))
+    model = llama_cpp.Llama(
+        str(place / "model.gguf"), n_ctx=made.config.context, n_threads=cores, n_threads_batch=cores, verbose=False
+    )
+
+    def write(tokens: int) -> float:
+        times = []
+        for _, _ in zip(model.generate([2], temp=0.0), range(tokens), strict=False):
+            times.append(time.perf_counter())
+        return (len(times) - 1) / (times[-1] - times[0])
+
+    return write

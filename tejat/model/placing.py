@@ -4,7 +4,7 @@ Without rules, which is the case unless a trainer or a server puts some in force
 it was given.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -36,6 +36,11 @@ class Rules:
             found *= self.mesh.shape[name]
         return found
 
+    def placed(self, x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
+        """x, with axes of these names, where they want it."""
+        spec = PartitionSpec(*(self.cut(axis, size) for axis, size in zip(axes, x.shape, strict=True)))
+        return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
+
     def mapped(self, function: Callable, inputs: Any, outputs: Any, axes: set[str] | None = None) -> Callable:
         """`function` of each device's part: of all the mesh's axes, or of some while XLA sees to the others."""
         more = {} if axes is None else {"axis_names": axes}
@@ -64,7 +69,4 @@ def rules() -> Rules | None:
 def placed(x: jax.Array, *axes: str | None) -> jax.Array:
     """x, with axes of these names, where the rules in force want it."""
     found = rules()
-    if found is None:
-        return x
-    spec = PartitionSpec(*(found.cut(axis, size) for axis, size in zip(axes, x.shape, strict=True)))
-    return jax.lax.with_sharding_constraint(x, NamedSharding(found.mesh, spec))
+    return x if found is None else found.placed(x, axes)

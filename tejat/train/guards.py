@@ -26,6 +26,9 @@ class Phase(StrEnum):
 class Guard:
     """Every method does nothing, unless a guard has its own."""
 
+    spoil: Callable[..., Any] | None = None
+    """What the compiled step spoils arrays by, in trials (`tejat.train.shards.Spoil`)."""
+
     known = False
     """Has it been seen already that the directory's run is this one? Then the loop does not look again."""
 
@@ -42,12 +45,29 @@ class Guard:
         """The compiled step: what `make` makes, or one that was made before."""
         return make()
 
+    def making(self, make: Callable, spent: Callable) -> Callable:
+        """The step as the loop makes it: (state, batch of the loader, by how many shards it is turned, 0 without) to
+        (next state, sums). A guard may have something between. `spent`: of the ledger (`tejat.train.goodput`)."""
+        return make
+
     def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
         """Of this batch and the state that is given back, step number `step` is about to be made, the first being 1."""
         return state
 
     def after(self, step: int, state: TrainState, sums: dict[str, Any], now: "Standing") -> None:
-        """Step number `step` was given to the device. What it raises ends the run."""
+        """Step number `step` was made, and logged and saved where it is to be. What it raises ends the run."""
+
+    def keeps(self, step: int) -> bool:
+        """Will this guard keep the state after this step, in `after`? It is checked before."""
+        return False
+
+    def checked(
+        self, step: int, state: TrainState, pending: list[dict[str, Any]], settles: bool, keeps: bool
+    ) -> tuple[TrainState, list[dict[str, Any]]]:
+        """The state after a step, and the sums of the last steps, before the loop uses them: it waits for them anyway
+        (`settles`), or is about to keep the state (`keeps`). A guard may give others in their place. All processes see
+        the same arguments."""
+        return state, pending
 
     def stops(self, step: int) -> bool:
         """Shall the run stop after this step, with a checkpoint? All processes must agree."""
@@ -78,6 +98,25 @@ class Guards(Guard):
         for guard in self._guards:
             make = _bound(guard.compiled, make)
         return make()
+
+    @property
+    def spoil(self) -> Callable[..., Any] | None:
+        return next((guard.spoil for guard in self._guards if guard.spoil is not None), None)
+
+    def making(self, make: Callable, spent: Callable) -> Callable:
+        for guard in self._guards:
+            make = guard.making(make, spent)
+        return make
+
+    def keeps(self, step: int) -> bool:
+        return any(guard.keeps(step) for guard in self._guards)
+
+    def checked(
+        self, step: int, state: TrainState, pending: list[dict[str, Any]], settles: bool, keeps: bool
+    ) -> tuple[TrainState, list[dict[str, Any]]]:
+        for guard in self._guards:
+            state, pending = guard.checked(step, state, pending, settles, keeps)
+        return state, pending
 
     def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
         for guard in self._guards:

@@ -42,6 +42,7 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
         "picture_weight": recipe.picture_weight,
         "bfloat16": recipe.bfloat16,
         "accumulate": recipe.accumulate,
+        "shards": recipe.shards or None,  # runs that were begun before there were any have none
         "how": asdict(recipe.how),
     }
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from tejat import bundle
@@ -40,11 +41,13 @@ from tejat.model import multimodal, picture, weights
 from tejat.parts import write_whole
 from tejat.train import chain, drawing, hosts, identity, step
 from tejat.train import mesh as meshes
+from tejat.train.auditing import auditor
 from tejat.train.checkpoint import Checkpoints
 from tejat.train.goodput import Kind, Ledger
 from tejat.train.guards import Guard, Guards, Phase
 from tejat.train.objective import LOSSES, PREDICTED
 from tejat.train.recipe import Recipe
+from tejat.train.shards import turned
 
 Line = dict[str, Any]
 """A line of the log."""
@@ -121,11 +124,13 @@ def train(
     past = [(time.time(), Kind.PREPARATION)]
     if begun is not None:
         past.insert(0, (begun, Kind.INITIALISATION))
+    guards = (*auditor.guards(recipe, mesh, directory), *guards)
     with _ctrl_c() as interrupted, closing(Guards(guards)) as guard:
         # ---- What the run is made of --------------------------------------------------------------------------------
         if recipe.accumulate < 1 or recipe.room.rows % recipe.accumulate:
             told = f"a batch of {recipe.room.rows} rows has no {recipe.accumulate} parts of like size"
             raise BadInput(f"{told}; choose an `accumulate` that divides room.rows")
+        _check_shards(recipe, mesh)
         if mesh is not None:
             meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows // recipe.accumulate)
         if (from_chain or to_chain) and (mesh is not None or jax.process_count() > 1):
@@ -169,9 +174,11 @@ def train(
             ledger.enter(Kind.RESTORE)
             guard.enter(Phase.RESTORING)
             lying = _lying(abstract, shardings)
-            if (kept := guard.restored(lying)) or checkpoints.latest is not None:
-                state, facts = kept or checkpoints.restore(lying)
+            if (remembered := guard.restored(lying)) or checkpoints.latest is not None:
+                state, facts = remembered or checkpoints.restore(lying)
                 now = Standing.from_json(facts)
+                if now.step >= steps:  # a kill may have cut the last checkpoint short
+                    checkpoints.save(state, facts)
             elif link is not None:
                 state, now = jax.device_put(chain.unpack(link[0], lying)), Standing.from_json(link[1]["standing"])
                 write_whole(log, link[1]["log"].encode())
@@ -195,14 +202,24 @@ def train(
                 started = time.perf_counter() - now.seconds
                 ledger.enter(Kind.COMPILATION)
                 guard.enter(Phase.COMPILING)
-                compiled = guard.compiled(lambda: _compiled(recipe, lying, shardings))
+                compiled = guard.compiled(lambda: _compiled(recipe, lying, shardings, guard.spoil))
                 ledger.enter(Kind.OTHER)
                 _heed(interrupted)
                 guard.enter(Phase.STEPPING)
 
-                def advance(state, batch):
+                def make(state, batch, turn=0, *spoilt):
                     batch = batch if shardings is None else meshes.spread(mesh, batch)
-                    return compiled(state, drawing.with_codes(codec.params, recipe.config, batch) if later else batch)
+                    batch = drawing.with_codes(codec.params, recipe.config, batch) if later else batch
+                    if not recipe.shards:
+                        return compiled(state, batch)
+                    return compiled(state, turned(batch, recipe.shards, turn), np.int32(turn), *spoilt)
+
+                make = guard.making(make, ledger.spent)
+
+                def advance(state, batch):
+                    state, sums = make(state, batch)
+                    sums.pop("local", None)  # digests, for guards
+                    return state, sums
 
                 line_at, line_tokens = time.perf_counter(), now.tokens
                 stop, due, whole = False, False, now.position
@@ -215,8 +232,6 @@ def train(
                     now.step += 1
                     ledger.stepped(now.step, given, sums["tokens"])
                     now.pending.append(sums)
-                    with ledger.spent(Kind.SAVE):
-                        guard.after(now.step, state, sums, now)
                     logs, saves = (
                         now.step % n == 0 or now.step == steps for n in (recipe.log_every, recipe.save_every)
                     )
@@ -225,7 +240,11 @@ def train(
                         due = due or (until is not None and time.monotonic() >= until)
                         stop = any(hosts.gather(due or interrupted.is_set()))
                     stop = guard.stops(now.step) or stop
-                    if logs or saves or stop:
+                    settles, keeps = logs or saves or stop, saves or stop
+                    kept = keeps or guard.keeps(now.step)
+                    state, now.pending = guard.checked(now.step, state, now.pending, settles, kept)
+                    sums = now.pending[-1]
+                    if settles:
                         # Only here does the loop wait for the device.
                         now.settle()
                         now.seconds = time.perf_counter() - started
@@ -238,13 +257,15 @@ def train(
                             with log.open("a") as file:
                                 file.write(json.dumps(line) + "\n")
                         told(line)
-                    if saves or stop:
+                    if keeps:
                         everywhere = map(Position.from_json, hosts.gather(now.position.to_json()))
                         whole = Position.merged(everywhere)
                         guard.enter(Phase.SAVING)
                         with ledger.spent(Kind.SAVE):
                             checkpoints.save(state, asdict(replace(now, position=whole)))
                         guard.enter(Phase.STEPPING)
+                    with ledger.spent(Kind.SAVE):
+                        guard.after(now.step, state, sums, now)
                 ledger.enter(Kind.SAVE)
                 guard.enter(Phase.ENDING)
 
@@ -346,7 +367,18 @@ def _first_state(recipe: Recipe, shardings: Any) -> step.TrainState:
     return state if shardings is None else meshes.placed(state, shardings[0])
 
 
-def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any) -> Callable:
+def _check_shards(recipe: Recipe, mesh: Mesh | None) -> None:
+    """Raises BadInput where shards are none, or of unlike size."""
+    if recipe.shards == 0:
+        return
+    groups = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in meshes.ROWS)
+    rows = recipe.room.rows
+    if recipe.shards < 0 or recipe.shards % groups or rows % (recipe.shards * recipe.accumulate):
+        told = f"a batch of {rows} rows has no {recipe.shards} shards in {recipe.accumulate} parts on {groups} devices"
+        raise BadInput(f"{told}; try shards={groups}, and room.rows={groups * recipe.accumulate} or a multiple")
+
+
+def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any, spoil: Callable | None) -> Callable:
     """The step, compiled before the first batch is there."""
     build = step.build(
         recipe.config,
@@ -356,10 +388,14 @@ def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any) -> Callabl
         how=recipe.how,
         accumulate=recipe.accumulate,
         shardings=shardings,
+        shards=recipe.shards,
+        spoil=spoil,
     )
+    more = [jax.ShapeDtypeStruct((), np.int32)] * bool(recipe.shards)
+    more += [jax.ShapeDtypeStruct((5,), np.int32)] * (spoil is not None)
     batch = packing.empty(recipe.config, recipe.room)._replace(pictures=None)
     shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), batch)
-    return build.lower(state, shapes).compile()
+    return build.lower(state, shapes, *more).compile()
 
 
 def _numbers(pending: list[dict[str, Any]], last: int) -> list[dict[str, float]]:

@@ -17,6 +17,7 @@ from tejat.model.params import Tree, initialise
 from tejat.model.passes import SCANNED, Pass
 from tejat.train import mesh as meshes
 from tejat.train import objective, optimizer
+from tejat.train.shards import Spoil, added_in_order
 
 _CPU = {
     # Together, a third less to compile, and a step that takes as long (docs/LOG.md has the table).
@@ -57,11 +58,17 @@ def build(
     how: Pass = SCANNED,
     accumulate: int = 1,
     shardings: tuple[TrainState, NamedSharding] | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    shards: int = 0,
+    spoil: Callable[..., Spoil] | None = None,
+) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """The compiled step: (state, batch) to (next state, sums for the log). The old state's memory is reused.
 
     A batch is computed in `accumulate` parts, one after the other, whose gradients are added up. `shardings` say where
     the state's arrays and those of a batch lie, on several devices (`tejat.train.mesh`).
+
+    With `shards`, gradients are added up in order (`tejat.train.shards`). The step then takes a third argument, by how
+    many shards the rows of the batch were turned, and its sums tell "local", digests of the shards' gradients. `spoil`,
+    for trials of what is found, is called with a fourth argument (`tejat.train.auditing.flips`).
     """
     transform = optimizer.build(schedule, multimodal.params(config))
     rate = schedule.rate()
@@ -70,22 +77,31 @@ def build(
     if shardings is not None:
         rules, platform = meshes.rules(shardings[1].mesh), shardings[1].mesh.devices.flat[0].platform
         everywhere = NamedSharding(shardings[1].mesh, PartitionSpec())
-        lies = {"in_shardings": shardings, "out_shardings": (shardings[0], everywhere)}
+        more = [everywhere] * (bool(shards) + (spoil is not None))
+        lies = {"in_shardings": (*shardings, *more), "out_shardings": (shardings[0], everywhere)}
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=_CPU if platform == "cpu" else None, **lies)
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
+    def step(state: TrainState, batch: Batch, *more: Array) -> tuple[TrainState, dict[str, Array]]:
         counts = objective.predicted(batch)
 
-        def objective_of(params: Tree, part: Batch):
+        def objective_of(params: Tree, counts: dict, within: placing.Rules | None, part: Batch):
             computed = multimodal.cast(params, dtype)
-            with placing.in_force(rules):
+            with placing.in_force(within):
                 return objective.loss(computed, config, part, picture_weight=picture_weight, how=how, counts=counts)
 
-        def gradient_of(part: Batch) -> tuple[dict[str, Array], Tree]:
-            (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(state.params, part)
-            return sums, gradient
+        def gradient_of(params: Tree, counts: dict, within: placing.Rules | None, rows: Batch):
+            def of(part: Batch) -> tuple[dict[str, Array], Tree]:
+                (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(params, counts, within, part)
+                return sums, gradient
 
-        sums, gradient = summed(gradient_of, batch, accumulate)
+            return summed(of, rows, accumulate)
+
+        if shards:
+            where = None if shardings is None else (shardings[1].mesh, shardings[0].params)
+            spoiling = spoil(*more[1:]) if spoil else Spoil()
+            sums, gradient = added_in_order(gradient_of, state.params, counts, batch, shards, more[0], where, spoiling)
+        else:
+            sums, gradient = gradient_of(state.params, counts, rules, batch)
         updates, moments = transform.update(gradient, state.moments, state.params)
         sums |= {"gradient_norm": optax.tree.norm(gradient), "rate": rate(state.step)}
         segments = batch.inputs.segments
@@ -102,7 +118,7 @@ def summed(function: Callable[[Batch], Tree], batch: Batch, parts: int) -> Tree:
 
     def split(array: Array) -> Array:
         # Every parts-th row: so a part has as many rows on each device as any other.
-        return jnp.moveaxis(array.reshape(-1, parts, *array.shape[1:]), 1, 0)
+        return jnp.moveaxis(array.reshape(array.shape[0] // parts, parts, *array.shape[1:]), 1, 0)
 
     def add(total: Tree, part: Batch) -> tuple[Tree, None]:
         return jax.tree.map(jnp.add, total, function(part)), None

@@ -1,0 +1,89 @@
+"""Digests of arrays, made where the arrays lie: integers of their bits, the same however they are added up.
+
+The words of an array are each multiplied by an odd number drawn from their place and added modulo 2^32. A single
+changed bit always changes the sum, since an odd factor has an inverse; two words that change places, or any other
+change, leave it as it was once in 2^32 times. Reading the array is what it costs.
+"""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, UInt32
+
+from tejat.model.params import Tree
+
+
+def digest(array: Array, axes: Sequence[int] | None = None) -> UInt32[Array, "..."]:
+    """The digest over `axes`, all of them without; of the others, one digest for each place."""
+    axes = tuple(range(array.ndim)) if axes is None else tuple(axes)
+    if array.dtype == jnp.bool_:
+        array = array.astype(jnp.uint8)
+    words = jax.lax.bitcast_convert_type(array, f"uint{8 * array.dtype.itemsize}").astype(jnp.uint32)
+    place = jnp.zeros((), jnp.uint32)
+    for axis in axes:
+        stride = math.prod(array.shape[other] for other in axes if other > axis) % 2**32
+        place = place + jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis) * jnp.uint32(stride)
+    return (words * _factor(place)).sum(axes, dtype=jnp.uint32)
+
+
+def _factor(place: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
+    """An odd number for each place, as if at random (Knuth's multiplicative hash, folded once)."""
+    mixed = (place + jnp.uint32(1)) * jnp.uint32(0x9E3779B1)
+    return (mixed ^ (mixed >> jnp.uint32(15))) * jnp.uint32(0x85EBCA77) | jnp.uint32(1)
+
+
+def of_shards(tree: Tree) -> UInt32[Array, "S leaves"]:
+    """Of leaves [S, …]: a digest for each of the S and each leaf."""
+    leaves = jax.tree.leaves(tree)
+    return jnp.stack([digest(leaf, range(1, leaf.ndim)) for leaf in leaves], axis=1)
+
+
+class Held:
+    """Digests of what each device of a mesh holds of a state."""
+
+    def __init__(self, mesh: Mesh, shardings: Tree):
+        """`shardings`: where each leaf lies (`tejat.train.mesh.state`)."""
+        self.mesh, self._leaves = mesh, jax.tree.leaves(shardings)
+        specs = jax.tree.map(lambda sharding: sharding.spec, shardings)
+        axes = PartitionSpec(*mesh.axis_names)
+
+        def local(tree: Tree) -> UInt32[Array, "… leaves"]:
+            found = jnp.stack([digest(leaf) for leaf in jax.tree.leaves(tree)])
+            return found.reshape(*(1 for _ in mesh.axis_names), -1)
+
+        mapped = jax.shard_map(local, mesh=mesh, in_specs=(specs,), out_specs=axes, check_vma=False)
+        self._of = jax.jit(mapped, out_shardings=NamedSharding(mesh, PartitionSpec()))  # on every host
+        self._copies: np.ndarray | None = None
+
+    def __call__(self, state: Tree) -> UInt32[Array, "slice data fsdp sequence tensor leaves"]:
+        """Not awaited."""
+        return self._of(state)
+
+    def copies(self, state: Tree) -> np.ndarray:
+        """[devices, leaves]: the number of the part that a device holds of a leaf, copies having the same."""
+        if self._copies is None:
+            columns = []
+            for leaf, sharding in zip(jax.tree.leaves(state), self._leaves, strict=True):
+                parts: dict[str, int] = {}
+                lies = sharding.devices_indices_map(leaf.shape)
+                columns.append([parts.setdefault(str(lies[d]), len(parts)) for d in self.mesh.devices.flat])
+            self._copies = np.asarray(columns).T
+        return self._copies
+
+    def strays(self, found: np.ndarray, state: Tree) -> list[int]:
+        """Devices, by their place in the mesh, that hold another copy than most. Of two that differ, both."""
+        digests, copies = found.reshape(self.mesh.size, -1), self.copies(state)
+        strays: set[int] = set()
+        for leaf in range(digests.shape[1]):
+            for part in np.unique(copies[:, leaf]):
+                holders = np.flatnonzero(copies[:, leaf] == part)
+                values, counts = np.unique(digests[holders, leaf], return_counts=True)
+                if len(values) > 1:
+                    most = values[counts == counts.max()]
+                    right = most[0] if len(most) == 1 else None
+                    strays |= {int(holder) for holder in holders if digests[holder, leaf] != right}
+        return sorted(strays)

@@ -9,6 +9,7 @@ the memory of the oldest copy is used again for the newest. A step can be gone o
 process's share of it survives.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -61,9 +62,10 @@ def size(pieces: Sequence[Piece]) -> int:
 class Slots:
     """Where one process keeps its share in one domain: `KEPT` files, of which the oldest is written over.
 
-    A domain that has lost its files, or its directory, gets new ones. Files of an earlier process of this rank are
-    taken over up to `step`, from which the run goes on; those of later steps are removed, since they would be taken
-    for newer than what is made again.
+    All have their memory from the beginning: raises BadInput where there is too little. A domain that has lost its
+    files, or its directory, gets new ones. Files of an earlier process of this rank are taken over up to `step`, from
+    which the run goes on; those of later steps are removed, since they would be taken for newer than what is made
+    again.
     """
 
     def __init__(self, domain: Path, rank: int, pieces: Sequence[Piece], step: int = 0):
@@ -74,23 +76,27 @@ class Slots:
         self._files: list[tuple[Path, mmap.mmap]] = []  # oldest first
         self._writing: tuple[Path, mmap.mmap] | None = None
         for path in sorted(domain.glob(f"*.rank-{rank}"), key=_step):
-            if 0 <= _step(path) <= step and path.stat().st_size == self._whole:
+            if not 0 <= _step(path) <= step:
+                path.unlink()
+            elif path.stat().st_size == self._whole:  # those of another world may still be read by others
                 with path.open("r+b") as file:
                     self._files.append((path, mmap.mmap(file.fileno(), self._whole)))
-            else:
-                path.unlink()
+        try:
+            empty = [domain / f"empty-{number}.rank-{rank}" for number in range(KEPT - len(self._files))]
+            self._files = [*((path, self._made(path)) for path in empty), *self._files]
+        except OSError as error:
+            for path in empty:
+                path.unlink(missing_ok=True)
+            raise BadInput(_no_room(domain, self._whole * len(empty))) from error
 
     def begin(self) -> list[np.ndarray]:
-        """The pieces of a new copy, to be filled. Raises BadInput where the memory has no room."""
+        """The pieces of a new copy, to be filled."""
         path = self._domain / f"writing.rank-{self._rank}"
-        mapped = None
-        if len(self._files) >= KEPT:
-            old, mapped = self._files.pop(0)
-            try:
-                old.rename(path)
-            except FileNotFoundError:
-                mapped = None
-        mapped = self._made(path) if mapped is None else mapped
+        old, mapped = self._files.pop(0)
+        try:
+            old.rename(path)
+        except FileNotFoundError:  # the domain was lost
+            mapped = self._made(path)
         self._writing = path, mapped
         data = np.frombuffer(mapped, np.uint8)
         found = []
@@ -110,21 +116,14 @@ class Slots:
         mapped[_HEAD : _HEAD + len(header)] = header
         mapped[:_HEAD] = len(header).to_bytes(8, "little") + zlib.crc32(header).to_bytes(8, "little")
         name = self._domain / f"step-{step}.rank-{self._rank}"
-        try:
+        with contextlib.suppress(FileNotFoundError):  # the domain was lost meanwhile: a later copy makes it anew
             path.rename(name)
-        except FileNotFoundError:  # the domain was lost meanwhile: the next copy makes it anew
-            self._writing = None
-            return
         self._files, self._writing = [*self._files, (name, mapped)], None
 
     def _made(self, path: Path) -> mmap.mmap:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w+b") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, self._whole)  # else a full memory ends the process when touched
-            except OSError as error:
-                path.unlink()
-                raise BadInput(_no_room(path.parent, self._whole)) from error
+            os.posix_fallocate(file.fileno(), 0, self._whole)  # else a full memory ends the process when touched
             return mmap.mmap(file.fileno(), self._whole)
 
 

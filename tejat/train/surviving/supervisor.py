@@ -125,6 +125,7 @@ class _Supervisor:
         self._events = Events(self._own)
         self._domains = list(range(task.processes))
         self._spares = task.spares
+        self._shrunk = False
         self._stop = threading.Event()
         self._resume, self._known = task.resume, False
         self._restarts = self._vain = 0
@@ -236,13 +237,14 @@ class _Supervisor:
                 stepped, self._known = True, True
                 recovery = time.monotonic() - self._idle_since
                 self._events.tell("stepping", step=step + 1, recovery=recovery)
-                self._tidy()
             now = time.monotonic()
             alive = {rank: beat for rank, beat in beats.items() if processes[rank].exitcode is None}
             if hung := watch.look(alive, now):
                 return self._hung(hung, stepped)
             if now - measured > STRAGGLERS:
                 measured = now
+                if self._shrunk:
+                    self._tidy()
                 if slow := watch.straggler(alive):
                     self._events.tell("straggler", **slow._asdict())
                     self._told(
@@ -313,11 +315,14 @@ class _Supervisor:
         self._told(f"the damaged checkpoint of step {newest} is set aside as {aside}")
 
     def _tidy(self) -> None:
-        """Removes copies of a world that is no more, once it is not gone on from."""
+        """Removes copies of a world that is no more, once there are newer ones."""
         count = len(self._domains)
-        for path in self._place.glob("domain-*/*.rank-*"):
-            if int(path.name.rpartition("-")[2]) >= count:
-                path.unlink(missing_ok=True)
+        found = copies.survivors(self._place)
+        if (whole := copies.newest(found)) and whole[0].of == count:
+            for share in found:
+                if share.of != count:
+                    share.path.unlink(missing_ok=True)
+            self._shrunk = False
 
     # ---- Machines ------------------------------------------------------------------------------------------------
 
@@ -335,6 +340,7 @@ class _Supervisor:
         if not count or self._task.mesh is not None:
             raise GaveUp(f"machine {lost} has failed, no spare is left, and the mesh cannot shrink")
         self._domains = [domain for domain in self._domains if domain != lost][:count]
+        self._shrunk = True
         self._events.tell("shrunk", processes=count)
         self._told(f"machine {lost} has failed and no spare is left: {count} processes go on")
 

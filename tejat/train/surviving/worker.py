@@ -18,6 +18,8 @@ import jax
 
 from tejat.errors import BadInput
 from tejat.train import hosts, loop, mesh, recipe
+from tejat.train.auditing import flips
+from tejat.train.auditing.auditor import Corrupted
 from tejat.train.checkpoint import Damaged
 from tejat.train.guards import Guard
 from tejat.train.surviving.copying import Copies
@@ -94,6 +96,9 @@ def work(order: Order) -> None:
     except loop.Diverged as error:
         print(f"tejat: error: {error}", flush=True)
         code = FAILED
+    except Corrupted as error:
+        print(f"tejat: error: {error}", flush=True)
+        code = LYING
     except loop.Stopped as stop:
         print(f"tejat: {stop}", flush=True)
         code = STOPPED
@@ -114,6 +119,7 @@ def _train(order: Order, begun: float) -> None:
         copies = Copies(order.place, order.domains, order.rank, chosen.copy_every, order.shares)
         parts = (chosen.config, chosen.schedule, chosen.room, chosen.bfloat16, chosen.picture_weight)
         what = f"{parts} {chosen.how} {chosen.accumulate} {order.mesh} {order.rank} of {len(order.domains)}"
+        what += f" {chosen.shards} {flips.VARIABLE in os.environ}"
         loop.train(
             chosen,
             order.directory,
@@ -121,7 +127,7 @@ def _train(order: Order, begun: float) -> None:
             mesh=mesh.chosen(order.mesh),
             until=order.until,
             begun=begun,
-            guards=(Told(order.known), pulse, copies, Programs(order.programs, what)),
+            guards=(Told(order.known), pulse, copies, Programs(order.programs / f"rank-{order.rank}", what)),
         )
         print(f"copies: {asdict(copies.cost)}", flush=True)
         jax.distributed.shutdown()  # waits for the others: whoever leaves before, ends them

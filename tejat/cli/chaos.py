@@ -1,0 +1,120 @@
+"""`tejat chaos`: trains under injected faults, and proves that nothing is lost."""
+
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from tejat.errors import BadInput
+
+MICRO = ("room.rows=8", "log_every=5", "save_every=10", "copy_every=2")
+"""How `micro` is trained in trials: by four processes, with a log, copies and checkpoints that short runs have too."""
+
+
+@dataclass(frozen=True)
+class Chaos:
+    """Train micro in four processes, once unharmed and then under schedules of faults: processes, machines and the
+    supervisor die, hang or slow down; memory, checkpoints and disks fail. Each must come to the same bits.
+
+    Example: tejat chaos --schedules 3 --seed 7
+    """
+
+    recipe: Annotated[Path | None, tyro.conf.Positional] = None
+    """Another recipe than that of micro; give it room.rows that the processes share evenly."""
+    schedules: int = 10
+    """How many, each of one to three faults."""
+    seed: int = 0
+    """Of the first schedule; the next has the next."""
+    hours: float | None = None
+    """Go on with other schedules for so long, whatever --schedules says."""
+    steps: int = 30
+    """Of each run."""
+    processes: int = 4
+    """That train together."""
+    mesh: str | None = "data=4"
+    """How they share the work, as of `tejat train`; None: fsdp over all of them."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Another value for a field of the recipe, as in copy_every=5; may be given again."""
+    kinds: str = ""
+    """Only these faults, as in kill,hang; all of them if not given."""
+    most: int = 3
+    """Faults of one schedule, at most."""
+    silence: float = 8.0
+    """Seconds without a heartbeat after which a process hangs."""
+    out: Path | None = None
+    """Where the runs lie, and chaos.jsonl, a line for each schedule; a temporary directory if not given."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON object and nothing else."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run `tejat chaos`. 1 where something was lost.
+
+    Raises:
+      BadInput: for schedules that are impossible, and where the unharmed run fails.
+    """
+    options = tyro.cli(Chaos, args=arguments, prog="tejat chaos")
+    if options.schedules < 1 or options.most < 1 or options.processes < 1:
+        raise BadInput("--schedules, --most and --processes are numbers from 1")
+    if options.hours is not None and options.hours <= 0:
+        raise BadInput("--hours is how long to go on; give more than none")
+
+    from tejat.train import tour
+    from tejat.train.surviving import chaos
+    from tejat.train.surviving.faults import Kind
+
+    names = [name for name in options.kinds.split(",") if name]
+    if strange := [name for name in names if name not in {*Kind}]:
+        raise BadInput(f"there is no fault {strange[0]!r}; there are {', '.join(Kind)}")
+    trials = chaos.Trials(
+        recipe=options.recipe or Path(tour.__file__),
+        settings=(*MICRO, *options.set),
+        mesh=options.mesh,
+        processes=options.processes,
+        steps=options.steps,
+        kinds=tuple(Kind(name) for name in names) or tuple(Kind),
+        most=options.most,
+        silence=options.silence,
+    )
+    begun = time.monotonic()
+    seeds = range(options.seed, options.seed + (options.schedules if options.hours is None else sys.maxsize // 2))
+    until = None if options.hours is None else begun + 3600 * options.hours
+    with tempfile.TemporaryDirectory(prefix="tejat-chaos-", ignore_cleanup_errors=True) as temporary:
+        place = (options.out or Path(temporary)).resolve()
+        place.mkdir(parents=True, exist_ok=True)
+        outcomes, told = chaos.run(trials, seeds, place, until=until, told=_tell)
+        if options.out is not None:
+            lines = [json.dumps(outcome.to_json()) + "\n" for outcome in outcomes]
+            (place / "chaos.jsonl").write_text("".join(lines))
+    told |= {"seconds": time.monotonic() - begun}
+    if options.json:
+        print(json.dumps(told))
+    else:
+        _print(told)
+    return 0 if told["bit_equal"] == told["schedules"] else 1
+
+
+def _tell(line: str) -> None:
+    print(f"tejat: {line}", file=sys.stderr, flush=True)
+
+
+def _print(told: dict[str, Any]) -> None:
+    print(
+        f"{told['schedules']} schedules, {told['faults']} faults: {told['survived']} survived, {told['bit_equal']} the "
+        f"same to the bit"
+    )
+    for kind, count in told["faults_by_kind"].items():
+        seconds = told["recovery_s_by_kind"][kind]
+        print(f"  {kind:<11} {count:4}" + (f"   recovered in {seconds:.1f} s (median)" if seconds is not None else ""))
+    if told["recovery_s_p50"] is not None:
+        print(f"recovery: {told['recovery_s_p50']:.1f} s (median), {told['recovery_s_p99']:.1f} s (99%)")
+    if told["goodput"] is not None:
+        print(
+            f"goodput: {told['goodput']:.1%} in these short runs; each fault cost {told['lost_s_per_fault']:.1f} s, "
+            f"of 600 s each that is {told['goodput_at_one_fault_per_600_s']:.1%}"
+        )

@@ -1,0 +1,169 @@
+"""Supervised runs from outside: real processes, killed, stopped and robbed, come to what they would have come to."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tejat.train.surviving import chaos, events, pulse, supervisor
+
+RECIPE = Path(__file__).parents[1] / "smallest.py"
+SETTINGS = ("room.rows=8", "log_every=3", "save_every=6", "copy_every=2", "schedule.steps=12")
+
+
+class Run:
+    """`tejat train --supervise`, in a process of its own."""
+
+    def __init__(self, directory: Path, processes: int, *words: str):
+        self.directory, self.place = directory, supervisor.place_of(directory)
+        self._words = [str(RECIPE), "--out", str(directory), "--supervise", str(processes), "--silence", "10", *words]
+        self._words += [word for setting in SETTINGS for word in ("--set", setting)]
+        self.process = self.begin()
+
+    def begin(self, *words: str) -> subprocess.Popen:
+        environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-m", "tejat", "train", *self._words, *words]
+        self.process = subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True)
+        return self.process
+
+    def reached(self, rank: int, step: int) -> pulse.Beat:
+        """The heartbeat of a process when it has made so many steps."""
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and self.process.poll() is None:
+            beat = pulse.read(self.place / f"pulse-{rank}")
+            if beat is not None and beat.done >= step:
+                return beat
+            time.sleep(0.01)
+        raise AssertionError(self.process.communicate()[1])
+
+    def ended(self) -> tuple[int, str]:
+        output, errors = self.process.communicate(timeout=400)
+        return self.process.returncode, output + errors
+
+    def events(self) -> list[dict]:
+        return events.read(self.directory / "surviving")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict:
+    """What one supervised process comes to that nothing happens to."""
+    run = Run(tmp_path_factory.mktemp("alone") / "run", 1)
+    assert run.ended()[0] == 0
+    assert not run.place.exists()  # nothing is left in shared memory
+    return chaos.result(run.directory, 12)
+
+
+def test_a_process_that_is_killed_goes_on_from_memory_to_the_same_bits(alone, tmp_path):
+    run = Run(tmp_path / "run", 1)
+    beat = run.reached(0, 4)
+    second = subprocess.run(run.process.args + ["--resume"], capture_output=True, text=True)
+    assert second.returncode == 2 and "is being trained" in second.stderr
+    os.kill(beat.process, signal.SIGKILL)
+    code, told = run.ended()
+    assert code == 0, told
+    assert "process 0 was ended by SIGKILL; starting again" in told
+    begun = [event for event in run.events() if event["event"] == "generation"]
+    assert [event["memory"] for event in begun] == [False, True] and begun[1]["step"] >= 2
+    assert chaos.result(run.directory, 12) == alone
+
+
+def test_what_no_restart_can_mend_ends_the_run(tmp_path):
+    (tmp_path / "fails.py").write_text(
+        f"import runpy\nfrom dataclasses import replace\nRECIPE = runpy.run_path({str(RECIPE)!r})['RECIPE']\n"
+        "RECIPE = replace(RECIPE, documents=lambda framing, recipe: 1 / 0)\n"
+    )
+    words = ["train", str(tmp_path / "fails.py"), "--out", str(tmp_path / "run"), "--supervise", "1"]
+    done = subprocess.run([sys.executable, "-m", "tejat", *words], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1 and done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert "3 generations in a row ended before their first step" in last and "ZeroDivisionError" in last
+    assert "see" in last and "--resume" in last
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory) -> dict:
+    """What four processes come to that nothing happens to."""
+    run = Run(tmp_path_factory.mktemp("together") / "run", 4)
+    assert run.ended()[0] == 0
+    return chaos.result(run.directory, 12)
+
+
+@pytest.mark.slow
+def test_four_processes_survive_the_first_being_killed_and_another_hanging(together, tmp_path):
+    run = Run(tmp_path / "run", 4)
+    os.kill(run.reached(0, 3).process, signal.SIGKILL)
+    time.sleep(1)
+    os.kill(run.reached(2, 7).process, signal.SIGSTOP)
+    code, told = run.ended()
+    assert code == 0 and "process 0 was ended by SIGKILL" in told and "process 2 hangs" in told
+    assert chaos.result(run.directory, 12) == together
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_is_killed_takes_its_processes_along_and_another_goes_on(together, tmp_path):
+    run = Run(tmp_path / "run", 4)
+    workers = [run.reached(rank, 3).process for rank in range(4)]
+    os.kill(workers[1], signal.SIGSTOP)  # one that could not notice
+    run.process.kill()
+    run.process.communicate()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{number}").exists() for number in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{number}").exists() for number in workers)
+    run.begin("--resume")
+    code, told = run.ended()
+    assert code == 0, told
+    assert [event["memory"] for event in run.events() if event["event"] == "generation"] == [False, True]
+    assert chaos.result(run.directory, 12) == together
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_leaves_and_the_run_goes_on(together, tmp_path):
+    run = Run(tmp_path / "run", 4)
+    run.reached(0, 3)
+    run.process.send_signal(signal.SIGTERM)
+    code, told = run.ended()
+    assert code == 130 and "go on with: tejat train" in told
+    assert not run.place.exists()
+    saved = [int(path.name) for path in (run.directory / "checkpoints").iterdir() if path.name.isdigit()]
+    assert saved and 3 <= max(saved) < 12
+    run.begin("--resume")
+    assert run.ended()[0] == 0
+    assert chaos.result(run.directory, 12) == together
+
+
+@pytest.mark.slow
+def test_without_spares_fewer_processes_go_on_nearly_to_the_same(together, tmp_path):
+    run = Run(tmp_path / "run", 4, "--spares", "0")
+    os.kill(run.reached(3, 5).process, signal.SIGKILL)
+    code, told = run.ended()
+    assert code == 0 and "no spare is left: 2 processes go on" in told
+    found = chaos.result(run.directory, 12)
+    assert found["samples"] == together["samples"]
+    for here, there in zip(found["log"], together["log"], strict=True):
+        assert here["text_loss"] == pytest.approx(there["text_loss"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_spare_takes_the_place_of_a_machine(together, tmp_path):
+    run = Run(tmp_path / "run", 4, "--spares", "1")
+    os.kill(run.reached(1, 5).process, signal.SIGKILL)
+    code, told = run.ended()
+    assert code == 0 and "machine 1 is replaced by a spare; 0 left" in told
+    assert [event["domains"] for event in run.events() if event["event"] == "generation"][-1] == [0, 4, 2, 3]
+    assert chaos.result(run.directory, 12) == together
+
+
+def test_events_survive_a_cut_line(tmp_path):
+    told = events.Events(tmp_path)
+    told.tell("generation", step=3)
+    with (tmp_path / events.NAME).open("a") as file:
+        file.write('{"at": 1, "eve')
+    events.Events(tmp_path).tell("done")
+    assert [event["event"] for event in events.read(tmp_path)] == ["generation", "done"]
+    assert json.loads((tmp_path / events.NAME).read_text().splitlines()[0])["step"] == 3

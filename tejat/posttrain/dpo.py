@@ -68,7 +68,7 @@ class DpoWork:
         return found | {"pairs": int(pairs)} | {name: pending[-1][name] for name in ("gradient_norm", "rate")}
 
     def finish(self, state: TrainState, directory: Path) -> dict[str, Any]:
-        whole = self._trained.weights(state.params, self._trained.frozen)
+        whole = jax.jit(self._trained.weights)(state.params, self._trained.frozen)
         save(directory / "model", replace(self.bundle, params=whole))
         evaluate = jax.jit(self._objective)
         totals: dict[str, float] = {}

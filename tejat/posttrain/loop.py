@@ -73,10 +73,6 @@ class Standing:
     position: dict[str, Any] | None = None
     pending: list[dict[str, Any]] = field(default_factory=list)
 
-    def settle(self) -> None:
-        """Waits for the steps made. Raises Diverged where a number of them is none."""
-        self.pending = _numbers(self.pending, self.step)
-
 
 def run(
     work: Work,
@@ -99,68 +95,74 @@ def run(
       Diverged, Collapsed: where numbers are none, or `work` says so; the last good state's model is written.
       Stopped: on Ctrl-C, or where the time is over.
     """
-    recipe, steps, log = work.recipe, work.recipe.schedule.steps, directory / "log.jsonl"
-    with _ctrl_c() as interrupted:
-        if to_chain and any(to_chain.glob("piece-*")):
-            raise BadInput(f"{to_chain} holds pieces of a chain; give an empty directory")
-        link = chain.read(from_chain) if from_chain else None
-        _begin(work, directory, resume)
-        if link is not None:
-            identity.compare(from_chain, link[1]["identity"], work.identity)
-        state, now = work.initial(), Standing()
-        with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
-            if not resume:
-                identity.begin(directory, work.identity)
-            if checkpoints.latest is not None:
-                state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
-                now = Standing(**kept)
-            elif link is not None:
-                state, now = jax.device_put(chain.unpack(link[0], state)), Standing(**link[1]["standing"])
-                log.write_text(link[1]["log"])
-            _cut(log, now.step)
-            _heed(interrupted)
-            stop = due = False
-            began, since = now.step, time.perf_counter()
-            begun = since - now.seconds
-            with closing(work):
-                work.start(now.position)
-                try:
-                    while now.step < steps and not stop:
-                        prepared = work.prepare(state, now.step)
-                        due = until is not None and time.monotonic() >= until
-                        stop = due or interrupted.is_set()
-                        if stop or (now.step > began and now.step % recipe.save_every == 0):
-                            now.settle()
-                            now.seconds = time.perf_counter() - begun
-                            checkpoints.save(state, asdict(now))
-                        if stop:
-                            break
-                        state, sums = work.advance(state, prepared)
-                        now.step, now.position = now.step + 1, work.position()
-                        now.pending.append(sums)
-                        if now.step % recipe.log_every == 0 or now.step == steps:
-                            now.settle()
-                            now.seconds = time.perf_counter() - begun
-                            line = {"step": now.step, **work.line(now.pending), "seconds": now.seconds}
-                            now.pending = []
-                            with log.open("a") as file:
-                                file.write(json.dumps(line) + "\n")
-                            told(line)
-                    if now.step == steps:
-                        now.seconds = time.perf_counter() - begun
-                        checkpoints.save(state, asdict(now))
-                except (Collapsed, Diverged) as error:
-                    raise type(error)(f"{error}; {_kept(work, checkpoints, directory)}") from error
-                found = work.finish(state, directory) | {"step": now.step, "seconds": now.seconds}
-                _report(directory, found)
-            if to_chain is not None:
-                facts = {"identity": work.identity, "standing": asdict(now), "log": log.read_text()}
-                chain.write(to_chain, chain.pack(state), facts)
-    if log.read_text():
-        curves.plot(log, directory / "curves.png")
-    if now.step < steps:
+    if to_chain and any(to_chain.glob("piece-*")):
+        raise BadInput(f"{to_chain} holds pieces of a chain; give an empty directory")
+    link = chain.read(from_chain) if from_chain else None
+    _begin(work, directory, resume)
+    if link is not None:
+        identity.compare(from_chain, link[1]["identity"], work.identity)
+    if not resume:
+        identity.begin(directory, work.identity)
+    try:
+        state, now, due = _steps(work, directory, link, until, told)
+    except (Collapsed, Diverged) as error:
+        raise type(error)(f"{error}; {_kept(work, directory)}") from error
+    found = work.finish(state, directory) | {"step": now.step, "seconds": now.seconds}
+    _report(directory, found)
+    log = directory / "log.jsonl"
+    if to_chain is not None:
+        facts = {"identity": work.identity, "standing": asdict(now), "log": log.read_text()}
+        chain.write(to_chain, chain.pack(state), facts)
+    if now.step < work.recipe.schedule.steps:
         raise Stopped(now.step, due)
+    curves.plot(log, directory / "curves.png")
     return found
+
+
+def _steps(
+    work: Work, directory: Path, link: Any, until: float | None, told: Callable[[Line], None]
+) -> tuple[TrainState, Standing, bool]:
+    """(state, standing, is the time over?) after the last step that there was time for."""
+    recipe, steps, log = work.recipe, work.recipe.schedule.steps, directory / "log.jsonl"
+    state, now, due = work.initial(), Standing(), False
+    with _ctrl_c() as interrupted, closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
+        if checkpoints.latest is not None:
+            state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
+            now = Standing(**kept)
+        elif link is not None:
+            state, now = jax.device_put(chain.unpack(link[0], state)), Standing(**link[1]["standing"])
+            log.write_text(link[1]["log"])
+        _cut(log, now.step)
+        _heed(interrupted)
+        began, begun = now.step, time.perf_counter() - now.seconds
+
+        def settle() -> None:
+            now.pending, now.seconds = _numbers(now.pending, now.step), time.perf_counter() - begun
+
+        with closing(work):
+            work.start(now.position)
+            while now.step < steps:
+                prepared = work.prepare(state, now.step)
+                due = until is not None and time.monotonic() >= until
+                stop = due or interrupted.is_set()
+                if stop or (now.step > began and now.step % recipe.save_every == 0):
+                    settle()
+                    checkpoints.save(state, asdict(now))
+                if stop:
+                    break
+                state, sums = work.advance(state, prepared)
+                now.step, now.position = now.step + 1, work.position()
+                now.pending.append(sums)
+                if now.step % recipe.log_every == 0 or now.step == steps:
+                    settle()
+                    line = {"step": now.step, **work.line(now.pending), "seconds": now.seconds}
+                    now.pending = []
+                    with log.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+                    told(line)
+        if now.step == steps:
+            checkpoints.save(state, asdict(now))
+    return state, now, due
 
 
 def _begin(work: Work, directory: Path, resume: bool) -> None:
@@ -175,12 +177,13 @@ def _begin(work: Work, directory: Path, resume: bool) -> None:
         directory.mkdir(parents=True, exist_ok=True)
 
 
-def _kept(work: Work, checkpoints: Checkpoints, directory: Path) -> str:
+def _kept(work: Work, directory: Path) -> str:
     """Writes the model of the last good state, and says which that is."""
     state, step = work.initial(), 0
-    if checkpoints.latest is not None:
-        state, facts = checkpoints.restore(jax.tree.map(_abstract, state))
-        step = facts["step"]
+    with closing(Checkpoints(directory / "checkpoints", work.recipe.keep)) as checkpoints:
+        if checkpoints.latest is not None:
+            state, facts = checkpoints.restore(jax.tree.map(_abstract, state))
+            step = facts["step"]
     _report(directory, work.finish(state, directory) | {"step": step})
     return f"the last good state, of step {step}, is in {directory / 'model'}"
 

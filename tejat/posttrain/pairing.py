@@ -65,18 +65,17 @@ class Batches:
         rows, held = Rows(self.config, room), list[Pair]()
         for pair in pairs:
             documents = self.encoded(pair)
-            if len(held) == self._recipe.pairs or (held and not rows.take(documents)):
+            if not Rows(self.config, room).take(documents):
+                read, idle = read + 1, idle + 1
+                if idle > len(self.lines):
+                    raise BadInput(f"rows of {room.tokens:,} tokens hold no pair of {self.lines.path}; set tokens")
+                continue
+            if len(held) == self._recipe.pairs or not rows.take(documents):
                 yield self._finish(rows, held), read, held
                 rows, held = Rows(self.config, room), []
-                taken = rows.take(documents)
-            else:
-                taken = bool(held) or rows.take(documents)
-            read += 1
-            idle = 0 if taken else idle + 1
-            if taken:
-                held.append(pair)
-            if idle > len(self.lines):
-                raise BadInput(f"rows of {room.tokens:,} tokens hold no pair of {self.lines.path}; set tokens or rows")
+                rows.take(documents)
+            held.append(pair)
+            read, idle = read + 1, 0
         if held:
             yield self._finish(rows, held), read, held
 

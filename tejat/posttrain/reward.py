@@ -79,7 +79,7 @@ class RewardWork:
         return found | {"pairs": int(pairs)} | {name: pending[-1][name] for name in ("gradient_norm", "rate")}
 
     def finish(self, state: TrainState, directory: Path) -> dict[str, Any]:
-        whole = self._trained.weights(state.params["model"], self._trained.frozen)
+        whole = jax.jit(self._trained.weights)(state.params["model"], self._trained.frozen)
         heads = jax.device_get(state.params["heads"])
         model = RewardModel(replace(self.bundle, params=whole), heads, self.recipe.weights)
         pairs = [self._heldout[index] for index in range(len(self._heldout))]

@@ -95,7 +95,7 @@ class SupervisedWork:
         return found | {name: pending[-1][name] for name in ("gradient_norm", "rate")}
 
     def finish(self, state: TrainState, directory: Path) -> dict[str, Any]:
-        whole = self._trained.weights(state.params, self._trained.frozen)
+        whole = jax.jit(self._trained.weights)(state.params, self._trained.frozen)
         made = replace(self.bundle, params=whole)
         save(directory / "model", made)
         if self.recipe.lora is not None:

@@ -34,7 +34,7 @@ def talker(pieces, drawn) -> Bundle:
         text_vocabulary=PIECES,
         context=256,
         decoder=DecoderConfig(
-            vocabulary=PIECES, width=32, layers=2, heads=2, mlp=64, head_width=16, window=64, period=2
+            vocabulary=PIECES, width=32, layers=1, heads=2, mlp=64, head_width=16, window=64, period=1
         ),
         vision=None,
         audio=None,
@@ -52,7 +52,7 @@ def painter(pieces, drawn) -> Bundle:
         text_vocabulary=PIECES,
         context=512,
         decoder=DecoderConfig(
-            vocabulary=PIECES + micro.codes, width=16, layers=2, heads=2, mlp=24, head_width=8, window=64, period=2
+            vocabulary=PIECES + micro.codes, width=16, layers=1, heads=2, mlp=24, head_width=8, window=64, period=1
         ),
         vision=VisionConfig(
             width=16, layers=1, heads=2, head_width=8, mlp=24, patch=8, pool=2, table=64, budgets=(16,), frame_budget=4

@@ -1,0 +1,222 @@
+"""Reinforcement learning asks every question once and goes on to the same weights; it stops where it should."""
+
+import json
+import signal
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from tejat import bundle
+from tejat.errors import BadInput
+from tejat.parts import Text, Turn
+from tejat.posttrain import alarms, loop, verify
+from tejat.posttrain.loop import Collapsed
+from tejat.posttrain.questions import Question
+from tejat.posttrain.recipe import Rlhf
+from tejat.posttrain.rlhf import RlhfWork
+from tejat.train.optimizer import Schedule
+
+LETTERS = [*"abcdefghijklmnopqrstuvwxyz0123456789"]
+
+
+class Letters:
+    """Asks for a single letter, of which an untrained model gives one now and then."""
+
+    def __init__(self, seed):
+        self.asked = []
+
+    def __call__(self, index):
+        self.asked.append(index)
+        check = {"kind": "unknown", "says": LETTERS}
+        return Question((Turn("user", (Text(f"letter {index}"),)),), check, ("even", "odd")[index % 2])
+
+
+@pytest.fixture(scope="module")
+def grpo(talker_at):
+    return Rlhf(
+        name="letters",
+        model=talker_at,
+        method="grpo",
+        questions=Letters,
+        heldout=Letters,
+        heldout_count=16,
+        schedule=Schedule(steps=6, peak=3e-3, warmup=1, floor=1.0),
+        rows=1,
+        tokens=128,
+        prompts=4,
+        answers=4,
+        max_tokens=3,
+        minibatches=2,
+        entropy=0.01,
+        log_every=2,
+        save_every=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def ppo(grpo):
+    return replace(grpo, name="letters-ppo", method="ppo", minibatches=1, epochs=2, kl_target=1.0)
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return {}
+
+
+def made(recipe, compiled):
+    """New work, with programs that are compiled already where there are some."""
+    work = RlhfWork(recipe)
+    mine = compiled.setdefault(recipe.method, (work._update, work._measure, work._weights))
+    work._update, work._measure, work._weights = mine
+    return work
+
+
+def lines(directory):
+    found = [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
+    timed = {"seconds", "sampling_s", "updating_s", "preparing_s", "sampled_tokens_per_s"}
+    return [{name: value for name, value in line.items() if name not in timed} for line in found]
+
+
+@pytest.fixture(scope="module")
+def whole(grpo, compiled, tmp_path_factory):
+    directory, work = tmp_path_factory.mktemp("whole"), made(grpo, compiled)
+    return directory, loop.run(work, directory), work
+
+
+@pytest.mark.parametrize("method", ["grpo", pytest.param("ppo", marks=pytest.mark.slow)])
+def test_stopped_and_resumed_it_is_the_same_and_no_question_is_passed_over(
+    method, grpo, ppo, whole, compiled, tmp_path
+):
+    recipe = grpo if method == "grpo" else ppo
+    directory = whole[0]
+    if method == "ppo":
+        directory = tmp_path / "whole"
+        loop.run(made(ppo, compiled), directory)
+    first = made(recipe, compiled)
+    stop = Stopping(first, 3)
+    with pytest.raises(loop.Stopped, match="stopped at step 3"):
+        loop.run(stop, tmp_path / "run", until=None)
+    second = made(recipe, compiled)
+    second._questions.asked.clear()
+    loop.run(second, tmp_path / "run", resume=True)
+    assert lines(tmp_path / "run") == lines(directory)
+    name = "model/model.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (directory / name).read_bytes()
+    assert stop.learnt_from + second._questions.asked == list(range(6 * recipe.prompts))
+
+
+class Stopping:
+    """Work that is interrupted, as by Ctrl-C, after so many steps; it notes which questions were learnt from."""
+
+    def __init__(self, work, steps):
+        self.work, self.steps, self.learnt_from, self._asked = work, steps, [], []
+
+    def __getattr__(self, name):
+        return getattr(self.work, name)
+
+    def prepare(self, state, step):
+        self.work._questions.asked.clear()
+        found = self.work.prepare(state, step)
+        self._asked = [*self.work._questions.asked]
+        if step == self.steps:
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    def advance(self, state, prepared):
+        self.learnt_from += self._asked
+        return self.work.advance(state, prepared)
+
+
+def test_ppo_pays_for_divergence_and_steers_its_price(ppo, compiled, tmp_path):
+    told = loop.run(made(replace(ppo, heldout=None, schedule=replace(ppo.schedule, steps=3)), compiled), tmp_path)
+    first, last = lines(tmp_path)
+    assert first["divergence"] < last["divergence"] and last["value_loss"] > 0
+    assert told["kl_weight"] != ppo.kl and (tmp_path / "value.npz").is_file()
+
+
+def test_what_is_told(whole, talker):
+    directory, told, work = whole
+    last = lines(directory)[-1]
+    assert last["off_policy_most"] < 1e-3 and last["effective_share"] > 0.999 and last["off_policy_cut"] == 0
+    assert last["divergence"] != 0 and last["entropy"] > 0 and {"reward_even", "reward_odd", "checked"} <= last.keys()
+    assert last["samples"][0]["prompt"].startswith("letter ")
+    assert told["heldout"]["after"]["all"]["n"] == 16 and told["heldout"]["after"].keys() == {"all", "even", "odd"}
+    trained = bundle.load(directory / "model").params["decoder"]
+    assert not np.array_equal(trained["embedding"], talker.params["decoder"]["embedding"])
+    assert json.loads((directory / "report.json").read_text())["step"] == 6
+
+
+def test_a_sampler_of_other_weights_is_measured_and_corrected(whole, grpo):
+    """As one that computes in another precision would be, but coarser."""
+    _, _, work = whole
+    state, use = work.initial(), work._sampler.use
+    honest = work.prepare(state, 0)
+    changed = jax.tree.map(lambda a: a * 1.02, state.params)
+    work._sampler.use = lambda weights, dtype: use(changed["model"], dtype)
+    try:
+        found = work.prepare(state, 0)
+    finally:
+        work._sampler.use = use
+    assert honest.told["off_policy"] < 1e-4 < found.told["off_policy"]
+    assert found.told["effective_share"] < honest.told["effective_share"]
+    for part in found.parts:
+        there = part.packed.batch.weights > 0
+        assert (part.importance[there] <= grpo.correction).all() and np.ptp(part.importance[there]) > 1e-3
+        assert np.allclose(honest.parts[0].importance[honest.parts[0].packed.batch.weights > 0], 1, atol=1e-3)
+
+
+def test_a_reward_that_is_no_number_stops_it_and_the_last_good_state_is_kept(grpo, compiled, tmp_path, monkeypatch):
+    work, asked = made(grpo, compiled), []
+    right = verify.reward
+
+    def failing(check, answer):
+        asked.append(answer)
+        return float("nan") if len(asked) > 5 * 16 else right(check, answer)  # in the sixth iteration
+
+    monkeypatch.setattr(verify, "reward", failing)
+    work._heldout = None
+    told = r"16 of 16 rewards of step 5 are no numbers \(nan\); the last good state, of step 4, is in"
+    with pytest.raises(Collapsed, match=told):
+        loop.run(work, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text())["step"] == 4
+    kept = bundle.load(tmp_path / "model").params["decoder"]["embedding"]
+    monkeypatch.undo()
+    other = made(grpo, compiled)
+    other._heldout = None
+    with pytest.raises(loop.Stopped):  # the same run up to there
+        loop.run(Stopping(other, 4), tmp_path / "other")
+    assert np.array_equal(kept, bundle.load(tmp_path / "other" / "model").params["decoder"]["embedding"])
+    assert np.isfinite(kept).all()
+
+
+@pytest.mark.parametrize(
+    ("divergence", "entropy", "told"),
+    [
+        (7.0, 1.0, "step 3 is 7 nats a token from the first model, and 5 are the most"),
+        (0.1, 1e-5, "an entropy of 1e-05 nats a token, and 0.001 are the least"),
+        (0.1, 9.0, "an entropy of 9 nats a token, and 6 are the most"),
+        (float("nan"), 1.0, "computes no numbers"),
+    ],
+)
+def test_alarms(grpo, divergence, entropy, told):
+    with pytest.raises(Collapsed, match=told):
+        alarms.look(grpo, [1.0, 0.0], divergence, entropy, 3)
+    alarms.look(grpo, [1.0, 0.0], 0.1, 1.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"answers": 1}, "GRPO compares answers to one prompt"),
+        ({"minibatches": 17}, "minibatches is 17; give 1 to 16"),
+        ({"kl_target": 1.0}, "kl_target is of PPO"),
+        ({"tokens": 12}, "rows of 12 tokens do not hold a prompt of"),
+        ({"max_tokens": 0}, "at least 1"),
+        ({"method": "reinforce"}, '"grpo" or "ppo"'),
+    ],
+)
+def test_what_cannot_be(grpo, changes, told):
+    with pytest.raises(BadInput, match=told):
+        RlhfWork(replace(grpo, **changes))

@@ -11,6 +11,7 @@ from tejat import sample
 from tejat.bundle import Bundle
 from tejat.codecs import vocabulary
 from tejat.codecs.picture import PictureCodec
+from tejat.export import quantize
 from tejat.model import family, multimodal, picture
 from tejat.model.params import Param, Tree, map_params
 
@@ -82,3 +83,9 @@ def tiny(micro_vocabulary, drawn) -> Bundle:
     return Bundle(
         config, micro_vocabulary, params, PictureCodec(drawn(picture.params(config.picture), 1), config.picture)
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_q4(tiny) -> Bundle:
+    """`tiny` in blocks: four bits, its table and its image tokenizer in eight."""
+    return quantize.quantize(tiny, quantize.Plan(method="nearest"))

@@ -62,10 +62,29 @@ def test_a_slope_is_of_the_time_after_caches_are_full():
     assert speed.slope(60 * minutes, np.full(60, 5.0)) == pytest.approx(0) and speed.slope([0.0], [1.0]) == 0
 
 
+@pytest.mark.parametrize(("engine", "bits"), [("onnx", 4), ("jax", 32)])
+def test_rates_of_writing(capsys, engine, bits):
+    if engine == "onnx":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    words = ["--engine", engine, "--size", "micro", "--bits", str(bits), "--tokens", "16", "--json"]
+    assert cli.main(["bench", "decode", *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["engine"], found["size"], found["bits"]) == (engine, "micro", bits)
+    # Bounds of another order than any machine's: a broken count is noticed, a busy machine is not.
+    assert 1 < found["tokens_per_s"] < 1e6 and 1e-6 < found["bandwidth_fraction"] < 10
+    assert 1e8 < found["bandwidth_bytes_per_s"] < 1e13
+    assert (found["peer"] is None) == (found["ratio"] is None)
+    assert found["bytes_read"] == pytest.approx(940_000 * (4 if bits == 32 else 0.8), rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["decode", "--engine", "jax"], "`tejat bench decode` arrives later"),
+        (["decode", "--engine", "jax", "--bits", "4"], "JAX computes in 16 or 32 bits"),
+        (["decode", "--engine", "onnx", "--bits", "16"], "ONNX Runtime computes in 4, 8 or 32 bits"),
+        (["decode", "--size", "huge"], "there is no model size 'huge'"),
+        (["decode", "--tokens", "1"], "give 16 to 4,096"),
         (["data", "--workers", "-1"], "none below zero"),
     ],
 )

@@ -58,10 +58,23 @@ def refused(done, *words):
         assert word in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["onnx", "gguf"])
-def test_other_formats_come_later(model, tmp_path, kind):
-    refused(tejat("export", kind, model, tmp_path / "out"), f"`tejat export {kind}` arrives with ")
-    assert not [*tmp_path.iterdir()]
+def test_onnx_is_a_directory_with_a_manifest(model, tmp_path):
+    pytest.importorskip("onnx")
+    told = json.loads(tejat("export", "onnx", model, tmp_path / "out", "--json").stdout)
+    there = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    assert told == {"directory": str(tmp_path / "out"), "bytes": sum(there.values()), "files": there}
+    assert {"decoder.onnx", "vision.onnx", "picture_decoder.onnx", "manifest.json"} < {*there}
+    refused(tejat("export", "onnx", model, tmp_path / "out"), f"{tmp_path / 'out'} is there already")
+    refused(tejat("export", "onnx", model, tmp_path / "no", "--type", "F16"), "--type is of gguf files")
+
+
+def test_gguf_is_a_file(model, tmp_path):
+    pytest.importorskip("gguf")
+    done = tejat("export", "gguf", model, tmp_path / "out.gguf", "--type", "Q8_0", "--json")
+    told = json.loads(done.stdout)
+    assert told["type"] == "Q8_0" and told["bytes"] == (tmp_path / "out.gguf").stat().st_size
+    assert done.stderr.splitlines() == [f"tejat: {line}" for line in told["left_out"]] and told["left_out"]
+    refused(tejat("export", "gguf", model, tmp_path / "out.gguf"), "out.gguf is there already")
 
 
 def test_what_cannot_be_used_is_told_in_one_line(micro, model, exported, tmp_path):

@@ -17,7 +17,6 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from tejat.export import onnx as exporting  # noqa: E402
-from tejat.export import quantize  # noqa: E402
 from tejat.infer.onnx_engine import OnnxEngine  # noqa: E402
 from tejat.infer.onnx_model import OnnxModel  # noqa: E402
 from tejat.infer.service import Service  # noqa: E402
@@ -33,10 +32,10 @@ def model(tiny, tmp_path_factory) -> OnnxModel:
 
 
 @pytest.fixture(scope="module")
-def small(tiny, tmp_path_factory) -> OnnxModel:
+def small(tiny_q4, tmp_path_factory) -> OnnxModel:
     """The same in four bits."""
     folder = tmp_path_factory.mktemp("onnx") / "q4"
-    exporting.write(quantize.quantize(tiny, quantize.Plan(method="nearest")), folder)
+    exporting.write(tiny_q4, folder)
     return OnnxModel(folder)
 
 

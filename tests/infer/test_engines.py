@@ -1,0 +1,82 @@
+"""Which engine runs a model, and `tejat generate` on either."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from tejat import bundle, cli
+from tejat.errors import BadInput
+from tejat.infer import onnx_files
+from tejat.infer.engines import export_for
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from tejat.export import onnx as exporting  # noqa: E402
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tejat" / "onnx"
+
+
+@pytest.fixture(scope="module")
+def models(tiny, tiny_q4, tmp_path_factory):
+    """Directories: `whole` in 32 bits, `blocks` in four, `export` that is nothing else."""
+    folder = tmp_path_factory.mktemp("models")
+    bundle.save(folder / "whole", tiny)
+    bundle.save(folder / "blocks", tiny_q4, "float16")
+    exporting.export(folder / "blocks", folder / "export")
+    return folder
+
+
+def test_a_model_in_blocks_gets_its_export_once(models, cache) -> None:
+    told: list[str] = []
+    folder = export_for(models / "blocks", told=told.append)
+    assert folder is not None and folder.parent == cache and len(told) == 1
+    assert export_for(models / "blocks", told=told.append) == folder and len(told) == 1
+    assert onnx_files.check(folder)["weights"] == "4 bits"
+
+
+def test_jax_runs_what_is_whole_and_what_it_is_told_to(models, cache, monkeypatch) -> None:
+    assert export_for(models / "whole") is None
+    assert export_for(models / "blocks", "jax") is None
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert export_for(models / "blocks") is None
+    assert export_for(models / "export") == models / "export"  # nothing else can run it
+    assert not cache.exists()
+
+
+def test_what_an_engine_cannot_run_is_told(models, cache) -> None:
+    with pytest.raises(BadInput, match="has no ONNX export; make one by"):
+        export_for(models / "whole", "onnx")
+    with pytest.raises(BadInput, match="which JAX does not run"):
+        export_for(models / "export", "jax")
+
+
+def test_an_export_of_other_weights_is_refused(models, tiny, tmp_path) -> None:
+    bundle.save(tmp_path / "model", tiny)
+    exporting.export(tmp_path / "model", tmp_path / "model" / onnx_files.BESIDE)
+    assert export_for(tmp_path / "model") == tmp_path / "model" / onnx_files.BESIDE
+    norm = tiny.params["decoder"]["final_norm"]
+    changed = {**tiny.params, "decoder": {**tiny.params["decoder"], "final_norm": np.asarray(norm) * 1.5}}
+    bundle.save(tmp_path / "model", bundle.Bundle(tiny.config, tiny.vocabulary, changed, tiny.pictures))
+    with pytest.raises(BadInput, match="was made of other weights"):
+        export_for(tmp_path / "model")
+
+
+def test_generate_on_it_and_damage_from_outside(models, tmp_path, capsys) -> None:
+    words = ["generate", "Hello", "--model", str(models / "export"), "--max-tokens", "8", "--out", str(tmp_path)]
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["tokens"]) == len(found["logprobs"]) == 8
+    path = models / "export" / "decoder.onnx"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert cli.main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("tejat: error: ") and "decoder.onnx has" in told and told.count("\n") == 1
+    path.write_bytes(whole)

@@ -157,12 +157,6 @@ def test_doctor_in_plain_lines_when_not_a_terminal() -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_doctor_scan_is_later() -> None:
-    done = tejat("doctor", "--scan")
-    assert done.returncode == 2
-    assert done.stderr.startswith("tejat: error: `tejat doctor --scan` arrives with fault tolerance")
-
-
 def test_doctor_help_has_an_example() -> None:
     done = tejat("doctor", "--help")
     assert done.returncode == 0

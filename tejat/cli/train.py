@@ -78,6 +78,7 @@ def main(arguments: list[str]) -> int:
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar
     from tejat.train import hosts, loop, mesh, recipe
+    from tejat.train.auditing.auditor import Corrupted
 
     hosts.join(options.coordinator, options.processes, options.process)
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
@@ -103,7 +104,7 @@ def main(arguments: list[str]) -> int:
         stopped = stop
         told = f"tejat: {stop}; the model so far is {directory / 'model'}; go on with: {_again(arguments)}"
         print(told, file=sys.stderr)
-    except loop.Diverged as error:
+    except (loop.Diverged, Corrupted) as error:
         print(f"tejat: error: {error}", file=sys.stderr)
         return 1
     if options.export_chain is not None:

@@ -69,8 +69,9 @@ class Corrupted(RuntimeError):
     """A device computes wrongly, again and again, or the clean state itself was lost."""
 
     def __init__(self, verdict: Verdict):
-        whose = f"device {verdict.device} ({verdict.name}, process {verdict.process})" if verdict.name else "the run"
-        super().__init__(f"{whose} at step {verdict.at or verdict.step}: {verdict.why}")
+        whose = f"device {verdict.device} ({verdict.name}, process {verdict.process})" if verdict.name else "a device"
+        told = f"{whose} computes wrongly, first at step {verdict.at or verdict.step}: {verdict.why}"
+        super().__init__(f"{told}; take it out (`tejat doctor --scan` looks at it), and go on with --resume")
         self.verdict = verdict
 
 
@@ -222,10 +223,10 @@ class Auditor(Guard):
     def _who(self, run: _Run, truth: np.ndarray) -> list[int]:
         """Devices, by the places of the first of each group in the mesh, that made a shard wrongly.
 
-        Where most shards are wrong, what all devices began with was, and none of them is named.
+        Where half of the shards are wrong, what devices began with was, and none of them is named.
         """
         wrong = np.flatnonzero((run.local != truth).any(axis=1))
-        if 2 * len(wrong) > self._shards:
+        if len(wrong) > 1 and 2 * len(wrong) >= self._shards:
             return []
         each, size = self._shards // self._groups, self._mesh.size // self._groups
         return sorted({int((shard + run.turn) % self._shards // each * size) for shard in wrong})

@@ -1,8 +1,8 @@
 """Digests of arrays, made where the arrays lie: integers of their bits, the same however they are added up.
 
-The words of an array are each multiplied by an odd number drawn from their place and added modulo 2^32. A single
-changed bit always changes the sum, since an odd factor has an inverse; two words that change places, or any other
-change, leave it as it was once in 2^32 times. Reading the array is what it costs.
+The words of an array are each mixed with a number drawn from their place, and added modulo 2^32. At one place, two
+words never mix to the same, so that a single changed word always changes the sum; words that change places, or any
+other change, leave it as it was once in 2^32 times. Reading the array is what it costs.
 """
 
 import math
@@ -27,13 +27,14 @@ def digest(array: Array, axes: Sequence[int] | None = None) -> UInt32[Array, "..
     for axis in axes:
         stride = math.prod(array.shape[other] for other in axes if other > axis) % 2**32
         place = place + jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis) * jnp.uint32(stride)
-    return (words * _factor(place)).sum(axes, dtype=jnp.uint32)
+    return _mixed(words, place).sum(axes, dtype=jnp.uint32)
 
 
-def _factor(place: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """An odd number for each place, as if at random (Knuth's multiplicative hash, folded once)."""
-    mixed = (place + jnp.uint32(1)) * jnp.uint32(0x9E3779B1)
-    return (mixed ^ (mixed >> jnp.uint32(15))) * jnp.uint32(0x85EBCA77) | jnp.uint32(1)
+def _mixed(words: UInt32[Array, "..."], place: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
+    """Each step has an inverse: multiplying by odd numbers, and folding (the constants are those of xxHash)."""
+    drawn = (place + jnp.uint32(1)) * jnp.uint32(0x9E3779B1)
+    words = (words ^ drawn ^ (drawn >> jnp.uint32(15))) * jnp.uint32(0x85EBCA77)
+    return (words ^ (words >> jnp.uint32(16))) * jnp.uint32(0xC2B2AE3D)
 
 
 def of_shards(tree: Tree) -> UInt32[Array, "S leaves"]:

@@ -32,12 +32,12 @@ VARIABLE = "TEJAT_FLIP"
 
 @dataclass(frozen=True)
 class Flip:
-    """One flipped bit. `leaf` and `index` count on from the beginning where there are fewer."""
+    """One flipped bit. `index`, and `leaf` of a tree, count on from the beginning where there are fewer."""
 
     site: Site
     step: int  # the one it strikes, the first being 1; a state at rest is struck before it
     bit: int  # of the word, 0 being the lowest
-    leaf: int = 0  # of the state, of the gradient; of activations, which of those that layers lay
+    leaf: int = 0  # of the state, of the gradient; of activations, which of those that layers lay (`placing.placed`)
     index: int = 0  # of the leaf, in the part that the device holds
     device: int = 0  # by its place in the mesh; inside a step, by the shard that it makes first
     lasting: bool = False  # it strikes every step from then on, those of audits and replays too: a bad device
@@ -73,26 +73,27 @@ class Struck(Spoil):
     """What `tejat.train.step.build` spoils arrays by: `strike` is `NOTHING`, or the words of a flip."""
 
     def __init__(self, strike: Int[Array, "5"]):
-        self._site, self._shard, self._leaf, self._index, self._bit = strike
+        self._site, self.shard, self.leaf, self._index, self._bit = strike
 
     def rules(self, rules: placing.Rules | None, shard: Int[Array, ""]) -> placing.Rules | None:
         return _StruckRules(rules and rules.mesh, rules.along if rules else {}, self, shard)
 
     def gradient(self, gradient: Tree, shard: Int[Array, ""]) -> Tree:
-        return self._of_leaves("gradients", gradient, shard == self._shard)
+        return self._of_leaves("gradients", gradient, shard == self.shard)
 
     def sent(self, gradients: Tree, shard: Int[Array, ""]) -> Tree:
-        return self._of_leaves("transfers", gradients, shard == self._shard)
+        return self._of_leaves("transfers", gradients, shard == self.shard)
 
     def _of_leaves(self, site: Site, tree: Tree, here: Array) -> Tree:
         leaves, form = jax.tree.flatten(tree)
-        struck = [self.at(site, number, leaf, here, len(leaves)) for number, leaf in enumerate(leaves)]
+        mine = self.leaf % len(leaves)
+        struck = [self.at(site, leaf, here & (mine == number)) for number, leaf in enumerate(leaves)]
         return jax.tree.unflatten(form, struck)
 
-    def at(self, site: Site, number: int, array: Array, here: Array, of: int) -> Array:
+    def at(self, site: Site, array: Array, here: Array) -> Array:
         """The array, spoilt if this is the place."""
         width = 8 * array.dtype.itemsize
-        mine = here & (self._site == INSIDE.index(site)) & (self._leaf % of == number)
+        mine = here & (self._site == INSIDE.index(site))
         words = jax.lax.bitcast_convert_type(array, f"uint{width}").reshape(-1)
         mask = jnp.where(jnp.arange(words.size) == self._index % words.size, 1, 0).astype(words.dtype)
         mask = mask << (self._bit % width).astype(words.dtype)
@@ -101,10 +102,7 @@ class Struck(Spoil):
 
 
 class _StruckRules(placing.Rules):
-    """Rules that spoil one of the arrays of floats which layers lay by them."""
-
-    PLACES = 8
-    """Of a layer's pass, the first so many; a scanned stack of layers lays each of its places in every layer."""
+    """Rules that spoil one of the arrays of floats which layers lay by them; of a scanned stack, in every layer."""
 
     def __init__(self, mesh: Any, along: Any, struck: Struck, shard: Int[Array, ""]):
         super().__init__(mesh, along)
@@ -112,9 +110,9 @@ class _StruckRules(placing.Rules):
 
     def placed(self, x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
         struck, shard, place = self._found
-        if jnp.issubdtype(x.dtype, jnp.floating) and axes[0] == "rows" and place < self.PLACES:
+        if jnp.issubdtype(x.dtype, jnp.floating) and axes[0] == "rows":
             self._found[2] += 1
-            x = struck.at("activations", place, x, shard == struck._shard, self.PLACES)
+            x = struck.at("activations", x, (shard == struck.shard) & (struck.leaf == place))
         return x if self.mesh is None else super().placed(x, axes)
 
     def mapped(self, function: Callable, inputs: Any, outputs: Any, axes: set[str] | None = None) -> Callable:

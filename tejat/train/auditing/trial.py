@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,9 @@ CONFIG = ModelConfig(
     audio=None,
     picture=None,
 )
+ACTIVATIONS = 1 + 2 * CONFIG.decoder.layers + 2
+"""Streams that are laid in a pass: the embedding, after attention and MLP of each layer, what is predicted from."""
+
 SCHEDULE = Schedule(steps=100_000, peak=3e-3, warmup=10)
 
 
@@ -188,7 +191,7 @@ def tried(bench: Bench, count: int, seed: int) -> list[dict[str, Any]]:
             site,
             step=first + 1 + int(random.integers(every)),
             bit=int(random.choice(BITS[kind])),
-            leaf=int(random.integers(1_000)),
+            leaf=int(random.integers(ACTIVATIONS if site == "activations" else 1_000)),
             index=int(random.integers(1 << 30)),
             device=int(random.integers(bench.shards)),
         )
@@ -211,7 +214,7 @@ def tried(bench: Bench, count: int, seed: int) -> list[dict[str, Any]]:
                 "latency": first + every - one.step,
                 "mended": mended,
                 "device": told["verdicts"][0]["device"] if told["verdicts"] else None,
-                "struck": one.device,
+                "flip": asdict(one),
             }
         )
         if sys.stderr.isatty() or number % 50 == 49:
@@ -249,7 +252,7 @@ def table(found: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {site or 'all'} | {kind or 'all'} | {len(mine)} | {_share([one['found'] for one in mine])} | "
             f"{len(harmful)} | {_share([one['found'] for one in harmful])} | "
-            f"{_share([one['device'] == one['struck'] for one in named])} |"
+            f"{_share([one['device'] == one['flip']['device'] for one in named])} |"
         )
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ RECIPE = Rlhf(
     model=Path("runs/tune-sums/model"),
     method="grpo",
     questions=Sums,
-    heldout=lambda seed: Sums(seed, heldout=True),
+    heldout_questions=lambda seed: Sums(seed, heldout=True),
     schedule=Schedule(steps=120, peak=1e-3, warmup=5, floor=0.1, decay=0.0),
     rows=4,
     tokens=256,

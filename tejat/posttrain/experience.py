@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from tejat.codecs.framing import Encoded
 from tejat.data.packing import Room
+from tejat.errors import BadInput
 from tejat.infer.room import bucket
 from tejat.model.multimodal import ModelConfig
 from tejat.posttrain import packed
@@ -36,13 +37,18 @@ class Measured(NamedTuple):
     values: Float[np.ndarray, " n"]
 
 
-def rows_of(documents: Sequence[Encoded], config: ModelConfig, room: Room) -> Packed:
-    """All of the documents, in as many rows as they need, or as a power of two: so few shapes are compiled."""
+def rows_of(documents: Sequence[Encoded], config: ModelConfig, room: Room, least: int = 1) -> Packed:
+    """All of the documents, in rows of a number that is a power of two, and `least` at least: few shapes are compiled.
+
+    Raises BadInput for one that is larger than a row.
+    """
     wide = replace(room, rows=len(documents))  # one a row always fits
     rows = Rows(config, wide)
     if not all(rows.take([document]) for document in documents):
-        raise ValueError("a document is larger than a row")
-    rows.cut(min(bucket(rows.used(), 1), len(documents)))
+        longest = max(map(len, documents))
+        told = f"a prompt with its answer, of up to {longest:,} tokens, and its media"
+        raise BadInput(f"rows of {room.tokens:,} tokens do not hold {told}; set tokens")
+    rows.cut(min(max(bucket(rows.used(), 1), least), len(documents)))
     return rows.finish(len(documents))
 
 

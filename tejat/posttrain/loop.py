@@ -84,7 +84,8 @@ def run(
     to_chain: Path | None = None,
     told: Callable[[Line], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """What was measured of what the run made, which is in `directory`/model. `told` hears every new line of the log.
+    """What was measured of what the run made, which is in `directory`/model. `told` hears every new line of the log,
+    and before them the step that the run is at, alone.
 
     `until`, a time of `time.monotonic`, ends it as Ctrl-C does; `from_chain` and `to_chain` are as those of
     `tejat.train.loop.train`.
@@ -135,6 +136,7 @@ def _steps(
         _cut(log, now.step)
         _heed(interrupted)
         began, begun = now.step, time.perf_counter() - now.seconds
+        told({"step": now.step})
 
         def settle() -> None:
             now.pending, now.seconds = _numbers(now.pending, now.step), time.perf_counter() - begun

@@ -83,12 +83,18 @@ def beside(
     owner: Int[np.ndarray, "B M"], values: Sequence[Float[np.ndarray, " n"]], dtype: DTypeLike = np.float32
 ) -> Float[np.ndarray, "B M"]:
     """Numbers of each document's targets, in order, laid beside them; zeros where there is no target."""
-    found = np.zeros(owner.shape, dtype)
-    for number, mine in enumerate(values):
-        found[owner == number] = mine  # a document lies in one row, its targets in order
-    return found
+    every = np.concatenate([np.zeros(0), *values])
+    found = np.zeros(owner.size, dtype)
+    found[_in_order(owner)[: len(every)]] = every
+    return found.reshape(owner.shape)
 
 
 def apart(owner: Int[np.ndarray, "B M"], values: Float[np.ndarray, "B M"], documents: int) -> list[np.ndarray]:
     """The inverse of `beside`."""
-    return [values[owner == number] for number in range(documents)]
+    counts = np.bincount(owner.ravel(), minlength=documents)[:documents]
+    return np.split(values.ravel()[_in_order(owner)][: counts.sum()], np.cumsum(counts)[:-1])
+
+
+def _in_order(owner: Int[np.ndarray, "B M"]) -> Int[np.ndarray, " n"]:
+    """Places by document: each lies in one row, its targets in order."""
+    return np.argsort(owner.ravel(), kind="stable")

@@ -87,11 +87,16 @@ class Dpo(Preferring):
 
 @dataclass(frozen=True, kw_only=True)
 class Rlhf(Tuning):
-    """Rewards for the model's own answers. `schedule.steps` counts iterations: sampling, and the updates after it."""
+    """Rewards for the model's own answers. `schedule.steps` counts iterations: sampling, and the updates after it.
+
+    Rows are of `tokens`, and as many as the answers of a minibatch need; `rows` is not asked for.
+    """
 
     method: Literal["grpo", "ppo"]
-    questions: Path | Callable[[int], Questions]  # JSON lines, or what makes them of the seed
-    heldout: Path | Callable[[int], Questions] | None = None  # answered greedily before and after
+    data: Path | None = None  # questions, as JSON lines; or `questions`, made of the seed
+    questions: Callable[[int], Questions] | None = None
+    heldout: Path | None = None  # questions that are answered greedily before and after
+    heldout_questions: Callable[[int], Questions] | None = None
     heldout_count: int = 200
     prompts: int = 16  # of an iteration
     answers: int = 8  # to each prompt

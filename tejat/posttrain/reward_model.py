@@ -111,5 +111,6 @@ def load(directory: Path) -> RewardModel:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} is damaged ({error}); copy the reward model again") from error
     found = bundle.load(directory)
+    found = replace(found, params=jax.device_put(found.params))
     heads = weights.read(directory / "reward.safetensors", params(found.config.decoder.width, len(named)))
     return RewardModel(found, heads, named, scale)

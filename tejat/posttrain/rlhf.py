@@ -8,7 +8,7 @@ that goes on asks what it would have asked.
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -65,8 +65,10 @@ class RlhfWork:
         _check(recipe)
         self.recipe, self.bundle = recipe, bundle.load(recipe.model)
         config = self.bundle.config
-        self._questions = _questions(recipe.questions, recipe.seed)
-        self._heldout = None if recipe.heldout is None else _questions(recipe.heldout, recipe.seed)
+        self._questions = _questions(recipe.data, recipe.questions, recipe.seed)
+        self._heldout = None
+        if recipe.heldout or recipe.heldout_questions:
+            self._heldout = _questions(recipe.heldout, recipe.heldout_questions, recipe.seed)
         self._judge = None if recipe.reward_model is None else reward_model.load(recipe.reward_model)
         first = [self._questions(index) for index in range(FIRST)]
         self.room = self._room([self._prompt(question) for question in first])
@@ -85,7 +87,7 @@ class RlhfWork:
         self._sampler = Sampler(self.bundle, recipe.max_tokens)
         self._measure = jax.jit(self._measured)
         self._weights = jax.jit(self._trained.weights)
-        self._kl, self._step = recipe.kl, 0
+        self._kl, self._rows = recipe.kl, 1
         self._last: list[Rollout] = []
         self.identity = identity(recipe, asked=_digest(first))
 
@@ -95,8 +97,7 @@ class RlhfWork:
         return update.initial(self._tree, jax.tree.map(jnp.copy, self._start), self._schedule)
 
     def start(self, position: dict[str, Any] | None) -> None:
-        if position is not None:
-            self._kl, self._step = position["kl"], position["step"]
+        self._kl, self._rows = (position["kl"], position["rows"]) if position else (self.recipe.kl, 1)
 
     def prepare(self, state: TrainState, step: int) -> Prepared:
         """Answers of the policy, graded and measured. Raises Collapsed as `alarms.look` does."""
@@ -132,12 +133,11 @@ class RlhfWork:
         if recipe.kl_target is not None:
             measured = told["divergence"] * told["answer_length"]
             self._kl = advantages.steered(self._kl, measured, recipe.kl_target, recipe.prompts * recipe.answers)
-        self._step += 1
         self._last = prepared.shown
         return state, told
 
     def position(self) -> dict[str, Any]:
-        return {"kl": self._kl, "step": self._step}
+        return {"kl": self._kl, "rows": self._rows}
 
     def line(self, pending: list[dict[str, float]]) -> Line:
         """Means over the iterations since the last line."""
@@ -194,7 +194,9 @@ class RlhfWork:
         order = []
         for chosen in np.array_split(shuffled, self.recipe.minibatches):
             numbers = chosen.tolist()
-            held = experience.rows_of([found[n].document for n in numbers], self.bundle.config, self.room)
+            mine = [found[n].document for n in numbers]
+            held = experience.rows_of(mine, self.bundle.config, self.room, self._rows)
+            self._rows = max(self._rows, len(held.owner))  # never fewer again, so that few programs are compiled
             columns = [np.asarray(column) for column in self._measure(state.params, self._frozen(), held)]
             each = [packed.apart(held.owner, column, len(numbers)) for column in columns]
             for at, n in enumerate(numbers):
@@ -316,8 +318,11 @@ def _check(recipe: Rlhf) -> None:
         raise BadInput(f"in the recipe {recipe.name}, {wrong}")
 
 
-def _questions(given: Any, seed: int) -> Questions:
-    return Asked(given, seed) if isinstance(given, Path) else given(seed)
+def _questions(path: Path | None, make: Callable[[int], Questions] | None, seed: int) -> Questions:
+    """Raises BadInput where there are neither, or both."""
+    if (path is None) == (make is None):
+        raise BadInput("questions are to come from a file or from the recipe's code; give one of them")
+    return Asked(path, seed) if make is None else make(seed)
 
 
 def _of_updates(recipe: Rlhf) -> Schedule:
@@ -351,6 +356,7 @@ def _told(recipe: Rlhf, found: Sequence[Rollout], measured: Sequence[Measured]) 
         "reward_deviation": float(rewards.std()),
         "answer_length": len(ours) / len(found),
         "answer_tokens": float(len(ours)),
+        "idle_groups": float((np.ptp(rewards.reshape(-1, recipe.answers), axis=1) == 0).mean()),
         "ended": sum(rollout.ended for rollout in found) / len(found),
         "divergence": float((ours - first).mean()),
         "entropy": float(np.concatenate([one.entropies for one in measured]).mean()),

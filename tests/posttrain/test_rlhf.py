@@ -40,7 +40,7 @@ def grpo(talker_at):
         model=talker_at,
         method="grpo",
         questions=Letters,
-        heldout=Letters,
+        heldout_questions=Letters,
         heldout_count=16,
         schedule=Schedule(steps=6, peak=3e-3, warmup=1, floor=1.0),
         rows=1,
@@ -130,7 +130,9 @@ class Stopping:
 
 
 def test_ppo_pays_for_divergence_and_steers_its_price(ppo, compiled, tmp_path):
-    told = loop.run(made(replace(ppo, heldout=None, schedule=replace(ppo.schedule, steps=3)), compiled), tmp_path)
+    told = loop.run(
+        made(replace(ppo, heldout_questions=None, schedule=replace(ppo.schedule, steps=3)), compiled), tmp_path
+    )
     first, last = lines(tmp_path)
     assert first["divergence"] < last["divergence"] and last["value_loss"] > 0
     assert told["kl_weight"] != ppo.kl and (tmp_path / "value.npz").is_file()
@@ -214,6 +216,7 @@ def test_alarms(grpo, divergence, entropy, told):
         ({"kl_target": 1.0}, "kl_target is of PPO"),
         ({"tokens": 12}, "rows of 12 tokens do not hold a prompt of"),
         ({"max_tokens": 0}, "at least 1"),
+        ({"questions": None}, "give one of them"),
         ({"method": "reinforce"}, '"grpo" or "ppo"'),
     ],
 )

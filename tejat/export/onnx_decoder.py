@@ -118,19 +118,18 @@ def _block(stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: 
     g, d, h = stream.graph, config.width, config.heads
     k, width = head_shape(config, kind.attention)
     y = stream.normed(weights["attention_norm"])
-    sides = h * width, k * width, k * width
     qkv = g.product(y, *(matrix(weights[name], d) for name in "qkv"))
-    q, key, value = g.several("Split", qkv, g.whole(*sides), outputs=3, axis=-1)
-
-    def per_head(x: Value, heads: int, scale) -> Value:
-        return g.reshape(g.rms_norm(g.reshape(x, 0, 0, heads, width), scale), 0, 0, heads * width)
+    # All heads as one: a norm of each, then the scales of their kinds, [H + 2 K, N].
+    kinds = (weights["q_norm"], h), (weights["k_norm"], k), (np.ones(width, np.float32), k)
+    scales = np.concatenate([np.tile(np.asarray(scale), (count, 1)) for scale, count in kinds])
+    normed = g.rms_norm(g.reshape(qkv, 0, 0, h + 2 * k, width), width)
+    heads = g.reshape(g.op("Mul", normed, g.floats(scales)), 0, 0, (h + 2 * k) * width)
 
     past = [g.input(f"{name}.{n}", "float32", ("B", k, "P", width)) for name in ("key", "value")]
     after = [f"new_{name}" for name in past]
     y, *_ = g.several(
         "GroupQueryAttention",
-        *(per_head(q, h, weights["q_norm"]), per_head(key, k, weights["k_norm"]), per_head(value, k, width)),
-        *(*past, *lengths, *tables),
+        *(heads, "", "", *past, *lengths, *tables),
         outputs=[f"attended.{n}", *after],
         runtime=True,
         num_heads=h,

@@ -23,6 +23,9 @@ from tejat.errors import BadInput
 from tejat.infer import onnx_files
 from tejat.model.picture import PictureConfig
 
+OLDEST = (1, 24)
+"""Of ONNX Runtime: before, its attention on a CPU saw one token more than the window."""
+
 ROOM = 1.5
 """Memory that a session takes, as a multiple of its file: weights are arranged anew, beside those that were read."""
 
@@ -43,6 +46,7 @@ class OnnxModel:
         Raises BadInput for files that are missing or are not those that were exported, for an operator that the
         installed ONNX Runtime lacks, and where memory is short.
         """
+        _check_version()
         self.folder, self.about = folder, onnx_files.check(folder)
         self._threads = threads or len(os.sched_getaffinity(0))
         self._sessions: dict[str, Any] = {}
@@ -125,6 +129,19 @@ class OnnxPictures(PictureCodec):
         y, x = np.divmod(np.arange(codes.size, dtype=np.int64), columns)
         arrays = {"codes": codes.reshape(-1).astype(np.int64), "positions": np.stack([x, y], 1)}
         return join(self._model.session("picture_decoder").run(["patches"], arrays)[0], rows, columns)
+
+
+def _check_version() -> None:
+    """Raises BadInput where the ONNX Runtime installed computes something else."""
+    from importlib.metadata import version
+
+    found = version("onnxruntime")
+    if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
+        least = ".".join(map(str, OLDEST))
+        raise BadInput(
+            f"ONNX Runtime {found} attends to one token too many; `pip install 'onnxruntime>={least}'` brings one that "
+            "does not"
+        )
 
 
 def enough(needed: float, what: str) -> None:

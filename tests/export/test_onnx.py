@@ -175,6 +175,12 @@ def test_an_operator_that_is_not_there_is_named(exported) -> None:
         onnx_model.OnnxModel(exported)
 
 
+def test_a_runtime_that_sees_too_much_is_told(exported, monkeypatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.23.2")
+    with pytest.raises(BadInput, match="1.23.2 attends to one token too many"):
+        onnx_model.OnnxModel(exported)
+
+
 def test_too_little_memory_is_told(exported, monkeypatch) -> None:
     monkeypatch.setattr(onnx_model, "free_memory", lambda: 1_000)
     with pytest.raises(BadInput, match="are free; close other programs"):

@@ -88,8 +88,8 @@ class _Run(NamedTuple):
 class Auditor(Guard):
     """See above."""
 
-    def __init__(self, every: int, shards: int, mesh: Mesh, directory: Path):
-        """Raises BadInput where no other device could make a shard again."""
+    def __init__(self, every: int, shards: int, mesh: Mesh, directory: Path, held: Held | None = None):
+        """`held`, where it is compiled already. Raises BadInput where no other device could make a shard again."""
         self._groups = math.prod(mesh.shape[axis] for axis in meshes.ROWS)
         if self._groups < 2:
             raise BadInput(
@@ -101,7 +101,7 @@ class Auditor(Guard):
         self._every, self._shards, self._mesh, self._path = every, shards, mesh, directory / VERDICTS
         # Of several programs, the devices that a CPU pretends to have may each begin another, and wait for ever.
         self._pretended = mesh.devices.flat[0].platform == "cpu" and len(mesh.local_devices) > 1
-        self._spikes, self._erred = Spikes(), Counter()
+        self._held, self._spikes, self._erred = held, Spikes(), Counter()
         self._clean: list[dict[str, np.ndarray]] | None = None
         self._window: list[tuple[Batch, Any, dict[str, Any]]] = []  # (batch, digests of shards, sums) since then
 
@@ -123,7 +123,7 @@ class Auditor(Guard):
 
     def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
         if self._clean is None:
-            self._held = Held(self._mesh, jax.tree.map(lambda leaf: leaf.sharding, state))
+            self._held = self._held or Held(self._mesh, jax.tree.map(lambda leaf: leaf.sharding, state))
             self._certify(step - 1, state, [])
         return state
 

@@ -92,13 +92,22 @@ class Struck(Spoil):
 
     def at(self, site: Site, array: Array, here: Array) -> Array:
         """The array, spoilt if this is the place."""
-        width = 8 * array.dtype.itemsize
-        mine = here & (self._site == INSIDE.index(site))
-        words = jax.lax.bitcast_convert_type(array, f"uint{width}").reshape(-1)
-        mask = jnp.where(jnp.arange(words.size) == self._index % words.size, 1, 0).astype(words.dtype)
-        mask = mask << (self._bit % width).astype(words.dtype)
-        words = words ^ jnp.where(mine, mask, jnp.zeros_like(mask))
-        return jax.lax.bitcast_convert_type(words.reshape(array.shape), array.dtype)
+        return _turned_over(array, here & (self._site == INSIDE.index(site)), self._index, self._bit)
+
+
+@jax.custom_jvp
+def _turned_over(array: Array, mine: Array, index: Array, bit: Array) -> Array:
+    """`array`, with one bit of one element turned over where `mine`; to derivatives, the array as it was."""
+    width = 8 * array.dtype.itemsize
+    words = jax.lax.bitcast_convert_type(array, f"uint{width}").reshape(-1)
+    here = mine & (jnp.arange(words.size) == index % words.size)
+    words = words ^ (here.astype(words.dtype) << (bit % width).astype(words.dtype))
+    return jax.lax.bitcast_convert_type(words.reshape(array.shape), array.dtype)
+
+
+@_turned_over.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    return _turned_over(*primals), tangents[0]
 
 
 class _StruckRules(placing.Rules):

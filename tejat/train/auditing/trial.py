@@ -36,6 +36,7 @@ from tejat.train import mesh as meshes
 from tejat.train import objective, speed, step
 from tejat.train.auditing import flips
 from tejat.train.auditing.auditor import Auditor, Corrupted
+from tejat.train.auditing.digests import Held
 from tejat.train.optimizer import Schedule
 from tejat.train.shards import turned
 
@@ -104,6 +105,7 @@ class Bench:
         lying = jax.tree.map(lambda a, lies: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=lies), shapes, self._lies)
         word = jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct((5,), np.int32)
         self._compiled = build.lower(lying, self._batches[0], *word).compile()
+        self.held = Held(self.mesh, self._lies)
         probe = speed.batch(CONFIG, speed.Rows(self.shards, 48, 20), 1_000)
         self._loss = jax.jit(lambda params: objective.loss(params, CONFIG, probe)[0])
 
@@ -197,7 +199,7 @@ def tried(bench: Bench, count: int, seed: int) -> list[dict[str, Any]]:
         )
         wrong = bench.losses(unaudited(bench, one, fresh(), first, every))
         harm = max(abs(a - b) if np.isfinite(a) else np.inf for a, b in zip(wrong, right, strict=True))
-        auditor = Auditor(every, bench.shards, bench.mesh, bench.directory)
+        auditor = Auditor(every, bench.shards, bench.mesh, bench.directory, bench.held)
         auditor._spikes = usual()
         told = run(bench, auditor, one, fresh(), first, every)
         mended = told["state"] is not None and all(
@@ -263,7 +265,8 @@ def _share(hits: list[bool]) -> str:
 
 def clean(bench: Bench, steps: int) -> dict[str, Any]:
     """Steps in which nothing is wrong: false alarms, steps that were doubted, seconds with and without audits."""
-    auditor, state, at = Auditor(bench.every, bench.shards, bench.mesh, bench.directory), bench.begun(), 0
+    auditor = Auditor(bench.every, bench.shards, bench.mesh, bench.directory, bench.held)
+    state, at = bench.begun(), 0
     verdicts: list[dict[str, Any]] = []
     begun = time.perf_counter()
     while at < steps:

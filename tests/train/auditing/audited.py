@@ -36,7 +36,7 @@ def main() -> None:
         right = None
         for name, flip in CASES.items():
             bench.directory = Path(directory, name)
-            auditor = Auditor(bench.every, bench.shards, bench.mesh, bench.directory)
+            auditor = Auditor(bench.every, bench.shards, bench.mesh, bench.directory, bench.held)
             told = trial.run(bench, auditor, flip, bench.begun(), 0, STEPS)
             state = told["state"] and [np.asarray(leaf) for leaf in jax.tree.leaves(told["state"])]
             right = right or state

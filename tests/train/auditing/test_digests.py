@@ -2,7 +2,6 @@
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,18 +38,3 @@ def test_along_some_axes_there_is_one_for_each_place_of_the_others():
 def test_numpy_makes_the_same():
     array = np.random.default_rng(0).integers(-9, 9, (7, 11)).astype(np.int32)
     assert int(digest(array)) == scan.digest_known(array)
-
-
-def test_what_is_no_flip_is_told():
-    from tejat.errors import BadInput
-
-    assert flips.read('{"site": "gradients", "bit": 30, "step": 12}')[0].device == 0
-    for text, told in (
-        ("[", "holds no flip"),
-        ('{"site": "gradients"}', "holds no flip"),
-        ('{"side": 1}', "holds no flip"),
-    ):
-        with pytest.raises(BadInput, match=told):
-            flips.read(text)
-    with pytest.raises(BadInput, match="names the site 'air'"):
-        flips.read('{"site": "air", "bit": 1, "step": 2}')

@@ -29,13 +29,13 @@ def draw(study: dict[str, Any], out: Path) -> None:
         cadences, shares = zip(*policy["curve"], strict=True)
         left.plot([seconds / 60 for seconds in cadences], shares, color=colour, linewidth=2, label=policy["policy"])
     left.axvline(study["young_s"] / 60, color="#444444", linewidth=0.9, linestyle=":")
-    left.text(study["young_s"] / 60 * 1.08, 0.61, "Young", fontsize=8, color="#444444")
+    left.text(study["young_s"] / 60 * 1.08, 0.91, "Young", fontsize=8, color="#444444")
     left.set_xscale("log")
-    left.set_ylim(0.6, 1)
+    left.set_ylim(0.45, 1)
     left.set_xlabel("minutes between checkpoints")
     left.set_title(f"useful time, {study['chips']:,} chips, {study['stops_per_day']:.1f} stops a day", loc="left")
     left.grid(alpha=0.25, linewidth=0.6)
-    left.legend(frameon=False, fontsize=8, loc="lower right")
+    left.legend(frameon=False, fontsize=8, loc="lower center")
 
     names = [f"{policy['policy']}\n{policy['goodput']:.1%}" for policy in study["policies"]]
     begun = [0.0] * len(names)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tejat.errors import BadInput
+from tejat.train import hosts
 from tejat.train.step import TrainState
 
 _ARRAYS, _FACTS, _SUMS = "state", "facts", "sums"
@@ -102,13 +103,31 @@ def _sums(arrays: dict[str, Any]) -> dict[str, int]:
     """
     if jax.process_count() == 1:
         return {name: _sum(np.asarray(array)) for name, array in arrays.items()}
+    if jax.default_backend() == "cpu":  # the arrays are at hand, and a program would have to be compiled
+        parts = hosts.gather([_part_of_sum(array) for array in arrays.values()])
+        return {name: sum(part[at] for part in parts) % (1 << 32) for at, name in enumerate(arrays)}
     return {name: int(value) for name, value in jax.device_get(_spread_sums(arrays)).items()}
 
 
-def _sum(array: np.ndarray) -> int:
+def _sum(array: np.ndarray, places: np.ndarray | None = None) -> int:
+    """`places`: those of the words, if not from 0 on."""
     words = np.ascontiguousarray(array).reshape(-1).view(f"u{array.dtype.itemsize}").astype(np.uint32)
-    odd = np.arange(len(words), dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    return int((words * odd).sum(dtype=np.uint32))
+    places = np.arange(len(words), dtype=np.uint32) if places is None else places.reshape(-1)
+    return int((words * (places * np.uint32(2) + np.uint32(1))).sum(dtype=np.uint32))
+
+
+def _part_of_sum(array: jax.Array) -> int:
+    """What this process adds to a spread array's sum: each box of it is counted by one process alone."""
+    total = 0
+    for shard in array.addressable_shards:
+        if shard.replica_id == 0:
+            places = np.zeros(shard.data.shape, np.uint32)
+            for axis, (index, size) in enumerate(zip(shard.index, array.shape, strict=True)):
+                stride = math.prod(array.shape[axis + 1 :])
+                along = np.arange(*index.indices(size), dtype=np.uint64) * np.uint64(stride)
+                places += along.astype(np.uint32).reshape(-1, *(1,) * (array.ndim - axis - 1))
+            total += _sum(np.asarray(shard.data), places)
+    return total
 
 
 @jax.jit

@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 from contextlib import closing
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from tejat.errors import BadInput
-from tejat.train import step
+from tejat.train import checkpoint, step
 from tejat.train.checkpoint import Checkpoints
 
 
@@ -52,6 +53,31 @@ def test_the_newest_comes_back_to_the_bit(copied, initial, abstract):
     assert jax.tree.structure(state) == jax.tree.structure(initial)
     for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(at(initial, 3)), strict=True):
         assert one.dtype == other.dtype and np.asarray(one).tobytes() == other.tobytes()
+
+
+def test_sums_of_boxes_add_up_to_that_of_the_whole():
+    """As processes sum what lies with them: here two, one of which holds a box twice."""
+    whole = np.random.default_rng(0).standard_normal((4, 3, 2), np.float32)
+    boxes = [
+        (slice(0, 2), slice(0, 3), slice(0, 1)),
+        (slice(0, 2), slice(0, 3), slice(1, 2)),
+        (slice(2, 4), slice(None), slice(None)),
+    ]
+
+    def held(*shards):
+        return SimpleNamespace(
+            shape=whole.shape,
+            ndim=3,
+            addressable_shards=[
+                SimpleNamespace(index=boxes[box], data=whole[boxes[box]], replica_id=replica) for box, replica in shards
+            ],
+        )
+
+    parts = [checkpoint._part_of_sum(each) for each in (held((0, 0), (1, 0)), held((1, 1), (2, 0)))]
+    assert sum(parts) % 2**32 == checkpoint._sum(whole)
+    shard = SimpleNamespace(index=(), data=whole[0, 0, 0], replica_id=0)
+    scalar = SimpleNamespace(shape=(), ndim=0, addressable_shards=[shard])
+    assert checkpoint._part_of_sum(scalar) == checkpoint._sum(whole[0, 0, :1])
 
 
 def test_the_oldest_is_removed(copied):

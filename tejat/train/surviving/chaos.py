@@ -16,12 +16,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tejat.errors import BadInput
 from tejat.train import goodput
+from tejat.train.auditing import flips
+from tejat.train.auditing.flips import Flip
 from tejat.train.surviving import events, faults, supervisor
 from tejat.train.surviving.faults import Fault, Injector, Kind, Over
 
@@ -96,7 +98,7 @@ def run(
     """
     if trials.steps < trials.most + 4:
         raise BadInput(f"{trials.most} faults want a run of {trials.most + 4} steps at least; it has {trials.steps}")
-    unharmed = _Trial(trials, place / "unharmed", place / "programs")
+    unharmed = _Trial(trials, [], place / "unharmed", place / "programs")
     told("the unharmed run begins")
     if (code := unharmed.wait()) != 0:
         raise BadInput(f"the unharmed run ends with code {code}: {unharmed.said()}; mend the recipe or its settings")
@@ -117,7 +119,7 @@ def run(
 
 def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted: dict[str, Any]) -> Outcome:
     outcome = Outcome(seed, planned)
-    trial = _Trial(trials, place / f"schedule-{seed}", place / "programs")
+    trial = _Trial(trials, planned, place / f"schedule-{seed}", place / "programs")
     injector = Injector(
         trial.directory,
         trial.place,
@@ -151,8 +153,15 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
 class _Trial:
     """One run, under a supervisor of its own."""
 
-    def __init__(self, trials: Trials, directory: Path, programs: Path):
+    def __init__(self, trials: Trials, planned: Sequence[Fault], directory: Path, programs: Path):
         self._trials, self.directory, self.programs = trials, directory, programs
+        struck = [fault.flip for fault in planned if fault.kind is Kind.FLIP]
+        if Kind.FLIP in trials.kinds:
+            # A flip that never comes makes the program the same in all trials.
+            told = json.dumps([asdict(flip) for flip in struck or [Flip("weights", sys.maxsize, 0)]])
+            self._environment = os.environ | {flips.VARIABLE: told}
+        else:
+            self._environment = {**os.environ}
         shutil.rmtree(directory, ignore_errors=True)
         self.place = supervisor.place_of(directory)
         shutil.rmtree(self.place, ignore_errors=True)
@@ -166,6 +175,8 @@ class _Trial:
         trials = self._trials
         words = [str(trials.recipe), "--supervise", str(trials.processes), "--out", str(self.directory)]
         settings = (*trials.settings, f"schedule.steps={trials.steps}")
+        if Kind.FLIP in trials.kinds:  # of each step, every gradient is made twice
+            settings += (f"shards={trials.processes}", "audit_every=1")
         words += [word for setting in settings for word in ("--set", setting)]
         words += ["--silence", str(trials.silence), "--programs", str(self.programs)]
         words += ["--mesh", trials.mesh] if trials.mesh else []
@@ -176,6 +187,7 @@ class _Trial:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                env=self._environment,
                 start_new_session=True,  # Ctrl-C is for the trials: they end their runs themselves
             )
 

@@ -1,6 +1,7 @@
 """Faults that machines have, drawn by a seed and done to a supervised run from outside, as chance does them.
 
-Nothing in the run knows of them: processes are signalled, files and shared memory are damaged or removed.
+Nothing in the run knows of them: processes are signalled, files and shared memory are damaged or removed. Only bits of
+arrays are flipped from within (`tejat.train.auditing.flips`).
 """
 
 import os
@@ -15,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from tejat.train.auditing.flips import Flip
 from tejat.train.guards import Phase
 from tejat.train.surviving import copies, pulse
 from tejat.train.surviving.events import read
@@ -34,6 +36,7 @@ class Kind(StrEnum):
     RESTORE = "restore"  # a process dies, and another while the run is being restored
     SUPERVISOR = "supervisor"  # the supervisor dies
     NOTICE = "notice"  # the machine is about to be taken away: SIGTERM
+    FLIP = "flip"  # a bit of the weights, of a moment or of a gradient flips on one device
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class Fault:
     step: int
     rank: int
     chance: int
+
+    @property
+    def flip(self) -> Flip:
+        """Which bit flips, where that is the fault."""
+        drawn = random.Random(self.chance)
+        site = drawn.choice(("weights", "moments", "gradients"))
+        numbers = {"leaf": drawn.randrange(1000), "index": drawn.randrange(100_000), "bit": drawn.randrange(32)}
+        return Flip(site, self.step + 1, device=self.rank, **numbers)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -104,6 +115,9 @@ class Injector:
                 self._signal(fault.rank, signal.SIGSTOP)
             case Kind.SLOW:
                 self._slow(fault.rank, drawn)
+                return at
+            case Kind.FLIP:  # the process itself was told of it when it began
+                self._until(lambda: self._reached(fault.step + 2))
                 return at
             case Kind.HOST:
                 self._signal(fault.rank, signal.SIGKILL)

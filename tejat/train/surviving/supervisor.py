@@ -107,11 +107,15 @@ def supervise(task: Supervised, told: Callable[[str], None] = lambda line: None)
       BadInput: for what no restart can mend: a recipe, a directory, too little memory for copies.
       GaveUp: where the budget of restarts is spent.
     """
-    with contextlib.ExitStack() as undone:
-        _Supervisor.check(task)
-        supervisor = _Supervisor(task, told)
-        undone.enter_context(supervisor.alone())
-        undone.enter_context(supervisor.heeding())
+    held = task.directory / identity.NAME
+    if task.resume and not held.is_file():
+        raise BadInput(f"{task.directory} holds no run to resume; leave --resume out to begin one")
+    if task.copy_every and SHARED.is_dir() and not place_of(task.directory).is_dir():
+        copies.check_room(SHARED, task.state_bytes)
+    supervisor = _Supervisor(task, told)
+    with supervisor.alone(), supervisor.heeding():
+        if not task.resume and held.is_file():
+            raise BadInput(f"{task.directory} holds a run; go on with --resume, or choose another directory with --out")
         return supervisor.run()
 
 
@@ -122,6 +126,7 @@ class _Supervisor:
         self._own.mkdir(parents=True, exist_ok=True)
         self._place = place_of(task.directory)
         self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._programs = task.programs or self._place / "programs"
         self._events = Events(self._own)
         self._domains = list(range(task.processes))
         self._spares = task.spares
@@ -131,17 +136,7 @@ class _Supervisor:
         self._restarts = self._vain = 0
         self._idle_since = time.monotonic()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([work.__module__])
-
-    @staticmethod
-    def check(task: Supervised) -> None:
-        held = (task.directory / identity.NAME).is_file()
-        if task.resume and not held:
-            raise BadInput(f"{task.directory} holds no run to resume; leave --resume out to begin one")
-        if held and not task.resume:
-            raise BadInput(f"{task.directory} holds a run; go on with --resume, or choose another directory with --out")
-        if task.copy_every and SHARED.is_dir() and not place_of(task.directory).is_dir():
-            copies.check_room(SHARED, task.state_bytes)
+        self._context.set_forkserver_preload([f"{__package__}.forked"])
 
     # ---- Generations ---------------------------------------------------------------------------------------------
 
@@ -164,6 +159,8 @@ class _Supervisor:
             self._idle_since = ended.at
             self._vain = 0 if ended.stepped else self._vain + 1
             self._restarts += 1
+            if self._vain == IN_VAIN - 1:  # it may be the compiled steps that are at fault
+                shutil.rmtree(self._programs, ignore_errors=True)
             if ended.code == DAMAGED:
                 self._set_aside()
             elif ended.code is None and ended.rank is not None:
@@ -180,6 +177,7 @@ class _Supervisor:
     def _generation(self) -> Ended:
         """One set of processes, from start to end."""
         resume = (self._task.directory / identity.NAME).is_file()
+        self._forget_others()
         shares = self._chosen() if resume else []
         step = shares[0].step if shares else max(self._checkpoints(), default=0)
         self._events.tell("generation", step=step, memory=bool(shares), domains=self._domains)
@@ -195,7 +193,7 @@ class _Supervisor:
             settings=task.settings,
             directory=task.directory,
             place=self._place,
-            programs=task.programs or self._place / "programs",
+            programs=self._programs,
             pulse=pulses[0],
             mesh=task.mesh,
             coordinator=coordinator,
@@ -237,6 +235,7 @@ class _Supervisor:
                 stepped, self._known = True, True
                 recovery = time.monotonic() - self._idle_since
                 self._events.tell("stepping", step=step + 1, recovery=recovery)
+                (self._place / "run").write_text(self._run())
             now = time.monotonic()
             alive = {rank: beat for rank, beat in beats.items() if processes[rank].exitcode is None}
             if hung := watch.look(alive, now):
@@ -295,6 +294,18 @@ class _Supervisor:
         return (told or lines or ["it said nothing"])[-1][:400]
 
     # ---- What is gone on from --------------------------------------------------------------------------------------
+
+    def _run(self) -> str:
+        """A digest of what the run is; runs of the same come to the same."""
+        path = self._task.directory / identity.NAME
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+    def _forget_others(self) -> None:
+        """Removes copies that another run left, which was in the directory before this one."""
+        whose = self._place / "run"
+        if not whose.is_file() or whose.read_text() != self._run():
+            for domain in self._place.glob("domain-*"):
+                shutil.rmtree(domain, ignore_errors=True)
 
     def _chosen(self) -> list[copies.Share]:
         """Copies in memory to go on from; none where the newest checkpoint is as new."""

@@ -4,7 +4,6 @@ It is forked from a process that has imported all this already, so that it begin
 process does, and that one when the supervisor does: nobody trains on unwatched.
 """
 
-import ctypes
 import fcntl
 import os
 import signal
@@ -22,6 +21,7 @@ from tejat.train.auditing import flips
 from tejat.train.auditing.auditor import Corrupted
 from tejat.train.checkpoint import Damaged
 from tejat.train.guards import Guard
+from tejat.train.surviving import leash
 from tejat.train.surviving.copying import Copies
 from tejat.train.surviving.programs import Programs
 from tejat.train.surviving.pulse import Pulse
@@ -82,7 +82,7 @@ class Told(Guard):
 def work(order: Order) -> None:
     """Trains, and ends the process with one of the codes above. What it has to say goes to the log of its rank."""
     begun = time.time()
-    _die_with_parent()
+    leash.die_with_parent()
     _hold(order.directory / "surviving" / "working")
     _speak_to(order.directory / "surviving" / f"process-{order.rank}.log")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the supervisor, who says when to stop
@@ -112,6 +112,8 @@ def work(order: Order) -> None:
 
 
 def _train(order: Order, begun: float) -> None:
+    # A program that JAX found in its own cache cannot be kept once more: functions of it are missing when it runs.
+    jax.config.update("jax_enable_compilation_cache", False)
     pulse = Pulse(order.pulse)
     try:
         hosts.join(order.coordinator, len(order.domains), order.rank)
@@ -133,15 +135,6 @@ def _train(order: Order, begun: float) -> None:
         jax.distributed.shutdown()  # waits for the others: whoever leaves before, ends them
     finally:
         pulse.close()
-
-
-def _die_with_parent() -> None:
-    """Linux ends this process with the one that made it, even where it is stopped or deep in a computation."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(BROKEN)
 
 
 def _hold(lock: Path) -> None:

@@ -31,6 +31,13 @@ def test_all_kinds_and_ranks_come():
     assert {fault.kind for fault in few} == {Kind.KILL, Kind.HANG}
 
 
+def test_flips_are_of_all_sites_and_bits_and_strike_the_step_after():
+    flips = [Fault(Kind.FLIP, 7, 2, chance).flip for chance in range(400)]
+    assert {flip.site for flip in flips} == {"weights", "moments", "gradients"}
+    assert {flip.bit for flip in flips} == {*range(32)}
+    assert {(flip.step, flip.device, flip.lasting) for flip in flips} == {(8, 2, False)}
+
+
 def test_one_bit_of_one_file_flips(tmp_path):
     paths = [tmp_path / name for name in "abc"]
     for path in paths:

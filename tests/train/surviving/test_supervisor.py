@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tejat.train.surviving import chaos, events, pulse, supervisor
+from tejat.train.surviving import chaos, copies, events, pulse, supervisor
+from tejat.train.surviving.copies import Slots
 
 RECIPE = Path(__file__).parents[1] / "smallest.py"
-SETTINGS = ("room.rows=8", "log_every=3", "save_every=6", "copy_every=2", "schedule.steps=12")
+SETTINGS = ("room.rows=8", "log_every=3", "save_every=12", "copy_every=2", "schedule.steps=12")
 
 
 class Run:
@@ -60,10 +62,10 @@ def alone(tmp_path_factory) -> dict:
 
 def test_a_process_that_is_killed_goes_on_from_memory_to_the_same_bits(alone, tmp_path):
     run = Run(tmp_path / "run", 1)
-    beat = run.reached(0, 4)
-    second = subprocess.run(run.process.args + ["--resume"], capture_output=True, text=True)
+    run.reached(0, 0)
+    second = subprocess.run(run.process.args, capture_output=True, text=True)
     assert second.returncode == 2 and "is being trained" in second.stderr
-    os.kill(beat.process, signal.SIGKILL)
+    os.kill(run.reached(0, 4).process, signal.SIGKILL)
     code, told = run.ended()
     assert code == 0, told
     assert "process 0 was ended by SIGKILL; starting again" in told
@@ -167,3 +169,22 @@ def test_events_survive_a_cut_line(tmp_path):
     events.Events(tmp_path).tell("done")
     assert [event["event"] for event in events.read(tmp_path)] == ["generation", "done"]
     assert json.loads((tmp_path / events.NAME).read_text().splitlines()[0])["step"] == 3
+
+
+def test_copies_that_another_run_left_are_not_gone_on_from(tmp_path):
+    """A directory was removed, and holds another run now."""
+    task = supervisor.Supervised(RECIPE, (), tmp_path / "run", 1, state_bytes=1, copy_every=2, rows=1)
+    watching = supervisor._Supervisor(task, lambda line: None)
+    place = supervisor.place_of(task.directory)
+    try:
+        (task.directory / "run.json").write_text("{}")
+        slots = Slots(place / "domain-0", 0, copies.laid_out([("a", (0,), (2,), "float32")]))
+        slots.finish(4, 1, {}, copies.sums(slots.begin()))
+        (place / "run").write_text(watching._run())
+        watching._forget_others()
+        assert [share.step for share in watching._chosen()] == [4]
+        (task.directory / "run.json").write_text('{"seed": 1}')
+        watching._forget_others()
+        assert watching._chosen() == []
+    finally:
+        shutil.rmtree(place)

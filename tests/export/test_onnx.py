@@ -18,7 +18,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from tejat.export import onnx as exporting  # noqa: E402
-from tejat.export import onnx_decoder, quantize  # noqa: E402
+from tejat.export import onnx_decoder, onnx_graph, quantize  # noqa: E402
 from tejat.infer import onnx_files, onnx_model  # noqa: E402
 
 LENGTH = 200  # more than four windows of 48
@@ -141,6 +141,13 @@ def exported(tiny, tmp_path):
     folder = tmp_path / "export"
     exporting.write(tiny, folder)
     return folder
+
+
+def test_large_weights_lie_beside_their_network(drawn_apart, tokens, expected, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(onnx_graph, "LARGEST", 1_000)
+    path = written(drawn_apart, tmp_path)
+    assert path.stat().st_size < 0.2 * (tmp_path / "decoder.onnx.data").stat().st_size
+    assert np.abs(by_onnx(path, drawn_apart.config.decoder, tokens) - expected).max() < 1e-3
 
 
 def test_a_quantised_model_takes_a_fraction(quantised, exported, tmp_path) -> None:

@@ -24,7 +24,11 @@ class Damaged(BadInput):
 
 
 class Checkpoints:
-    """The newest `keep` checkpoints of a run, in one directory. Close it: only then is the last one surely written."""
+    """The newest `keep` checkpoints of a run, in one directory. Close it: only then is the last one surely written.
+
+    As a context it is closed at the end, but not where an error ends one process of several: the others may be dead, or
+    wait for this one, which must not wait for them.
+    """
 
     def __init__(self, directory: Path, keep: int):
         import orbax.checkpoint as orbax  # a third of a second, which `import tejat.train` need not take
@@ -38,6 +42,13 @@ class Checkpoints:
         # Named beforehand, since a manager that has saved nothing yet could not tell what a checkpoint holds.
         handlers = {_ARRAYS: orbax.StandardCheckpointHandler(), _FACTS: orbax.JsonCheckpointHandler()}
         self._manager = orbax.CheckpointManager(self.directory, options=options, item_handlers=handlers)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None or jax.process_count() == 1:
+            self.close()
 
     @property
     def latest(self) -> int | None:

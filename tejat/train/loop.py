@@ -168,7 +168,7 @@ def train(
 
         with (
             closing(Ledger(directory, jax.process_index(), past)) as ledger,
-            closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints,
+            Checkpoints(directory / "checkpoints", recipe.keep) as checkpoints,
         ):
             # ---- Where it stood -------------------------------------------------------------------------------------
             ledger.enter(Kind.RESTORE)

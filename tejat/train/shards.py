@@ -6,7 +6,9 @@ are cut along the same axes as rows (`fsdp`), this exchanges as much as ever; wh
 more as there are copies, and needs memory for all shards' gradients of what a device holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -123,18 +125,32 @@ def _inside(mesh: Mesh) -> placing.Rules | None:
     """Rules for what lies within a group of devices that share a shard; None where each device is one."""
     cut = {name: tuple(axis for axis in axes if axis not in meshes.ROWS) for name, axes in meshes.PASSING.items()}
     shared = any(size > 1 for axis, size in mesh.shape.items() if axis not in meshes.ROWS)
-    return placing.Rules(mesh, cut) if shared else None
+    return _Inside(mesh, cut) if shared else None
+
+
+class _Inside(placing.Rules):
+    """Rules where the axes of rows are cut by hand already, which only the mesh in force knows."""
+
+    def placed(self, x: Array, axes: Sequence[str | None]) -> Array:
+        cut = [self.cut(axis, size) for axis, size in zip(axes, x.shape, strict=True)]
+        return jax.lax.with_sharding_constraint(x, PartitionSpec(*cut)) if any(cut) else x
+
+    def mapped(self, function: Callable, inputs: Any, outputs: Any, axes: set[str] | None = None) -> Callable:
+        names = axes or {axis for axis in self.mesh.axis_names if axis not in meshes.ROWS}
+        return jax.shard_map(function, in_specs=inputs, out_specs=outputs, axis_names=names, check_vma=False)
 
 
 def turned(batch: Batch, shards: int, turn: int) -> Batch:
     """A batch whose shard s lies where shard s + turn did: on the devices of that one."""
     if turn % shards == 0:
         return batch
-    return _turned(batch, batch.targets.shape[0] // shards * turn)
+    leaves, form = jax.tree.flatten(batch)
+    full = [at for at, leaf in enumerate(leaves) if leaf.size]
+    for at, leaf in zip(full, _turned([leaves[at] for at in full], len(leaves[0]) // shards * turn), strict=True):
+        leaves[at] = leaf
+    return jax.tree.unflatten(form, leaves)
 
 
-def _roll(batch: Batch, rows: int) -> Batch:
-    return jax.tree.map(lambda array: jnp.roll(array, rows, axis=0), batch)
-
-
-_turned = jax.jit(_roll, static_argnums=1)
+@partial(jax.jit, static_argnums=1)
+def _turned(arrays: list[Array], rows: int) -> list[Array]:
+    return [jnp.roll(array, rows, axis=0) for array in arrays]

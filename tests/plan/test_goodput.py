@@ -71,3 +71,12 @@ def test_the_command(capsys, tmp_path):
             command.main([*words, *more])
     with pytest.raises(BadInput, match="--chart is of --goodput"):
         command.main(["nano1", "--estimate", "--chart", "x.png"])
+
+
+def test_llama_3_as_it_was_is_near_what_its_authors_report():
+    """More than 90% of effective training time: 16,384 chips, 2 TB/s of storage (arXiv 2407.21783, section 3.3)."""
+    state = 12 * 405e9
+    known = replace(goodput.costs(405e9, 16_384, 1, 50e9), save=state / 2e12, restore=state / 2e12)
+    faults = replace(Faults.of(16_384), corruption=NEVER)
+    curve = goodput.simulate(faults, known, POLICIES[0], np.geomspace(60, 7_200, 17), days=54)
+    assert max(found.goodput for found in curve) == pytest.approx(0.893, abs=0.005)

@@ -76,7 +76,7 @@ class Struck(Spoil):
         self._site, self.shard, self.leaf, self._index, self._bit = strike
 
     def rules(self, rules: placing.Rules | None, shard: Int[Array, ""]) -> placing.Rules | None:
-        return _StruckRules(rules and rules.mesh, rules.along if rules else {}, self, shard)
+        return _StruckRules(rules, self, shard)
 
     def gradient(self, gradient: Tree, shard: Int[Array, ""]) -> Tree:
         return self._of_leaves("gradients", gradient, shard == self.shard)
@@ -113,19 +113,20 @@ def _(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 class _StruckRules(placing.Rules):
     """Rules that spoil one of the arrays of floats which layers lay by them; of a scanned stack, in every layer."""
 
-    def __init__(self, mesh: Any, along: Any, struck: Struck, shard: Int[Array, ""]):
-        super().__init__(mesh, along)
-        object.__setattr__(self, "_found", [struck, shard, 0])
+    def __init__(self, rules: placing.Rules | None, struck: Struck, shard: Int[Array, ""]):
+        super().__init__(rules and rules.mesh, rules.along if rules else {})
+        object.__setattr__(self, "_found", [rules, struck, shard, 0])
 
     def placed(self, x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
-        struck, shard, place = self._found
+        rules, struck, shard, place = self._found
         if jnp.issubdtype(x.dtype, jnp.floating) and axes[0] == "rows":
-            self._found[2] += 1
+            self._found[3] += 1
             x = struck.at("activations", x, (shard == struck.shard) & (struck.leaf == place))
-        return x if self.mesh is None else super().placed(x, axes)
+        return x if rules is None else rules.placed(x, axes)
 
     def mapped(self, function: Callable, inputs: Any, outputs: Any, axes: set[str] | None = None) -> Callable:
-        return function if self.mesh is None else super().mapped(function, inputs, outputs, axes)
+        rules = self._found[0]
+        return function if rules is None else rules.mapped(function, inputs, outputs, axes)
 
 
 NOTHING = np.asarray([-1, 0, 0, 0, 0], np.int32)

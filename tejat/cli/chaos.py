@@ -36,8 +36,8 @@ class Chaos:
     """Of each run."""
     processes: int = 4
     """That train together."""
-    mesh: str | None = "data=4"
-    """How they share the work, as of `tejat train`; None: fsdp over all of them."""
+    mesh: str | None = None
+    """How they share the work, as of `tejat train`; data over all of them if not given."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Another value for a field of the recipe, as in copy_every=5; may be given again."""
     kinds: str = ""
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
     trials = chaos.Trials(
         recipe=options.recipe or Path(tour.__file__),
         settings=(*MICRO, *options.set),
-        mesh=options.mesh,
+        mesh=options.mesh or f"data={options.processes}",
         processes=options.processes,
         steps=options.steps,
         kinds=tuple(Kind(name) for name in names) or tuple(Kind),

@@ -27,6 +27,7 @@ def run(options: "Train", begun: float, again: str) -> int:
     if options.from_chain is not None or options.export_chain is not None:
         raise BadInput("a chain is of one process; leave --supervise out, or the chain")
 
+    from tejat.cli.training_bar import TrainingBar
     from tejat.model import multimodal
     from tejat.model.params import walk
     from tejat.train import mesh, recipe
@@ -56,7 +57,8 @@ def run(options: "Train", begun: float, again: str) -> int:
         programs=options.programs and options.programs.resolve(),
     )
     try:
-        code = supervisor.supervise(task, told=lambda line: print(f"tejat: {line}", file=sys.stderr, flush=True))
+        with TrainingBar(chosen.schedule.steps) as bar:
+            code = supervisor.supervise(task, told=_tell, logged=bar)
     except supervisor.GaveUp as error:
         print(f"tejat: error: {error}", file=sys.stderr)
         return 1
@@ -71,3 +73,7 @@ def run(options: "Train", begun: float, again: str) -> int:
     else:
         print(f"{chosen.name}: {last['step']:,} steps, {last['tokens']:,} tokens; the model is {directory / 'model'}")
     return 0
+
+
+def _tell(what: str) -> None:
+    print(f"tejat: {what}", file=sys.stderr, flush=True)

@@ -31,6 +31,7 @@ from tejat.train import identity
 from tejat.train.guards import Phase
 from tejat.train.surviving import copies, pulse
 from tejat.train.surviving.events import Events
+from tejat.train.surviving.following import Follower
 from tejat.train.surviving.watching import Hung, Watch
 from tejat.train.surviving.worker import DAMAGED, DONE, FAILED, LYING, STOPPED, UNUSABLE, Order, work
 
@@ -100,8 +101,14 @@ def place_of(directory: Path) -> Path:
     return (SHARED if SHARED.is_dir() else directory / "surviving") / name
 
 
-def supervise(task: Supervised, told: Callable[[str], None] = lambda line: None) -> int:
-    """Trains until the end. The code is that of the last generation: DONE, STOPPED or FAILED.
+def supervise(
+    task: Supervised,
+    told: Callable[[str], None] = lambda what: None,
+    logged: Callable[[dict[str, Any]], None] = lambda line: None,
+) -> int:
+    """Trains until the end. The code is that of the last generation: DONE or STOPPED.
+
+    `told` is called with what happens to the run, `logged` with each new line of its log.
 
     Raises:
       BadInput: for what no restart can mend: a recipe, a directory, too little memory for copies.
@@ -112,7 +119,7 @@ def supervise(task: Supervised, told: Callable[[str], None] = lambda line: None)
         raise BadInput(f"{task.directory} holds no run to resume; leave --resume out to begin one")
     if task.copy_every and SHARED.is_dir() and not place_of(task.directory).is_dir():
         copies.check_room(SHARED, task.state_bytes)
-    supervisor = _Supervisor(task, told)
+    supervisor = _Supervisor(task, told, logged)
     with supervisor.alone(), supervisor.heeding():
         if not task.resume and held.is_file():
             raise BadInput(f"{task.directory} holds a run; go on with --resume, or choose another directory with --out")
@@ -120,8 +127,9 @@ def supervise(task: Supervised, told: Callable[[str], None] = lambda line: None)
 
 
 class _Supervisor:
-    def __init__(self, task: Supervised, told: Callable[[str], None]):
-        self._task, self._told = task, told
+    def __init__(self, task: Supervised, told: Callable[[str], None], logged: Callable[[dict[str, Any]], None]):
+        self._task, self._told, self._logged = task, told, logged
+        self._log = Follower(task.directory / "log.jsonl")
         self._own = task.directory / "surviving"
         self._own.mkdir(parents=True, exist_ok=True)
         self._place = place_of(task.directory)
@@ -225,6 +233,8 @@ class _Supervisor:
         watch, stepped, stop_by, measured = Watch(self._task.silence), False, None, time.monotonic()
         while True:
             connection.wait([p.sentinel for p in processes if p.exitcode is None], LOOK)
+            for line in self._log.new():
+                self._logged(line)
             beats = {rank: found for rank, path in enumerate(pulses) if (found := pulse.read(path)) is not None}
             failed = [p for p in processes if p.exitcode not in (None, DONE)]
             if failed:

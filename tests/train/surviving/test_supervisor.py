@@ -174,7 +174,7 @@ def test_events_survive_a_cut_line(tmp_path):
 def test_copies_that_another_run_left_are_not_gone_on_from(tmp_path):
     """A directory was removed, and holds another run now."""
     task = supervisor.Supervised(RECIPE, (), tmp_path / "run", 1, state_bytes=1, copy_every=2, rows=1)
-    watching = supervisor._Supervisor(task, lambda line: None)
+    watching = supervisor._Supervisor(task, print, print)
     place = supervisor.place_of(task.directory)
     try:
         (task.directory / "run.json").write_text("{}")

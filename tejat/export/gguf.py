@@ -113,12 +113,14 @@ def _left_out(made: Bundle) -> list[str]:
         told.append(
             "the tokenizer is unigram, in which llama.cpp spells nothing in bytes: a character without a piece is <unk>"
         )
-    towers = [name for name, there in (("images", made.config.vision), ("sound", made.config.audio)) if there]
-    if towers:
+    if made.config.vision is not None:
+        # With Gemma 4's projector comes that mask; the Gemmas that are causal it knows by their depth.
         told.append(
-            f"the towers for {' and '.join(towers)} are left out, which llama.cpp takes as a file of their own; "
-            "`tejat export onnx` writes the whole model"
+            "the tower for images is left out: llama.cpp lets the tokens of an image see each other both ways, and "
+            "those of this model see what came before; `tejat export onnx` writes the whole model"
         )
+    if made.config.audio is not None:
+        told.append("the tower for sound is left out, which this version does not write for llama.cpp")
     if made.pictures is not None:
         told.append("the image tokenizer is left out: llama.cpp writes the codes of pictures, and Tejat draws them")
     return told

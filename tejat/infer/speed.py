@@ -63,8 +63,7 @@ def measure(
                 if number:
                     rates[name].append(rate)
     found = {name: statistics.median(mine) for name, mine in rates.items()}
-    speed, peer = max(bandwidths), found.get("llama.cpp")
-    moved = bytes_read(made)
+    speed, peer, moved = max(bandwidths), found.get("llama.cpp"), bytes_read(made, bits)
     return {
         "engine": engine,
         "size": size,
@@ -121,10 +120,11 @@ def drawn(size: str, bits: Width, context: int) -> Bundle:
     return Bundle(config, Vocabulary(pieces, 0), params, None)
 
 
-def bytes_read(made: Bundle) -> int:
+def bytes_read(made: Bundle, bits: Width) -> int:
     """What a step reads of the decoder's matrices, the table once, for the scores."""
+    each = 2 if bits == 16 else 4
     leaves = [leaf for _, leaf in walk(made.params)]
-    return sum(leaf.nbytes for leaf in leaves)
+    return sum(leaf.nbytes if isinstance(leaf, Quantised) else each * leaf.size for leaf in leaves)
 
 
 def bandwidth() -> float:

@@ -100,7 +100,8 @@ def test_what_cannot_be_written_is_told(moved, tiny, tmp_path) -> None:
         exporting.write(shared, tmp_path / "no.gguf")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["there.gguf"]
     told = exporting.write(tiny, tmp_path / "unigram.gguf", "F16").left_out
-    assert any("unigram" in line for line in told) and any("towers for images and sound" in line for line in told)
+    for word in ("unigram", "tower for images", "tower for sound", "image tokenizer"):
+        assert any(word in line for line in told), word
 
 
 @pytest.fixture(scope="module")

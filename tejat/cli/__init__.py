@@ -48,7 +48,7 @@ VERBS = {
     "export": Verb("to Hugging Face, ONNX Runtime and llama.cpp", "tejat.cli.export"),
     "import": Verb("from Hugging Face", "tejat.cli.import_"),
     "quantize": Verb("a model in four or eight bits, and what that costs", "tejat.cli.quantize"),
-    "bench": Verb("speed of making batches, training and serving; of decoding later", "tejat.cli.bench"),
+    "bench": Verb("speed of making batches, training, serving and writing", "tejat.cli.bench"),
 }
 
 _HELP_OPTIONS = ("-h", "--help", "help")

@@ -78,6 +78,8 @@ def write(made: Bundle, file: Path, type: Type | None = None) -> Done:
     check(config, "GGUF")
     if config.position_scale != 1.0:
         raise BadInput("the model's positions are scaled on some layers only, which llama.cpp does not do")
+    if any(inputs % BLOCK for inputs in (config.width, config.mlp, config.heads * config.head_width)):
+        raise BadInput(f"the model has matrices whose inputs are no multiple of {BLOCK}, as GGUF's blocks want them")
     type = type or _usual(made)
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -192,7 +194,7 @@ def _tensors(made: Bundle, type: Type) -> Iterator[tuple[str, np.ndarray, str]]:
     config, params = made.config.decoder, made.params["decoder"]
     tree = dict(walk(decoder.params(config)))
     table = "Q8_0" if type == "Q4_0" else type
-    yield "token_embd.weight", *_matrix(params["embedding"], quantised.layout("embedding", tree["embedding"]), table)
+    yield "token_embd.weight", *_matrix(params["embedding"], quantised.Layout(0, 1, outputs_first=True), table)
     yield "output_norm.weight", np.asarray(params["final_norm"], np.float32), "F32"
     yield "rope_freqs.weight", _turning(config), "F32"
     used = dict.fromkeys(params["blocks"], 0)

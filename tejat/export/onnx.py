@@ -57,11 +57,10 @@ def _networks(made: Bundle) -> Iterator[tuple[str, Callable]]:
 
     params, config, width = made.params, made.config, made.config.decoder.width
     yield "decoder", lambda: onnx_decoder.decoder(params["decoder"], config.decoder, config.context)
-    if config.vision is not None:
-        yield "vision", lambda: onnx_vision.vision(params["vision"], config.vision, width)
-    if config.audio is not None:
-        yield "audio", lambda: onnx_audio.audio(params["audio"], config.audio, width)
-    if made.pictures is not None:
-        tokenizer = made.pictures
+    if (sight := config.vision) is not None:
+        yield "vision", lambda: onnx_vision.vision(params["vision"], sight, width)
+    if (hearing := config.audio) is not None:
+        yield "audio", lambda: onnx_audio.audio(params["audio"], hearing, width)
+    if (tokenizer := made.pictures) is not None:
         yield "picture_encoder", lambda: onnx_vision.picture_encoder(tokenizer.params, tokenizer.config)
         yield "picture_decoder", lambda: onnx_vision.picture_decoder(tokenizer.params, tokenizer.config)

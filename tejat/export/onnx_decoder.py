@@ -13,7 +13,7 @@ import numpy as np
 
 from tejat.export.onnx_graph import Graph, Value, blocks_of, layer, matrix
 from tejat.export.plain_decoder import check
-from tejat.model.decoder import DecoderConfig, Kind, head_shape
+from tejat.model.decoder import AttentionType, DecoderConfig, Kind, head_shape
 from tejat.model.params import Tree
 from tejat.model.quantised import BLOCK, Quantised
 
@@ -31,7 +31,7 @@ def decoder(params: Tree, config: DecoderConfig, context: int) -> Graph:
     at = g.input("at", "int64", ("S",))
 
     embedded, scored = _table(g, params["embedding"], d)
-    x = g.op("Mul", embedded(tokens), g.number(np.float32(d) ** np.float32(0.5)))
+    x = g.op("Mul", embedded(tokens), g.number(float(np.float32(d) ** np.float32(0.5))))
     x = g.op("Where", g.op("Unsqueeze", is_soft, g.whole(-1)), soft, x)
 
     tables = {attention: _rope(g, config, attention, context) for attention in set(config.attention_types)}
@@ -55,7 +55,8 @@ class Stream:
     """What layers add to. A sum waits for the norm that comes after it: one operator does both."""
 
     def __init__(self, graph: Graph, x: Value):
-        self.graph, self.x, self._more = graph, x, None
+        self.graph, self.x = graph, x
+        self._more: Value | None = None
 
     def add(self, more: Value) -> None:
         self._more = more
@@ -101,7 +102,7 @@ def _table(g: Graph, leaf, width: int):
     return look_up, lambda x: g.blocks_product(x, blocks, scales, (width, rows), bits)
 
 
-def _rope(g: Graph, config: DecoderConfig, attention: str, context: int) -> tuple[Value, Value]:
+def _rope(g: Graph, config: DecoderConfig, attention: AttentionType, context: int) -> tuple[Value, Value]:
     """Cosines and sines of every position, computed once, when the model is loaded: as weights they would be large."""
     from tejat.model.layers import rope_frequencies
 
@@ -143,6 +144,6 @@ def _block(stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: 
     y = g.product(y, matrix(weights["o"], h * width))
     stream.add(g.rms_norm(y, weights["post_attention_norm"]))
     y = stream.normed(weights["mlp_norm"])
-    y = g.gated_mlp(y, *(weights[name] for name in ("gate", "up", "down")), config.mlp)
+    y = g.gated_mlp(y, weights["gate"], weights["up"], weights["down"], config.mlp)
     stream.add(g.rms_norm(y, weights["post_mlp_norm"]))
     stream.scale(float(np.asarray(weights["scalar"])))

@@ -122,7 +122,7 @@ def _encoder(g: Graph, blocks: Tree, config, x: Value, positions: Value) -> Valu
         y = g.op("MultiHeadAttention", q, k, flat(heads(v, n)), runtime=True, num_heads=h, scale=1.0)
         y = g.product(g.reshape(y, -1, h * n), weights["o"])
         x, y = g.add_and_norm(x, g.rms_norm(y, weights["post_attention_norm"]), weights["mlp_norm"])
-        y = g.gated_mlp(y, *(weights[name] for name in ("gate", "up", "down")), config.mlp)
+        y = g.gated_mlp(y, weights["gate"], weights["up"], weights["down"], config.mlp)
         x = g.op("Add", x, g.rms_norm(y, weights["post_mlp_norm"]))
     return x
 

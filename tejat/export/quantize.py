@@ -107,18 +107,26 @@ def cost(before: Bundle, after: Bundle, documents: Sequence[Encoded]) -> Cost:
 
 
 def batches(bundle: Bundle, documents: Sequence[Encoded]) -> list[Batch]:
-    """Of one document each, in rows of a few lengths, so that few programs are compiled. Too long ones are left out."""
-    found = []
+    """Of one document each. Rows have a few lengths, and all of one length the same room, so that few programs are
+    compiled. Documents longer than the context, or with nothing that is learnt, are left out."""
+    by_length: dict[int, list[Encoded]] = {}
     for document in documents:
-        if len(document) > bundle.config.context or not document.loss[1:].any():
-            continue
-        need = packing.sizes(document)
-        pool = bundle.config.vision.merged**2 if bundle.config.vision else 1
-        patches = -(-need.patches // (16 * pool)) * 16 * pool
-        tokens = 2 ** max(5, math.ceil(math.log2(need.tokens)))
-        frames = packing.longest_sound(document)
-        frames = 2 ** math.ceil(math.log2(frames)) if frames else 0
-        room = Room(1, tokens, tokens, patches, need.sounds, frames, images=max(1, need.images))
+        if len(document) <= bundle.config.context and document.loss[1:].any():
+            by_length.setdefault(2 ** max(5, math.ceil(math.log2(len(document)))), []).append(document)
+    return [batch for length, alike in sorted(by_length.items()) for batch in _rows(bundle, length, alike)]
+
+
+def _rows(bundle: Bundle, length: int, documents: Sequence[Encoded]) -> list[Batch]:
+    """Batches of documents that all find room in one that the largest need of each kind gives."""
+    needs = [packing.sizes(document) for document in documents]
+    pool = bundle.config.vision.merged**2 if bundle.config.vision else 1
+    patches = -(-max(need.patches for need in needs) // (16 * pool)) * 16 * pool
+    frames = max(map(packing.longest_sound, documents))
+    frames = 2 ** math.ceil(math.log2(frames)) if frames else 0
+    sounds, images = max(need.sounds for need in needs), max(1, *(need.images for need in needs))
+    room = Room(1, length, length, patches, sounds, frames, images=images)
+    found = []
+    for document, need in zip(documents, needs, strict=True):
         row = packing.Row(room)
         row.add(document, need)
         found.append(packing.collate([row], bundle.config, room))

@@ -18,9 +18,9 @@ from tejat.infer.steps import State, Wishes, Written
 
 def idle(rows: int, vocabulary: int) -> State:
     """`steps.idle`, on the host."""
-    outside = constraints.State(*(np.zeros(rows, np.int32) for _ in range(3)))
-    token, position, left = (np.zeros(rows, np.int32) for _ in range(3))
-    return State(token, position, left, outside, np.zeros((rows, vocabulary), np.uint16))
+    outside = constraints.State._make(np.zeros(rows, np.int32) for _ in range(3))
+    columns = (np.zeros(rows, np.int32) for _ in range(3))
+    return State._make((*columns, outside, np.zeros((rows, vocabulary), np.uint16)))
 
 
 def place(state: State, changes: Int[np.ndarray, "R 5"]) -> None:
@@ -56,7 +56,7 @@ def choose(
             order = np.argsort(-mine, kind="stable")[:TOP_LOGPROBS]
             top[row, : len(order)], top_logprobs[row, : len(order)] = ids[order], mine[order] - total
         _advance(rule, state, row, token[row : row + 1])
-    return Written(token, logprob, top, top_logprobs)
+    return Written._make((token, logprob, top, top_logprobs))
 
 
 @functools.lru_cache(64)
@@ -64,9 +64,9 @@ def _admitted(
     rule: Rule, place: tuple[int, ...], asked: tuple[int, ...], left: int, vocabulary: int
 ) -> tuple[Int[np.ndarray, " n"], bool]:
     """(the ids that may come next in a row, whether a code is due): the same at most places, and made once for them."""
-    state = constraints.State(*(np.asarray([number], np.int32) for number in place))
-    draws, rows, columns = (np.asarray([number], np.int32) for number in asked)
-    wanted = constraints.Asked(draws > 0, rows, columns)
+    state = constraints.State._make(np.asarray([number], np.int32) for number in place)
+    draws, *sides = (np.asarray([number], np.int32) for number in asked)
+    wanted = constraints.Asked._make((draws > 0, *sides))
     may = constraints.allowed(rule, state, wanted, np.asarray([left], np.int32), vocabulary)[0]
     return np.flatnonzero(may), bool(constraints.code_due(state)[0])
 
@@ -83,7 +83,7 @@ def _advance(rule: Rule, state: State, row: int, token: Int[np.ndarray, " 1"]) -
     one = slice(row, row + 1)
     if state.picture.written[row] == 0:
         state.counts[row, token[0]] += 1
-    after = constraints.advance(rule, constraints.State(*(a[one] for a in state.picture)), token)
+    after = constraints.advance(rule, constraints.State._make(a[one] for a in state.picture), token)
     for mine, new in zip(state.picture, after, strict=True):
         mine[row] = new[0]
     state.token[row] = token[0]

@@ -95,7 +95,9 @@ def code_due(state: State) -> Bool[Array, " B"]:
     return inside & (place % (state.columns + 1) < state.columns)
 
 
-def allowed(rule: Rule, state: State, asked: Asked, left: Int[Array, " B"], vocabulary: int) -> Bool[Array, "B V"]:
+def allowed(
+    rule: Rule, state: State, asked: Asked, left: Int[Array | np.ndarray, " B"], vocabulary: int
+) -> Bool[Array, "B V"]:
     """The ids that may come next, where `left` tokens may still be written, this one included.
 
     `vocabulary` is the number of scores, which may exceed the ids in use; ids that stand for nothing are not allowed.
@@ -127,7 +129,7 @@ def allowed(rule: Rule, state: State, asked: Asked, left: Int[Array, " B"], voca
     )
 
 
-def advance(rule: Rule, state: State, token: Int[Array, " B"]) -> State:
+def advance(rule: Rule, state: State, token: Int[Array | np.ndarray, " B"]) -> State:
     """The state after an allowed token."""
     xp = _computing(token)
     outside = xp.where(state.written == 0, token != rule.picture_begin, token == rule.picture_end)

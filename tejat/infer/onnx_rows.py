@@ -50,7 +50,7 @@ class Cache:
         """(scores, states) at the places `at` of tokens that go on from `start`; keys and values stay in the rows."""
         is_soft, given = soft or (np.zeros(tokens.shape, bool), self._nothing)
         length = start + tokens.shape[1]
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             "tokens": tokens.astype(np.int64),
             "soft": np.ascontiguousarray(given, np.float32),
             "is_soft": is_soft,
@@ -85,7 +85,7 @@ class _Step:
 
     def __init__(self, cache: Cache, session: Any, width: int):
         self._session = session
-        self._inputs = {
+        self._inputs: dict[str, np.ndarray] = {
             "tokens": np.zeros((width, 1), np.int64),
             "soft": np.zeros((1, 1, cache.width), np.float32),
             "is_soft": np.zeros((width, 1), bool),
@@ -107,9 +107,9 @@ class _Step:
 class OnnxRows:
     """`Rows` of the scheduler. A step computes as many rows as are written and no more."""
 
-    dtype = np.dtype(np.float32)
+    dtype: Any = np.dtype(np.float32)
     ahead = False
-    every_need = (sampling.Needs(),)
+    every_need: Sequence[sampling.Needs] = (sampling.Needs(),)
 
     def __init__(self, model: OnnxModel, rule: Rule, *, slots: int, context: int):
         self._model, self._rule, self.slots, self._context = model, rule, slots, context

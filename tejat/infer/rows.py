@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jax.typing import DTypeLike
 
 from tejat.infer import parallel, sampling, steps
 from tejat.infer.cache import empty_cache
@@ -24,10 +23,13 @@ class Rows(Protocol):
     """A batch of `slots` rows, each with room for a number of tokens. For one thread."""
 
     slots: int
-    dtype: DTypeLike  # of soft tokens that are read
+    dtype: Any  # of soft tokens that are read
     ahead: bool  # does a step run while the host looks at the one before?
     widths: tuple[int, ...]  # how many rows a step may compute, ascending
-    every_need: Sequence[sampling.Needs]  # all that steps may be told to do; the first alone: they find out themselves
+
+    @property
+    def every_need(self) -> Sequence[sampling.Needs]:
+        """All that steps may be told to do; where it is one alone, they find out themselves."""
 
     def reset(self) -> None:
         """Forgets everything."""

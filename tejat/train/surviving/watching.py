@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tejat.train.guards import Phase
 from tejat.train.surviving.pulse import TICK, Beat
 
-SLOW, ENDURED = 20.0, 10.0
+SLOW, ENDURED = 20.0, 60.0
 """A step hangs after so many times the usual step's time, and so many seconds more."""
 
 PATIENCE: Mapping[Phase, float] = {

@@ -24,7 +24,7 @@ class Run:
     def __init__(self, directory: Path, processes: int, *words: str):
         self.directory, self.place = directory, supervisor.place_of(directory)
         self._words = [str(RECIPE), "--out", str(directory), "--supervise", str(processes), "--silence", "10", *words]
-        self._words += [word for setting in SETTINGS for word in ("--set", setting)]
+        self._words[1:1] = [word for setting in SETTINGS for word in ("--set", setting)]
         self.process = self.begin()
 
     def begin(self, *words: str) -> subprocess.Popen:
@@ -121,6 +121,25 @@ def test_a_supervisor_that_is_killed_takes_its_processes_along_and_another_goes_
     code, told = run.ended()
     assert code == 0, told
     assert [event["memory"] for event in run.events() if event["event"] == "generation"] == [False, True]
+    assert chaos.result(run.directory, 12) == together
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_serves(together, tmp_path):
+    run = Run(tmp_path / "run", 4, "--set", "save_every=3")
+    run.reached(0, 8)
+    run.process.kill()
+    run.process.communicate()
+    shutil.rmtree(run.place)
+    kept = [path for path in (run.directory / "checkpoints").iterdir() if path.name.isdigit()]
+    newest = max(kept, key=lambda path: int(path.name))
+    for path in (path for path in newest.rglob("*") if path.is_file() and "ocdbt.process" in str(path)):
+        path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
+    run.begin("--resume")
+    code, told = run.ended()
+    assert code == 0 and f"the damaged checkpoint of step {newest.name} is set aside" in told
+    (aside,) = (run.directory / "surviving" / "damaged").iterdir()
+    assert aside.name.startswith(f"{newest.name}-")
     assert chaos.result(run.directory, 12) == together
 
 

@@ -13,6 +13,7 @@ RUN/surviving/events.jsonl   what happened (`events`)
 import contextlib
 import fcntl
 import hashlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -27,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from tejat.errors import BadInput
-from tejat.train import identity
+from tejat.train import identity, mesh
+from tejat.train.auditing.auditor import VERDICTS
 from tejat.train.guards import Phase
 from tejat.train.surviving import copies, pulse
 from tejat.train.surviving.events import Events
@@ -137,7 +139,7 @@ class _Supervisor:
         self._programs = task.programs or self._place / "programs"
         self._events = Events(self._own)
         self._domains = list(range(task.processes))
-        self._spares = task.spares
+        self._spares, self._mesh = task.spares, task.mesh
         self._shrunk = False
         self._stop = threading.Event()
         self._resume, self._known = task.resume, False
@@ -171,8 +173,10 @@ class _Supervisor:
                 shutil.rmtree(self._programs, ignore_errors=True)
             if ended.code == DAMAGED:
                 self._set_aside()
-            elif ended.code is None and ended.rank is not None:
-                self._replace(ended.rank)
+            elif ended.code == LYING:  # started again where it was, it would err again
+                self._replace(self._liar(ended.rank), self._spares or 0)
+            elif ended.rank is not None and self._spares is not None:
+                self._replace(ended.rank, self._spares)
             for spent, what in (
                 (self._restarts > self._task.restarts, f"{self._restarts} failures"),
                 (self._vain >= IN_VAIN, f"{self._vain} generations in a row ended before their first step"),
@@ -203,7 +207,7 @@ class _Supervisor:
             place=self._place,
             programs=self._programs,
             pulse=pulses[0],
-            mesh=task.mesh,
+            mesh=self._mesh,
             coordinator=coordinator,
             domains=tuple(self._domains),
             rank=0,
@@ -347,23 +351,32 @@ class _Supervisor:
 
     # ---- Machines ------------------------------------------------------------------------------------------------
 
-    def _replace(self, rank: int) -> None:
-        """Where machines are counted, the one of a failed process is given up for a spare; without one, fewer go on."""
-        if self._spares is None:
-            return
+    def _replace(self, rank: int, spares: int) -> None:
+        """The machine of a process is given up for a spare; without one, fewer processes go on."""
         lost = self._domains[rank]
-        if self._spares > 0:
-            self._spares -= 1
+        if spares > 0:
+            self._spares = spares - 1
             self._domains[rank] = max(self._domains) + 1
             self._told(f"machine {lost} is replaced by a spare; {self._spares} left")
             return
-        count = next((n for n in range(len(self._domains) - 1, 0, -1) if self._task.rows % n == 0), 0)
-        if not count or self._task.mesh is not None:
-            raise GaveUp(f"machine {lost} has failed, no spare is left, and the mesh cannot shrink")
+        before = len(self._domains)
+        count = next((n for n in range(before - 1, 0, -1) if self._task.rows % n == 0), 0)
+        axes = mesh.parse(self._mesh)
+        if not count or any(size not in (1, before) for size in axes.values()):
+            why = f"machine {lost} is lost, no spare is left, and fewer than {before} processes cannot go on"
+            self._events.tell("gave up", why=why)
+            raise GaveUp(f"{why} with this mesh and these rows; add --spares, and go on with --resume")
         self._domains = [domain for domain in self._domains if domain != lost][:count]
+        self._mesh = ",".join(f"{axis}={count if size == before else 1}" for axis, size in axes.items()) or None
         self._shrunk = True
         self._events.tell("shrunk", processes=count)
-        self._told(f"machine {lost} has failed and no spare is left: {count} processes go on")
+        self._told(f"machine {lost} is lost and no spare is left: {count} processes go on")
+
+    def _liar(self, rank: int | None) -> int:
+        """The process whose device an audit has found to err again and again."""
+        lines = (self._task.directory / VERDICTS).read_text().splitlines()
+        named = [found["process"] for found in map(json.loads, lines) if found["verdict"] == "persistent"]
+        return next((process for process in reversed(named) if process is not None), rank or 0)
 
     # ---- Its own life ----------------------------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tejat.train.auditing import auditor
 from tejat.train.surviving import chaos, copies, events, pulse, supervisor
 from tejat.train.surviving.copies import Slots
 
@@ -207,3 +209,24 @@ def test_copies_that_another_run_left_are_not_gone_on_from(tmp_path):
         assert watching._chosen() == []
     finally:
         shutil.rmtree(place)
+
+
+def test_machines_that_are_lost_give_way_to_spares_and_then_fewer_go_on(tmp_path):
+    told: list[str] = []
+    task = supervisor.Supervised(RECIPE, (), tmp_path / "run", 4, state_bytes=1, copy_every=2, rows=8)
+    watching = supervisor._Supervisor(replace(task, spares=1, mesh="data=4"), told.append, print)
+    try:
+        watching._replace(1, watching._spares)
+        assert watching._domains == [0, 4, 2, 3] and watching._spares == 0 and watching._mesh == "data=4"
+        verdicts = [{"verdict": "persistent", "process": 3}, {"verdict": "transient", "process": 0}]
+        (task.directory / auditor.VERDICTS).write_text("".join(json.dumps(each) + "\n" for each in verdicts))
+        watching._replace(watching._liar(0), watching._spares)
+        assert watching._domains == [0, 4] and watching._mesh == "data=2"
+        assert told[-1] == "machine 3 is lost and no spare is left: 2 processes go on"
+        watching._mesh = "data=1,tensor=2,fsdp=1"
+        watching._replace(0, 0)
+        assert watching._domains == [4]
+        with pytest.raises(supervisor.GaveUp, match="machine 4 is lost, no spare is left, and fewer than 1 processes"):
+            watching._replace(0, 0)
+    finally:
+        shutil.rmtree(supervisor.place_of(task.directory))

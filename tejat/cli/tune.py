@@ -126,14 +126,14 @@ class Progress:
 
     def __init__(self, steps: int):
         self.steps = steps
-        self._said, self._start = 0.0, None
+        self._said, self._start = 0.0, (0.0, -1)
 
     def __call__(self, line: dict[str, Any]) -> None:
         now, step = time.monotonic(), line["step"]
         if line.keys() == {"step"}:
             print(f"tuning: {step}/{self.steps}, compiling", file=sys.stderr, flush=True)
             return
-        if self._start is None:
+        if self._start[1] < 0:
             self._start = now, step
         if now - self._said < self.SECONDS and step < self.steps:
             return

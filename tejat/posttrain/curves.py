@@ -1,4 +1,4 @@
-"""A log of tuning as curves: a panel for each column that tells how it goes."""
+"""A log of tuning as curves: a panel for each column that changes, but for times."""
 
 import io
 import math
@@ -7,8 +7,11 @@ from pathlib import Path
 from tejat.evals.plots import curves, label, smooth
 from tejat.parts import write_whole
 
-_ASIDE = {"seconds", "tokens", "rate"}
+FIRST = ("text_loss", "picture_loss", "pair_loss", "accuracy", "reward", "divergence", "entropy")
+"""What is looked at first."""
+
 ACROSS = 4
+_ASIDE = {"seconds", "tokens", "rate", "sampled_tokens_per_s", "answer_tokens", "pairs"}
 
 
 def plot(log: Path, out: Path) -> None:
@@ -19,7 +22,9 @@ def plot(log: Path, out: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    found = [curve for curve in curves(log) if curve.name not in _ASIDE and not curve.name.endswith("_count")]
+    aside = [*_ASIDE, *(curve.name for curve in curves(log) if curve.name.endswith(("_s", "_count")))]
+    told = [curve for curve in curves(log) if curve.name not in aside and len(set(curve.values)) > 1]
+    found = sorted(told, key=lambda curve: FIRST.index(curve.name) if curve.name in FIRST else len(FIRST))
     across = min(ACROSS, max(len(found), 1))
     down = max(1, math.ceil(len(found) / across))
     figure = Figure(figsize=(3.4 * across, 2.5 * down), dpi=120, layout="constrained")

@@ -3,7 +3,7 @@
 The reference is the model that the run begins with; its log-probabilities of a batch are computed beside the update.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class DpoWork:
         self._reference = multimodal.cast(whole, self._dtype) if recipe.lora is None else {}
         self._update = update.build(self._trained.tree, recipe.schedule, update.of(self._objective))
         self._read = 0
-        self._made: Iterator[tuple[Pairs, int]] | None = None
+        self._made: Generator[tuple[Pairs, int], None, None] | None = None
         self.identity = identity(recipe)
 
     def initial(self) -> TrainState:

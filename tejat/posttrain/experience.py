@@ -20,21 +20,21 @@ class Experience(NamedTuple):
     """A part of an iteration's answers."""
 
     packed: Packed
-    advantages: Float[Array, "B M"]
-    before: Float[Array, "B M"]  # log-probabilities by the trainer, when the answers were written
-    reference: Float[Array, "B M"]  # by the model that the run began with
-    importance: Float[Array, "B M"]  # corrects that the sampler computed others
-    values: Float[Array, "B M"]
-    returns: Float[Array, "B M"]
+    advantages: Float[Array | np.ndarray, "B M"]
+    before: Float[Array | np.ndarray, "B M"]  # log-probabilities by the trainer, when the answers were written
+    reference: Float[Array | np.ndarray, "B M"]  # by the model that the run began with
+    importance: Float[Array | np.ndarray, "B M"]  # corrects that the sampler computed others
+    values: Float[Array | np.ndarray, "B M"]
+    returns: Float[Array | np.ndarray, "B M"]
 
 
 class Measured(NamedTuple):
-    """What the trainer computes of one answer's tokens before it learns from it."""
+    """What the trainer computes of answers' tokens before it learns from them: of one answer, or of rows."""
 
-    logprobs: Float[np.ndarray, " n"]
-    entropies: Float[np.ndarray, " n"]
-    reference: Float[np.ndarray, " n"]
-    values: Float[np.ndarray, " n"]
+    logprobs: Float[Array | np.ndarray, "..."]
+    entropies: Float[Array | np.ndarray, "..."]
+    reference: Float[Array | np.ndarray, "..."]
+    values: Float[Array | np.ndarray, "..."]
 
 
 def rows_of(documents: Sequence[Encoded], config: ModelConfig, room: Room, least: int = 1) -> Packed:

@@ -100,7 +100,7 @@ def run(
         raise BadInput(f"{to_chain} holds pieces of a chain; give an empty directory")
     link = chain.read(from_chain) if from_chain else None
     _begin(work, directory, resume)
-    if link is not None:
+    if link is not None and from_chain is not None:
         identity.compare(from_chain, link[1]["identity"], work.identity)
     if not resume:
         identity.begin(directory, work.identity)

@@ -22,7 +22,7 @@ class Packed(NamedTuple):
     """A batch, and whose each target is: the number of its document; where there is none, that after the last."""
 
     batch: Batch
-    owner: Int[Array, "B M"]
+    owner: Int[Array | np.ndarray, "B M"]
 
 
 class Rows:
@@ -80,7 +80,7 @@ def _with(row: Row, document: Encoded) -> Row:
 
 
 def beside(
-    owner: Int[np.ndarray, "B M"], values: Sequence[Float[np.ndarray, " n"]], dtype: DTypeLike = np.float32
+    owner: Int[Array | np.ndarray, "B M"], values: Sequence[Float[np.ndarray, " n"]], dtype: DTypeLike = np.float32
 ) -> Float[np.ndarray, "B M"]:
     """Numbers of each document's targets, in order, laid beside them; zeros where there is no target."""
     every = np.concatenate([np.zeros(0), *values])
@@ -89,12 +89,12 @@ def beside(
     return found.reshape(owner.shape)
 
 
-def apart(owner: Int[np.ndarray, "B M"], values: Float[np.ndarray, "B M"], documents: int) -> list[np.ndarray]:
+def apart(owner: Int[Array | np.ndarray, "B M"], values: Float[np.ndarray, "B M"], documents: int) -> list[np.ndarray]:
     """The inverse of `beside`."""
-    counts = np.bincount(owner.ravel(), minlength=documents)[:documents]
+    counts = np.bincount(np.asarray(owner).ravel(), minlength=documents)[:documents]
     return np.split(values.ravel()[_in_order(owner)][: counts.sum()], np.cumsum(counts)[:-1])
 
 
-def _in_order(owner: Int[np.ndarray, "B M"]) -> Int[np.ndarray, " n"]:
+def _in_order(owner: Int[Array | np.ndarray, "B M"]) -> Int[np.ndarray, " n"]:
     """Places by document: each lies in one row, its targets in order."""
-    return np.argsort(owner.ravel(), kind="stable")
+    return np.argsort(np.asarray(owner).ravel(), kind="stable")

@@ -1,6 +1,6 @@
 """Pairs as batches: as many as fit into rows, in an order shuffled anew in each epoch; the two answers side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -22,9 +22,9 @@ class Pairs(NamedTuple):
     """A batch of N pairs: documents 2i (chosen) and 2i + 1 (rejected) of `packed`."""
 
     packed: Packed
-    real: Float[Array, " N"]  # 0: no pair here
-    margins: Float[Array, " N"]
-    groups: Int[Array, " N"]  # what the pair is about, by number
+    real: Float[Array | np.ndarray, " N"]  # 0: no pair here
+    margins: Float[Array | np.ndarray, " N"]
+    groups: Int[Array | np.ndarray, " N"]  # what the pair is about, by number
 
 
 def at_the_end(document: Encoded) -> Encoded:
@@ -79,7 +79,7 @@ class Batches:
         if held:
             yield self._finish(rows, held), read, held
 
-    def forever(self, start: int) -> Iterator[tuple[Pairs, int]]:
+    def forever(self, start: int) -> Generator[tuple[Pairs, int], None, None]:
         """(a batch, pairs read so far) from a number of pairs on."""
 
         def pairs() -> Iterator[Pair]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tejat.data.sources import interleaved
 from tejat.errors import BadInput
-from tejat.parts import Document, Text, Turn
+from tejat.parts import Text, Turn
 from tejat.posttrain import verify
 from tejat.posttrain.dialogues import order
 from tejat.posttrain.lines import Lines
@@ -84,7 +84,7 @@ def turns(value: Any, folder: str, name: str) -> tuple[Turn, ...]:
             raise BadInput('it lacks a "prompt": words, parts or messages')
     found = interleaved.document(value, folder, name)
     if None in found.roles:
-        found = Document(found.parts, found.loss, ("user",) * len(found.parts), found.source)
+        return (Turn("user", found.parts),)
     made = found.turns()
     if made[-1].role != "user":
         raise BadInput(f'its "prompt" ends with a turn of the {made[-1].role}; end it with one of the user')

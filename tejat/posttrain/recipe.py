@@ -111,7 +111,7 @@ class Rlhf(Tuning):
     entropy: float = 0.0  # weight of the bonus on entropy
     discount: float = 1.0  # PPO
     trace: float = 0.95  # PPO: the lambda of generalised advantage estimation
-    value_weight: float = 0.1  # PPO: of the value head's loss
+    value_weight: float = 0.5  # PPO: of the value head's loss
     value_clip: float = 0.2  # PPO
     normalise: bool = True  # GRPO: divides by the deviation of a group's rewards
     check_weight: float = 1.0  # of what can be verified

@@ -1,6 +1,6 @@
 """Training of a reward model on pairs of answers: Bradley-Terry with margins, a head for each kind of virtue."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class RewardWork:
         self._heads = initialise(heads, recipe.seed)
         self._update = update.build(self._tree, recipe.schedule, update.of(self._objective))
         self._read, self._next = 0, 0
-        self._made: Iterator[tuple[Pairs, int]] | None = None
+        self._made: Generator[tuple[Pairs, int], None, None] | None = None
         self.identity = identity(recipe)
 
     def initial(self) -> TrainState:

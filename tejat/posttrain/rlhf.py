@@ -320,9 +320,11 @@ def _check(recipe: Rlhf) -> None:
 
 def _questions(path: Path | None, make: Callable[[int], Questions] | None, seed: int) -> Questions:
     """Raises BadInput where there are neither, or both."""
-    if (path is None) == (make is None):
-        raise BadInput("questions are to come from a file or from the recipe's code; give one of them")
-    return Asked(path, seed) if make is None else make(seed)
+    if make is not None and path is None:
+        return make(seed)
+    if path is not None and make is None:
+        return Asked(path, seed)
+    raise BadInput("questions are to come from a file or from the recipe's code; give one of them")
 
 
 def _of_updates(recipe: Rlhf) -> Schedule:

@@ -109,7 +109,7 @@ def graded(
         liked = judge.combined(judge.scores([closed(bundle, p, a.tokens) for p, a in pairs])).tolist()
     found = []
     for question, prompt, answer, like in zip(questions, prompts, answers, liked, strict=True):
-        text = "".join(part.text for part in bundle.framing.decode(answer.tokens) if isinstance(part, Text))
+        text = "".join(part.text for part in bundle.framing.decode(answer.tokens.tolist()) if isinstance(part, Text))
         check = None if question.check is None else verify.reward(question.check, text)
         if check is None and like is None:
             raise BadInput(f"a question of kind {question.kind!r} has no check and there is no reward_model; give one")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from tejat import bundle
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded, Framing
-from tejat.data.loading import Loader, Position
+from tejat.data.loading import Loader, Position, Source
 from tejat.data.packing import Batch
 from tejat.errors import BadInput
 from tejat.export import processor
@@ -48,10 +48,13 @@ class SupervisedWork:
         source, config = self.bundle, self.bundle.config
         # Pictures to be drawn become codes on the device that trains.
         self._framing = Framing(config, source.vocabulary, None, later=True) if config.picture else source.framing
-        if (recipe.data is None) == (recipe.documents is None):
-            raise BadInput(f"the recipe {recipe.name} needs data or documents, one of them; give JSON lines as data")
         data, heldout = recipe.data, recipe.heldout
-        self._source = _dialogues(data, self._framing, recipe.seed) if data else recipe.documents(self._framing, recipe)
+        if data is not None and recipe.documents is None:
+            self._source: Source = _dialogues(data, self._framing, recipe.seed)
+        elif recipe.documents is not None and data is None:
+            self._source = recipe.documents(self._framing, recipe)
+        else:
+            raise BadInput(f"the recipe {recipe.name} needs data or documents, one of them; give JSON lines as data")
         self._heldout = _dialogues(heldout, source.framing, 0) if heldout else None
         looked_at = min(rooms.LOOKED_AT, len(self._source.lines)) if isinstance(self._source, Dialogues) else 64
         first = [self._source(index) for index in range(looked_at)]
@@ -74,7 +77,7 @@ class SupervisedWork:
     def prepare(self, state: TrainState, step: int) -> tuple[Batch, Position]:
         assert self._loader is not None
         batch, after = next(self._loader)
-        if self.room.codes:
+        if self.room.codes and self.bundle.pictures is not None:
             batch = drawing.with_codes(self.bundle.pictures.params, self.bundle.config, batch)
         return batch._replace(pictures=None), after
 

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from tejat.errors import BadInput
+from tejat.infer.engine import Generation
 from tejat.parts import Text, Turn
-from tejat.posttrain import loop, pairing, preferences, reward_model, reward_report
+from tejat.posttrain import loop, pairing, preferences, reward_model, reward_report, rollouts
+from tejat.posttrain.dpo import DpoWork
+from tejat.posttrain.lora import Lora
 from tejat.posttrain.preferences import Pair
+from tejat.posttrain.questions import Question
 from tejat.posttrain.recipe import Dpo, Reward
 from tejat.posttrain.reward import RewardWork
 from tejat.posttrain.reward_report import Scored
@@ -36,7 +40,7 @@ def recipe(talker_at, tmp_path_factory):
         heldout=folder / "heldout.jsonl",
         heads={"helpfulness": ("helpful",), "safety": ("refusal",)},
         weights={"helpfulness": 1.0, "safety": 0.5},
-        schedule=Schedule(steps=40, peak=1e-2, warmup=4),
+        schedule=Schedule(steps=30, peak=1e-2, warmup=4),
         rows=2,
         tokens=128,
         pairs=8,
@@ -71,6 +75,28 @@ def test_read_again_it_scores_the_same(trained, recipe):
     np.testing.assert_allclose(one[0], scores[3], atol=1e-4)
     combined = (scores @ np.asarray([1.0, 0.5]) - model.scale[0]) / model.scale[1]
     np.testing.assert_allclose(model.combined(scores), combined, rtol=1e-4, atol=1e-5)
+
+
+def test_it_judges_answers_as_they_were_written(trained, recipe, talker):
+    """What the engine wrote is read as in training, and earns its score in deviations."""
+    model, turns = reward_model.load(trained[1] / "model"), pair(40, "helpful").prompt
+    prompt = talker.framing.prompt(turns)
+    documents, answers = [], []
+    for side in pair(40, "helpful").documents():
+        whole = talker.framing.encode(side)
+        tokens = whole.tokens[whole.loss]
+        assert tokens[-1] == talker.vocabulary["<turn|>"]
+        for ended in (tokens, tokens[:-1]):  # by itself, and at its limit
+            assert rollouts.closed(talker, prompt, ended).tokens.tolist() == whole.tokens.tolist()
+        answers.append(Generation(tokens, np.zeros(len(tokens)), "stop"))
+        documents.append(pairing.at_the_end(whole))
+    question = Question(turns, None, "manners")
+    found = rollouts.graded(talker, [question] * 2, [prompt] * 2, answers, model, 1.0, 0.3)
+    wanted = 0.3 * model.combined(model.scores(documents))
+    np.testing.assert_allclose([rollout.reward for rollout in found], wanted, rtol=1e-4)
+    assert [one.text for one in found] == ["40 please", "40 no"]
+    with pytest.raises(BadInput, match="'manners' has no check and there is no reward_model"):
+        rollouts.graded(talker, [question], [prompt], answers[:1], None, 1.0, 1.0)
 
 
 def test_pairs_come_in_the_same_order_from_any_place(trained):
@@ -151,9 +177,8 @@ def test_biases_are_seen():
     assert shown.chosen == (Text("- 1 please"),) and shown.rejected == (Text("1 please"),)
 
 
+@pytest.mark.slow
 def test_dpo_moves_towards_what_is_chosen(recipe, talker_at, tmp_path):
-    from tejat.posttrain.dpo import DpoWork
-
     mine = [pair(n, "helpful") for n in range(60)]
     preferences.write(tmp_path / "train.jsonl", mine[:40])
     preferences.write(tmp_path / "heldout.jsonl", mine[40:])
@@ -162,13 +187,14 @@ def test_dpo_moves_towards_what_is_chosen(recipe, talker_at, tmp_path):
         model=talker_at,
         data=tmp_path / "train.jsonl",
         heldout=tmp_path / "heldout.jsonl",
-        schedule=Schedule(steps=15, peak=3e-3, warmup=2),
+        schedule=Schedule(steps=15, peak=1e-2, warmup=2),
+        lora=Lora(rank=8),
         rows=2,
         tokens=128,
         pairs=8,
-        log_every=5,
+        log_every=1,
     )
     told = loop.run(DpoWork(dpo), tmp_path / "run")
     first, *_, last = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert told["heldout_accuracy"] > 0.9 and told["heldout_pairs"] == 20
-    assert last["pair_loss"] < first["pair_loss"] and abs(first["pair_loss"] - np.log(2)) < 0.2
+    assert last["pair_loss"] < first["pair_loss"] and abs(first["pair_loss"] - np.log(2)) < 1e-5

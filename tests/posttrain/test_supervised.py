@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tejat import bundle
+from tejat.codecs.image import Patches
+from tejat.codecs.picture import Drawn
 from tejat.errors import BadInput
 from tejat.parts import Document, Image, Text, Turn, to_json
 from tejat.posttrain import loop
@@ -104,18 +106,19 @@ def test_another_recipe_does_not_go_on(compiled, whole, plain):
         run(compiled, plain, whole[0])
 
 
-def test_several_turns_with_pictures_both_ways(compiled, painter_at, speckled, tmp_path):
-    other = Image(255 - speckled.pixels)
+@pytest.fixture
+def pictures(painter_at, speckled, tmp_path):
+    """Dialogues of several turns, in which the user shows pictures and the model draws some."""
     turns = [
         Turn("system", (Text("Be brief."),)),
         Turn("user", (speckled, Text("Turn it round."))),
-        Turn("model", (Text("There:"), other)),
+        Turn("model", (Text("There:"), Image(255 - speckled.pixels))),
         Turn("user", (Text("Back."),)),
         Turn("model", (speckled,)),
     ]
     data = tmp_path / "pictures.jsonl"
-    data.write_text("".join(json.dumps(to_json(Document.from_turns(turns[: n + 3]), tmp_path)) + "\n" for n in (0, 2)))
-    recipe = Supervised(
+    data.write_text("".join(json.dumps(to_json(Document.from_turns(turns[:n]), tmp_path)) + "\n" for n in (3, 5)))
+    return Supervised(
         name="pictures",
         model=painter_at,
         data=data,
@@ -126,14 +129,23 @@ def test_several_turns_with_pictures_both_ways(compiled, painter_at, speckled, t
         save_every=2,
         accumulate=2,
     )
-    room = SupervisedWork(recipe).room
-    assert room.patches > 0 and room.codes > 0
-    run(compiled, recipe, tmp_path / "run")
+
+
+def test_pictures_are_seen_where_the_user_shows_them_and_drawn_where_the_model_does(pictures):
+    work = SupervisedWork(pictures)
+    kinds = [[type(medium) for medium in work._source(n).media] for n in range(2)]
+    assert sorted(kinds, key=len) == [[Patches, Drawn], [Patches, Drawn, Drawn]]
+    assert work.room.patches > 0 and work.room.codes > 0
+
+
+@pytest.mark.slow
+def test_several_turns_with_pictures_both_ways_are_learnt_and_go_on(compiled, pictures, tmp_path):
+    run(compiled, pictures, tmp_path / "run")
     (line,) = lines(tmp_path / "run")
     assert line["picture_count"] > 0 and line["image_text_count"] > 0 and np.isfinite(line["picture_loss"])
     with pytest.raises(loop.Stopped):
-        run(compiled, recipe, tmp_path / "again", until=0.0)  # at once
-    run(compiled, recipe, tmp_path / "again", resume=True)
+        run(compiled, pictures, tmp_path / "again", until=0.0)  # at once
+    run(compiled, pictures, tmp_path / "again", resume=True)
     assert lines(tmp_path / "again") == lines(tmp_path / "run")
 
 

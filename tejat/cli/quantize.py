@@ -1,8 +1,11 @@
 """`tejat quantize`: a model whose matrices have four or eight bits a number, and what that costs it."""
 
+import functools
 import json
 import sys
 from dataclasses import asdict, dataclass
+from itertools import count as numbers
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 
 CALIBRATED, MEASURED = 64, 64
 """Documents that scales are fitted to, and others that the cost is measured on."""
+
+OF_A_CORPUS, LONGEST = 4, 512
+"""Of a corpus four times as many, for it has many kinds of them; those of more tokens than this are passed over."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class Quantize:
     method: Literal["nearest", "fitted"] = "fitted"
     """Scales by each block's largest number, or those by which the loss of documents changes least."""
     documents: str | None = None
-    """What to fit and to measure with, in any format that `tejat data inspect` reads; the bundled sample without it."""
+    """What to fit and to measure with: a built corpus, which is measured on what it holds out, or any format that
+    `tejat data inspect` reads; the bundled sample without it."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -89,8 +96,9 @@ def _documents(path: str | None, framing: "Framing") -> tuple[list["Encoded"], l
 
         stream = Tour(framing, seed=1)
         return [stream(i) for i in range(CALIBRATED)], [stream(i) for i in range(CALIBRATED, CALIBRATED + MEASURED)]
-    from itertools import islice
-
+    if (Path(path) / "corpus.json").is_file():
+        of_corpus = functools.partial(_of_corpus, Path(path), framing)
+        return of_corpus("train", OF_A_CORPUS * CALIBRATED), of_corpus("heldout", OF_A_CORPUS * MEASURED)
     from tejat.data import sources
 
     found = [framing.encode(document) for document in islice(sources.read(path), CALIBRATED + MEASURED)]
@@ -98,3 +106,14 @@ def _documents(path: str | None, framing: "Framing") -> tuple[list["Encoded"], l
         raise BadInput(f"{path} has {len(found)} documents; give two at least, to fit to and to measure on")
     half = min(CALIBRATED, len(found) // 2)
     return found[:half], found[half:]
+
+
+def _of_corpus(directory: Path, framing: "Framing", split: str, count: int) -> list["Encoded"]:
+    """The first documents of its first stage's mixture that are not too long."""
+    from tejat.data.corpus import ledger
+    from tejat.data.mixture import Documents, Mixture, Stage, within
+
+    told = ledger.read(directory)
+    stages = within([Stage(**told["stages"][0])], told["sources"])
+    documents = Documents(Mixture(directory, stages, stages[0].tokens, split=split), framing)
+    return list(islice((found for found in map(documents, numbers()) if len(found) <= LONGEST), count))

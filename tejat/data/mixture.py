@@ -393,6 +393,8 @@ def _streams(directory: Path, stages: Sequence[Stage], split: str) -> tuple[list
             raise BadInput(f"the mixture weighs {name!r}, which {directory} has not; build it, or leave it out")
         index = ledger.Index.load(directory, name, split)
         lengths[name] = len(index)
+        if not lengths[name]:  # of a split that it has nothing in
+            continue
         tokens = np.maximum(index.tokens.sum(1), 1.0)
         # One document is drawn of an item at a time, however many it can make; the ledger knows how long they are.
         each = tokens / np.maximum(index.documents, 1)

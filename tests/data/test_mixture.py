@@ -212,6 +212,23 @@ def test_what_is_held_out_is_not_trained_on(corpus, tmp_path):
         Mixture(tmp_path / "leaky", [Stage("a", 1e6, {"long": 1})], 1000)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_source_with_nothing_in_a_split_leaves_its_share_to_the_others(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "held")
+    for name, count in (("long", 0), ("short", 20)):
+        (tmp_path / "held" / name / "train-index.npz").rename(tmp_path / "held" / name / "heldout-index.npz")
+        sizes = np.full((count, 4), 9.0)
+        Index(("en",), np.zeros(count, int), np.ones(count, int), sizes, sizes).save(
+            tmp_path / "held" / name / "heldout-index.npz"
+        )
+    told = json.loads((tmp_path / "held/corpus.json").read_text())
+    for each in told["sources"].values():
+        each["splits"]["heldout"] = {"document_tokens": None}
+    (tmp_path / "held/corpus.json").write_text(json.dumps(told))
+    made = Mixture(tmp_path / "held", [Stage("a", 1e6, {"long": 1, "short": 1})], 1000, split="heldout")
+    assert {made.where(i).source for i in range(50)} == {"short"}
+
+
 def test_sources_that_are_not_there_can_be_left_out():
     stage = Stage("a", 10, {"x": 1, "y": 2}, {"y": 3})
     assert within([stage], ["x"]) == (Stage("a", 10, {"x": 1}, {}),)

@@ -30,11 +30,9 @@ ROOM = 1.5
 """Memory that a session takes, as a multiple of its file: weights are arranged anew, beside those that were read."""
 
 
-def available() -> bool:
-    """Is ONNX Runtime installed?"""
-    from importlib.util import find_spec
-
-    return find_spec("onnxruntime") is not None
+def cores() -> int:
+    """That this process may use; where the system does not say, all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class OnnxModel:
@@ -48,7 +46,7 @@ class OnnxModel:
         """
         _check_version()
         self.folder, self.about = folder, onnx_files.check(folder)
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or cores()
         self._sessions: dict[str, Any] = {}
         self._lock = threading.Lock()
         self.config = bundle.read_config(folder / "config.json")

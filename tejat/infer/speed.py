@@ -6,7 +6,6 @@ peer is llama.cpp with the very same weights, its rounds between ours.
 """
 
 import math
-import os
 import statistics
 import tempfile
 import time
@@ -24,6 +23,7 @@ from tejat.bundle import Bundle
 from tejat.codecs import vocabulary
 from tejat.codecs.vocabulary import Vocabulary
 from tejat.errors import BadInput
+from tejat.infer.onnx_model import cores
 from tejat.infer.options import Options
 from tejat.model import family, multimodal, quantised
 from tejat.model.params import Param, unflatten, walk
@@ -77,7 +77,7 @@ def measure(
         "bandwidth_bytes_per_s": round(speed),
         "rounds": [round(rate, 1) for rate in rates[engine]],
         "peer_rounds": [round(rate, 1) for rate in rates.get("llama.cpp", [])],
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
     }
 
 
@@ -129,10 +129,9 @@ def bytes_read(made: Bundle, bits: Width) -> int:
 
 def bandwidth() -> float:
     """Bytes a second that all cores together read from memory: the largest of many numbers, several times."""
-    cores = len(os.sched_getaffinity(0))
-    arrays = [np.ones(1 << 25, np.float32) for _ in range(cores)]
+    arrays = [np.ones(1 << 25, np.float32) for _ in range(cores())]
     best = math.inf
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPoolExecutor(len(arrays)) as pool:
         for _ in range(3):
             begun = time.perf_counter()
             list(pool.map(np.max, arrays))
@@ -183,10 +182,8 @@ def _llama(made: Bundle, bits: Width, place: Path) -> Callable[[int], float]:
     from tejat.export import gguf
 
     gguf.write(made, place / "model.gguf", _TYPES[bits])  # type: ignore[arg-type]
-    cores = len(os.sched_getaffinity(0))
-    model = llama_cpp.Llama(
-        str(place / "model.gguf"), n_ctx=made.config.context, n_threads=cores, n_threads_batch=cores, verbose=False
-    )
+    threads = {"n_threads": cores(), "n_threads_batch": cores()}
+    model = llama_cpp.Llama(str(place / "model.gguf"), n_ctx=made.config.context, verbose=False, **threads)
 
     def write(tokens: int) -> float:
         times = []

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+import tejat
 from tejat import bundle, cli
 from tejat.errors import BadInput
 from tejat.infer import onnx_files
@@ -66,6 +67,13 @@ def test_an_export_of_other_weights_is_refused(models, tiny, tmp_path) -> None:
     bundle.save(tmp_path / "model", bundle.Bundle(tiny.config, tiny.vocabulary, changed, tiny.pictures))
     with pytest.raises(BadInput, match="was made of other weights"):
         export_for(tmp_path / "model")
+
+
+def test_the_python_interface_takes_an_export(models) -> None:
+    model = tejat.load(models / "export", engine=None)
+    answer = model.answer("Hello", max_tokens=6)
+    assert len(answer.tokens) == 6 and answer.usage["answer"]["total"] == 6
+    assert model.score_answers(["Hello"], [["yes", "no"]])[0][0].total < 0
 
 
 def test_generate_on_it_and_damage_from_outside(models, tmp_path, capsys) -> None:

@@ -25,12 +25,12 @@ pytestmark = pytest.mark.slow
 
 
 def documents(framing, recipe):
-    """Sums with their answers, one in five of them wrong: what is left to learn must come from rewards."""
+    """Sums with their answers, one in three of them wrong: what is left to learn must come from rewards."""
     asked = Sums(recipe.seed)
 
     def document(index):
         question, random = asked(index), np.random.default_rng([7, index])
-        answer = question.check["answer"] if random.random() < 0.8 else int(random.integers(0, 19))
+        answer = question.check["answer"] if random.random() < 0.67 else int(random.integers(0, 19))
         turns = (*question.turns, Turn("model", (Text(str(answer)),)))
         return framing.encode(Document.from_turns(turns))
 
@@ -48,7 +48,7 @@ def begun(talker, drawn, tmp_path_factory):
         name="sums",
         model=folder / "first",
         documents=documents,
-        schedule=Schedule(steps=300, peak=5e-3, warmup=10, muon=True),
+        schedule=Schedule(steps=150, peak=5e-3, warmup=10, muon=True),
         rows=2,
         tokens=128,
     )
@@ -64,23 +64,25 @@ def test_rewards_rise(method, begun, tmp_path):
         method=method,
         questions=Sums,
         heldout_questions=Sums,  # the same, answered with the likeliest tokens
-        schedule=Schedule(steps=60, peak=1e-3 if method == "grpo" else 5e-4, warmup=3, floor=0.2, decay=0.0),
+        schedule=Schedule(steps=80, peak=2e-3, warmup=3, floor=0.2, decay=0.0),
         tokens=128,
-        prompts=32,
+        prompts=16,
         answers=8,
         max_tokens=4,
         minibatches=1 if method == "grpo" else 2,
         epochs=1 if method == "grpo" else 2,
         kl=0.01,
+        value_weight=0.1,
         log_every=1,
     )
     told = loop.run(RlhfWork(recipe), tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     rewards = [line["reward"] for line in lines]
-    first, last = rewards[:10], rewards[-10:]
+    first, last = rewards[:10], rewards[40:]
     print(f"{method}: reward {np.mean(first):.3f} → {np.mean(last):.3f}; {told['heldout']}; {tmp_path / 'curves.png'}")
-    assert np.mean(last) > np.mean(first) + 0.2
-    assert stats.ttest_ind(last, first, equal_var=False, alternative="greater").pvalue < 1e-6
-    assert told["heldout"]["gained"]["low"] > 0
+    assert stats.ttest_ind(last, first, equal_var=False, alternative="greater").pvalue < 0.001
+    # Answered with the likeliest tokens: 0.21 before; GRPO came to 0.50 and PPO to 0.43, intervals of the gain
+    # 0.21 to 0.37 and 0.14 to 0.30 (two cores, 106 s of their time for both).
+    assert told["heldout"]["gained"]["low"] > 0.05
     assert max(line["off_policy_most"] for line in lines) < 1e-2
     assert max(line["divergence"] for line in lines) < recipe.most_kl

@@ -16,6 +16,9 @@ from tejat.train.surviving.pulse import TICK, Beat
 SLOW, ENDURED = 20.0, 60.0
 """A step hangs after so many times the usual step's time, and so many seconds more."""
 
+QUIET = 8.0
+"""So many times as long a silence means nothing while no steps are made."""
+
 PATIENCE: Mapping[Phase, float] = {
     Phase.BEGINNING: 900.0,
     Phase.RESTORING: 1800.0,
@@ -46,7 +49,11 @@ class Straggler(NamedTuple):
 
 @dataclass
 class Watch:
-    """Looks at all beats of a generation, again and again. `silence`: seconds without a beat before a process hangs."""
+    """Looks at all beats of a generation, again and again.
+
+    `silence`: seconds without a beat before a process hangs that makes steps. At anything else it has longer: loading a
+    program or writing a model may keep its heart from beating, on a busy machine for long.
+    """
 
     silence: float = 15.0
     step_times: deque[float] = field(default_factory=lambda: deque(maxlen=STEPS))
@@ -72,7 +79,7 @@ class Watch:
                 self.step_times.append((beat.done_at - before.done_at) / (beat.done - before.done))
             self._seen[rank] = beat
         for rank, beat in beats.items():
-            if now - beat.beat > self.silence:
+            if now - beat.beat > self.silence * (1 if beat.phase is Phase.STEPPING else QUIET):
                 return Hung(rank, f"its heart has not beaten for {now - beat.beat:.1f} s")
             if beat.phase is not Phase.STEPPING and now - beat.since > PATIENCE[beat.phase]:
                 return Hung(rank, f"it has been {beat.phase} for {now - beat.since:.0f} s")

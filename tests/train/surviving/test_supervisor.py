@@ -37,7 +37,7 @@ class Run:
 
     def reached(self, rank: int, step: int) -> pulse.Beat:
         """The heartbeat of a process when it has made so many steps."""
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while time.monotonic() < deadline and self.process.poll() is None:
             beat = pulse.read(self.place / f"pulse-{rank}")
             if beat is not None and beat.done >= step:
@@ -46,7 +46,7 @@ class Run:
         raise AssertionError(self.process.communicate()[1])
 
     def ended(self) -> tuple[int, str]:
-        output, errors = self.process.communicate(timeout=400)
+        output, errors = self.process.communicate(timeout=900)
         return self.process.returncode, output + errors
 
     def events(self) -> list[dict]:
@@ -54,16 +54,22 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> dict:
+def programs(tmp_path_factory) -> tuple[str, str]:
+    """All runs find there what one has compiled."""
+    return "--programs", str(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, programs) -> dict:
     """What one supervised process comes to that nothing happens to."""
-    run = Run(tmp_path_factory.mktemp("alone") / "run", 1)
+    run = Run(tmp_path_factory.mktemp("alone") / "run", 1, *programs)
     assert run.ended()[0] == 0
     assert not run.place.exists()  # nothing is left in shared memory
     return chaos.result(run.directory, 12)
 
 
-def test_a_process_that_is_killed_goes_on_from_memory_to_the_same_bits(alone, tmp_path):
-    run = Run(tmp_path / "run", 1)
+def test_a_process_that_is_killed_goes_on_from_memory_to_the_same_bits(alone, programs, tmp_path):
+    run = Run(tmp_path / "run", 1, *programs)
     run.reached(0, 0)
     second = subprocess.run(run.process.args, capture_output=True, text=True)
     assert second.returncode == 2 and "is being trained" in second.stderr
@@ -90,16 +96,16 @@ def test_what_no_restart_can_mend_ends_the_run(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory) -> dict:
+def together(tmp_path_factory, programs) -> dict:
     """What four processes come to that nothing happens to."""
-    run = Run(tmp_path_factory.mktemp("together") / "run", 4)
+    run = Run(tmp_path_factory.mktemp("together") / "run", 4, *programs)
     assert run.ended()[0] == 0
     return chaos.result(run.directory, 12)
 
 
 @pytest.mark.slow
-def test_four_processes_survive_the_first_being_killed_and_another_hanging(together, tmp_path):
-    run = Run(tmp_path / "run", 4)
+def test_four_processes_survive_the_first_being_killed_and_another_hanging(together, programs, tmp_path):
+    run = Run(tmp_path / "run", 4, *programs)
     os.kill(run.reached(0, 3).process, signal.SIGKILL)
     time.sleep(1)
     os.kill(run.reached(2, 7).process, signal.SIGSTOP)
@@ -109,8 +115,8 @@ def test_four_processes_survive_the_first_being_killed_and_another_hanging(toget
 
 
 @pytest.mark.slow
-def test_a_supervisor_that_is_killed_takes_its_processes_along_and_another_goes_on(together, tmp_path):
-    run = Run(tmp_path / "run", 4)
+def test_a_supervisor_that_is_killed_takes_its_processes_along_and_another_goes_on(together, programs, tmp_path):
+    run = Run(tmp_path / "run", 4, *programs)
     workers = [run.reached(rank, 3).process for rank in range(4)]
     os.kill(workers[1], signal.SIGSTOP)  # one that could not notice
     run.process.kill()
@@ -127,8 +133,8 @@ def test_a_supervisor_that_is_killed_takes_its_processes_along_and_another_goes_
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_serves(together, tmp_path):
-    run = Run(tmp_path / "run", 4, "--set", "save_every=3")
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_serves(together, programs, tmp_path):
+    run = Run(tmp_path / "run", 4, *programs, "--set", "save_every=3")
     run.reached(0, 8)
     run.process.kill()
     run.process.communicate()
@@ -146,8 +152,8 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_serves(together, t
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_leaves_and_the_run_goes_on(together, tmp_path):
-    run = Run(tmp_path / "run", 4)
+def test_sigterm_saves_and_leaves_and_the_run_goes_on(together, programs, tmp_path):
+    run = Run(tmp_path / "run", 4, *programs)
     run.reached(0, 3)
     run.process.send_signal(signal.SIGTERM)
     code, told = run.ended()
@@ -161,8 +167,8 @@ def test_sigterm_saves_and_leaves_and_the_run_goes_on(together, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_spares_fewer_processes_go_on_nearly_to_the_same(together, tmp_path):
-    run = Run(tmp_path / "run", 4, "--spares", "0")
+def test_without_spares_fewer_processes_go_on_nearly_to_the_same(together, programs, tmp_path):
+    run = Run(tmp_path / "run", 4, *programs, "--spares", "0")
     os.kill(run.reached(3, 5).process, signal.SIGKILL)
     code, told = run.ended()
     assert code == 0 and "no spare is left: 2 processes go on" in told
@@ -173,8 +179,8 @@ def test_without_spares_fewer_processes_go_on_nearly_to_the_same(together, tmp_p
 
 
 @pytest.mark.slow
-def test_a_spare_takes_the_place_of_a_machine(together, tmp_path):
-    run = Run(tmp_path / "run", 4, "--spares", "1")
+def test_a_spare_takes_the_place_of_a_machine(together, programs, tmp_path):
+    run = Run(tmp_path / "run", 4, *programs, "--spares", "1")
     os.kill(run.reached(1, 5).process, signal.SIGKILL)
     code, told = run.ended()
     assert code == 0 and "machine 1 is replaced by a spare; 0 left" in told

@@ -34,6 +34,12 @@ def test_who_does_not_beat_hangs(watch):
     assert found.rank == 2 and "has not beaten for 6.0 s" in found.why
 
 
+def test_who_does_other_things_than_steps_may_be_silent_for_longer(watch):
+    loading = beats(14.0, 20, beat=14.0 - 6.0, phase=Phase.COMPILING, since=8.0)
+    assert watch.look(loading, 14.0) is None
+    assert watch.look(beats(60.0, 20, beat=8.0, phase=Phase.COMPILING, since=8.0), 60.0).rank == 2
+
+
 def test_who_is_behind_when_no_step_is_made_hangs(watch):
     late = 10.0 + watch.limit
     still = {rank: beat._replace(beat=late, done_at=10.0, given=21) for rank, beat in beats(10.0, 20).items()}

@@ -1,11 +1,15 @@
 """`tejat chaos` from outside."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tejat.cli import chaos
+from tejat.errors import BadInput
 
 RECIPE = str(Path(__file__).parents[1] / "train" / "smallest.py")
 
@@ -24,9 +28,14 @@ def tejat(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_what_is_impossible_is_told_in_a_sentence(words, told):
-    done = tejat("chaos", *words)
+    with pytest.raises(BadInput, match=re.escape(told)):
+        chaos.main(words)
+
+
+def test_it_is_told_without_a_traceback():
+    done = tejat("chaos", "--kinds", "flood")
     assert done.returncode == 2 and done.stdout == ""
-    assert told in done.stderr.splitlines()[-1]
+    assert done.stderr.startswith("tejat: error: there is no fault 'flood'") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -82,6 +82,7 @@ def test_a_process_that_is_killed_goes_on_from_memory_to_the_same_bits(alone, pr
     assert chaos.result(run.directory, 12) == alone
 
 
+@pytest.mark.slow
 def test_what_no_restart_can_mend_ends_the_run(tmp_path):
     (tmp_path / "fails.py").write_text(
         f"import runpy\nfrom dataclasses import replace\nRECIPE = runpy.run_path({str(RECIPE)!r})['RECIPE']\n"

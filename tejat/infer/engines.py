@@ -39,7 +39,13 @@ def export_for(
             _check_age(directory, export)
         return export
     if _in_blocks(directory / WEIGHTS) and find_spec("onnx") is not None:
-        return _made_once(directory, told)
+        try:
+            return _made_once(directory, told)
+        except BadInput as error:
+            if wanted == "onnx":
+                raise
+            told(f"ONNX Runtime cannot run it ({error}); JAX does")
+            return None
     if wanted == "onnx":
         folder = directory / onnx_files.BESIDE
         raise BadInput(f"{directory} has no ONNX export; make one by `tejat export onnx {directory} {folder}`")
@@ -90,5 +96,9 @@ def _made_once(directory: Path, told: Callable[[str], None]) -> Path:
     folder = cache / f"{directory.resolve().name}-{source_hash(directory)[:16]}-{config[:8]}-{onnx_files.FORMAT}"
     if not (folder / onnx_files.MANIFEST).is_file():
         told(f"writing {directory} for ONNX Runtime, this once, to {folder} …")
-        onnx.export(directory, folder)
+        try:
+            onnx.export(directory, folder)
+        except (BadInput, OSError):
+            if not (folder / onnx_files.MANIFEST).is_file():  # else another process was sooner
+                raise
     return folder

@@ -42,6 +42,16 @@ def test_a_model_in_blocks_gets_its_export_once(models, cache) -> None:
     assert onnx_files.check(folder)["weights"] == "4 bits"
 
 
+def test_where_no_export_can_be_kept_jax_runs_the_model(models, tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("no directory")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    told: list[str] = []
+    assert export_for(models / "blocks", told=told.append) is None
+    assert "JAX does" in told[-1]
+    with pytest.raises(BadInput, match="cannot be made"):
+        export_for(models / "blocks", "onnx")
+
+
 def test_jax_runs_what_is_whole_and_what_it_is_told_to(models, cache, monkeypatch) -> None:
     assert export_for(models / "whole") is None
     assert export_for(models / "blocks", "jax") is None

@@ -278,11 +278,8 @@ class RlhfWork:
             total = total + frozen["kl"] * drift
         else:
             worth = mean(losses.value(values, part.values, part.returns, recipe.value_clip))
-            spread = mean(jnp.square(part.returns - mean(part.returns)))
-            sums |= {
-                "value_loss": worth,
-                "value_explained": 1 - mean(jnp.square(part.returns - values)) / (spread + 1e-8),
-            }
+            error, spread = (mean(jnp.square(part.returns - guess)) for guess in (values, mean(part.returns)))
+            sums |= {"value_loss": worth, "value_error": error, "return_variance": spread}
             total = total + recipe.value_weight * worth
         return total, sums
 

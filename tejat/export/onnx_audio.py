@@ -17,6 +17,9 @@ from tejat.model import audio as network
 from tejat.model.audio import AudioConfig
 from tejat.model.params import Tree
 
+USUAL = 1e-6
+"""Of the norms that do not go by the configuration's epsilon."""
+
 STATE = ("frame", "half", "heard", "keys", "values", "gated")
 
 
@@ -117,12 +120,12 @@ def _block(g: Graph, weights: Tree, config: AudioConfig, x: Value, places: _Plac
     """`audio._block`; its clipping, at 1e10 and more, is left out: float32 has room."""
     x = _feed_forward(g, weights["first"], config, x)
     attention = weights["attention"]
-    y = g.rms_norm(x, attention["norm"])
+    y = g.rms_norm(x, attention["norm"], USUAL)
     y, keys, values = _attention(g, attention, config, y, places, before)
-    x = g.op("Add", x, g.rms_norm(y, attention["post_norm"]))
+    x = g.op("Add", x, g.rms_norm(y, attention["post_norm"], USUAL))
     x, gated = _convolution(g, weights["convolution"], config, x, before["gated"])
     x = _feed_forward(g, weights["second"], config, x)
-    return g.rms_norm(x, weights["norm"]), {"keys": keys, "values": values, "gated": gated}
+    return g.rms_norm(x, weights["norm"], USUAL), {"keys": keys, "values": values, "gated": gated}
 
 
 def _silu(g: Graph, x: Value) -> Value:
@@ -130,9 +133,9 @@ def _silu(g: Graph, x: Value) -> Value:
 
 
 def _feed_forward(g: Graph, weights: Tree, config: AudioConfig, x: Value) -> Value:
-    y = g.rms_norm(x, weights["norm"])
+    y = g.rms_norm(x, weights["norm"], USUAL)
     y = g.product(_silu(g, g.product(y, weights["up"])), weights["down"])
-    return g.op("Add", x, g.op("Mul", g.rms_norm(y, weights["post_norm"]), g.number(config.residual)))
+    return g.op("Add", x, g.op("Mul", g.rms_norm(y, weights["post_norm"], USUAL), g.number(config.residual)))
 
 
 def _convolution(g: Graph, weights: Tree, config: AudioConfig, x: Value, before: Value) -> tuple[Value, Value]:

@@ -89,8 +89,11 @@ class Graph:
     def floats(self, array: Any) -> Value:
         """A weight of the network, in 32 bits; a large one that 16 bits can say as well takes no more in the file."""
         array = np.asarray(array, np.float32)
-        if array.size >= LEAST and (array == (short := array.astype(np.float16))).all():
-            return self.op("Cast", self.weight(short), to=TensorProto.FLOAT)
+        if array.size >= LEAST:
+            with np.errstate(over="ignore"):  # what 16 bits cannot say is infinite there, and not equal
+                short = array.astype(np.float16)
+            if (array == short).all():
+                return self.op("Cast", self.weight(short), to=TensorProto.FLOAT)
         return self.weight(array)
 
     def reshape(self, x: Value, *shape: int) -> Value:
@@ -120,12 +123,11 @@ class Graph:
         if isinstance(first, dict):
             (only,) = weights
             return self._clipped(x, only)
+        if len({w.bits if isinstance(w, Quantised) else 32 for w in weights}) > 1:  # neighbours kept differently
+            return self.op("Concat", *(self.product(x, w) for w in weights), axis=-1)
         if not isinstance(first, Quantised):
             side = [np.asarray(w, np.float32) for w in weights]
             return self.op("MatMul", x, self.floats(np.concatenate(side, axis=-1)))
-        if any(not isinstance(w, Quantised) or w.bits != first.bits for w in weights):
-            # Neighbours that are kept differently, as where blocks do not divide the inputs of one.
-            return self.op("Concat", *(self.product(x, w) for w in weights), axis=-1)
         codes = np.concatenate([w.codes for w in weights])
         scales = np.concatenate([w.scales for w in weights])
         outputs, inputs = codes.shape

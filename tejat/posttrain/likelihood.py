@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from tejat.infer import constraints
 from tejat.infer.constraints import Rule
@@ -91,8 +91,3 @@ def logprobs_of_answers(
     """Log-probability of all targets of each document, over the whole vocabulary as in training."""
     found = likely(weights, config, packed, how=how, entropy=False)
     return totals(found.logprobs, packed, documents)
-
-
-def lengths(packed: Packed, documents: int) -> Int[Array, " N"]:
-    """Targets of each document."""
-    return totals(packed.batch.weights, packed, documents).astype(jnp.int32)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from tejat.codecs.framing import Encoded, Framing
-from tejat.data.packing import Room, sizes
+from tejat.data.packing import Room
 from tejat.errors import BadInput
 from tejat.posttrain import preferences, rooms
 from tejat.posttrain.dialogues import order
@@ -127,8 +127,3 @@ def apart(training: Lines[Pair], heldout: Lines[Pair]) -> None:
     shared = sum(preferences.fingerprint(heldout[index]) in known for index in range(len(heldout)))
     if shared:
         raise BadInput(f"{shared:,} pairs of {heldout.path} are in {training.path} too; hold them out of it")
-
-
-def answer_tokens(document: Encoded) -> int:
-    """Tokens of the answer of an encoded pair's document, its end mark among them."""
-    return sizes(document).targets

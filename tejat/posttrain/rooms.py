@@ -37,6 +37,7 @@ def room(documents: Sequence[Encoded], config: ModelConfig, rows: int, tokens: i
         dense = SPARE * tokens * getattr(total, name) / total.tokens
         return math.ceil(max(getattr(most, name), dense) / multiple) * multiple
 
+    resampled = config.vision is not None and config.vision.front_end == "resampled"
     squares = config.vision.merged**2 if config.vision else 1
     return Room(
         rows=rows,
@@ -45,6 +46,6 @@ def room(documents: Sequence[Encoded], config: ModelConfig, rows: int, tokens: i
         patches=share("patches", squares) if most.patches else 0,
         sounds=share("sounds") if most.sounds else 0,
         frames=math.ceil(max(longest_sound(document) for document, _ in fitting) / 8) * 8,
-        images=share("images") if most.images else 0,
+        images=share("images") if resampled else None,  # others are bounded by their patches alone
         codes=share("codes") if most.codes else 0,
     )

@@ -45,7 +45,7 @@ def test_room_for_what_is_there(painter, speckled):
     found = rooms.room([*shown, *plain], painter.config, rows=2, tokens=96)
     sizes = [len(medium.positions) for document in shown for medium in document.media]
     assert found.patches >= max(sizes) and found.patches % painter.config.vision.merged**2 == 0
-    assert (found.sounds, found.codes, found.rows, found.tokens) == (0, 0, 2, 96)
+    assert (found.sounds, found.codes, found.rows, found.tokens, found.images) == (0, 0, 2, 96, None)
     assert 0 < found.targets <= 96
     assert rooms.room(plain, painter.config, 2, 96).patches == 0
     with pytest.raises(BadInput, match="rows of 4 tokens hold none of the documents, of which the shortest has"):

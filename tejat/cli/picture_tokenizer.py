@@ -64,7 +64,7 @@ def train(options: "Tokenizer") -> int:
     until = begun + (options.seconds or math.inf)
     params, step = pictures.train(chosen.config, kinds, chosen.run, directory, told, until, begin)
     path = directory / "picture.safetensors"
-    weights.write(path, params, chosen.stored)
+    weights.write(path, pictures.stored(params, chosen.config, chosen.run), chosen.stored)
     # What is measured and shown is what is on disk.
     params = weights.read(path, picture.params(chosen.config))
     _sheet(chosen, kinds, params, directory / "sheet.png")

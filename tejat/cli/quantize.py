@@ -43,7 +43,7 @@ class Quantize:
     embedding: Literal[4, 8] = 8
     """Of the tied table of text and codes."""
     pictures: Literal[4, 8] = 8
-    """Of the image tokenizer's matrices."""
+    """Of the matrices that draw pictures from codes; those that encode pictures keep eight."""
     method: Literal["nearest", "fitted"] = "fitted"
     """Scales by each block's largest number, or those by which the loss of documents changes least."""
     documents: str | None = None

@@ -29,7 +29,8 @@ Method = Literal["nearest", "fitted"]
 
 @dataclass(frozen=True)
 class Plan:
-    """Bits of the matrices of each part. `embedding` is the tied table of text and codes, `pictures` the tokenizer."""
+    """Bits of the matrices of each part. `embedding` is the tied table of text and codes, `pictures` what draws: what
+    encodes pictures keeps eight bits, so that their codes stay."""
 
     bits: Bits = 4
     embedding: Bits = 8
@@ -53,7 +54,11 @@ def quantize(bundle: Bundle, plan: Plan, documents: Sequence[Encoded] = ()) -> B
     params = _on_grid(bundle.params, multimodal.params(bundle.config), bits, importance)
     codec = bundle.pictures
     if codec is not None:
-        mine = _on_grid(codec.params, picture.params(codec.config), lambda _: plan.pictures, {})
+
+        def held(name: str) -> Bits:
+            return plan.pictures if name.startswith("decoder.") else 8
+
+        mine = _on_grid(codec.params, picture.params(codec.config), held, {})
         codec = PictureCodec(mine, codec.config)
     return replace(bundle, params=params, pictures=codec)
 

@@ -7,6 +7,7 @@ axes, its outputs, its inputs. A table of vectors is one of its rows: the embedd
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from tejat.model.params import Param
+from tejat.model.params import Param, Tree, unflatten, walk
 
 BLOCK = 32
 Bits = Literal[4, 8]
@@ -94,6 +95,15 @@ def rounded(array: Float[Array, "..."], at: Layout, bits: Bits) -> Float[Array, 
     codes, scales = to_grid(_matrix(array.astype(jnp.float32), at), bits)
     found = _of_matrix(from_grid(codes, scales, bits), array.shape, at).astype(array.dtype)
     return array + jax.lax.stop_gradient(found - array)
+
+
+def rounded_tree(arrays: Tree, tree: Tree, bits: Callable[[str], Bits | None]) -> Tree:
+    """`rounded` of every matrix for whose name there is a number of bits."""
+    found = {}
+    for (name, array), (_, param) in zip(walk(arrays), walk(tree), strict=True):
+        at, held = layout(name, param), bits(name)
+        found[name] = array if at is None or held is None else rounded(array, at, held)
+    return unflatten(found)
 
 
 def to_grid(

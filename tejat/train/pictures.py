@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +23,8 @@ import optax
 from jaxtyping import UInt8
 
 from tejat.codecs.image import fitted, resize
-from tejat.model import picture, picture_batch
-from tejat.model.params import Tree, initialise
+from tejat.model import picture, picture_batch, quantised
+from tejat.model.params import Tree, initialise, map_params, unflatten, walk
 from tejat.train import optimizer, picture_state, scenes
 from tejat.train.scenes import Laying
 
@@ -45,6 +45,8 @@ class Run:
       ground: weight of the error of a ground beside that of a thing.
       edges: weight of the error of differences.
       squares: the part of the run, at its end, in which the error is squared.
+      four_bits: the finishing of weights that are there: the decoder alone is trained, its matrices as four bits would
+        hold them, and is stored so. What encodes stays as it is, and with it the codes of every picture.
       report: steps between lines of the log.
       save: steps between states on disk.
     """
@@ -59,6 +61,7 @@ class Run:
     report: int = 500
     save: int = 2_000
     bfloat16: bool = False
+    four_bits: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def train(
     weights, or `params`. `told` is called with lines of the log, whose loss and PSNR are means over all kinds of a
     batch.
     """
-    tree = picture.params(config)
+    tree = _trained(config, run)
     params = initialise(tree, run.seed) if params is None else jax.tree.map(jnp.array, params)
     moments = optimizer.build(run.schedule, tree).init(params)
     done = picture_state.step_of(directory) if directory else 0
@@ -152,7 +155,8 @@ def _advance(
 ):
     """`count` steps after the first `done`, all on one grid: (params, moments, last loss, last squared error)."""
     (rows, columns), root = grid, jax.random.key(run.seed + 1)
-    transform = optimizer.build(run.schedule, picture.params(config))
+    tree = _trained(config, run)
+    transform = optimizer.build(run.schedule, tree)
     total = max(1, run.batch * math.prod(run.grids[0]) // (rows * columns))
     counts = shares([share for _, share in layings], total)
 
@@ -169,7 +173,8 @@ def _advance(
 
         def objective(params):
             dtype = jnp.bfloat16 if run.bfloat16 else jnp.float32
-            computed = jax.tree.map(lambda p: p.astype(dtype), params)
+            held = quantised.rounded_tree(params, tree, _held) if run.four_bits else params
+            computed = jax.tree.map(lambda p: p.astype(dtype), held)
             drawn = picture_batch.reconstruct(computed, config, shown.pixels.astype(dtype), upright, first)
             return _loss(run, shown, drawn.astype(jnp.float32), index)
 
@@ -179,6 +184,30 @@ def _advance(
 
     zero = jnp.zeros(())
     return jax.lax.fori_loop(done, done + count, step, (params, moments, zero, zero))
+
+
+def _trained(config: picture.PictureConfig, run: Run) -> Tree:
+    """The Param tree of a run; what it leaves as it is, is frozen there."""
+    tree = picture.params(config)
+    if run.four_bits:
+        tree["encoder"] = map_params(lambda p: replace(p, frozen=True), tree["encoder"])
+    return tree
+
+
+def _held(name: str) -> quantised.Bits | None:
+    """The bits of a matrix of a finished image tokenizer."""
+    return 4 if name.startswith("decoder.") else None
+
+
+def stored(params: Tree, config: picture.PictureConfig, run: Run) -> Tree:
+    """Weights as `weights.write` takes them: those of a finished decoder on the grid that it was trained on."""
+    if not run.four_bits:
+        return params
+    found = {}
+    for (name, array), (_, param) in zip(walk(params), walk(picture.params(config)), strict=True):
+        at, bits = quantised.layout(name, param), _held(name)
+        found[name] = array if at is None or bits is None else quantised.quantised(array, at, bits)
+    return unflatten(found)
 
 
 def _standing(key, config: picture.PictureConfig, rows: int, columns: int):
@@ -221,7 +250,7 @@ def identity(recipe: PictureRecipe, kinds: Sequence[Kind], begin: Path | None = 
     """What a run may not change when it goes on: its settings, its pictures by a sample of them, and the weights that
     it began with, if they were not random."""
     run = asdict(recipe.run)
-    for name in ("report", "save"):
+    for name in ("report", "save", *(["four_bits"] if not recipe.run.four_bits else [])):
         del run[name]
     told = {}
     for kind in kinds:

@@ -1,6 +1,7 @@
 """Training of the image tokenizer: a run that is killed goes on to the same weights; states on disk; the loss."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from tejat.errors import BadInput
+from tejat.model import picture, weights
 from tejat.model.picture import PictureConfig
 from tejat.train import picture_state, pictures
 from tejat.train.optimizer import Schedule
@@ -47,6 +49,28 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, kinds):
     # Out of time: nothing is trained, and what is there stays.
     stopped = pictures.train(CONFIG, kinds, RUN, tmp_path / "killed", until=0)
     assert stopped.step == 60
+
+
+def test_finishing_trains_the_decoder_on_its_grid_and_leaves_the_codes(tmp_path):
+    config = replace(CONFIG, width=32, head_width=32, mlp=32)
+    plain = np.random.default_rng(0).integers(0, 256, (8, 1, 1, 4), np.uint8).repeat(8, 1).repeat(8, 2)
+    plain[..., 3] = 255
+    kinds = [Kind("things", plain, plain)]
+    begun = pictures.train(config, kinds, RUN).params
+    run = replace(RUN, four_bits=True, schedule=replace(RUN.schedule, peak=3e-3))
+    finished = pictures.train(config, kinds, run, params=begun).params
+    for found, due in zip(jax.tree.leaves(finished["encoder"]), jax.tree.leaves(begun["encoder"]), strict=True):
+        np.testing.assert_array_equal(found, due)
+
+    def drawn(params):
+        """As it is read from the file that is written."""
+        weights.write(tmp_path / "picture.safetensors", pictures.stored(params, config, run), "float32")
+        return weights.read(tmp_path / "picture.safetensors", picture.params(config))
+
+    before, after = drawn(begun), drawn(finished)
+    assert pictures.measure(after, config, kinds[0].training) > pictures.measure(before, config, kinds[0].training)
+    block = np.asarray(after["decoder"]["out"]).reshape(32, -1)[:, 0]  # one output, and its inputs
+    assert len(np.unique(block)) <= 16 < len(np.unique(np.asarray(finished["decoder"]["out"]).reshape(32, -1)[:, 0]))
 
 
 def test_a_state_is_written_in_pieces_and_damage_is_told(tmp_path, monkeypatch):

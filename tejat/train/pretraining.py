@@ -42,19 +42,20 @@ def pretraining(
     tokens: float,
     room: Room,
     peak: float,
-    stages: Sequence[str] = SHORT,
+    stages: Sequence[str | Stage] = SHORT,
+    mixture: type[Mixture] = Mixture,
     pictures: Path | None = None,
     weights: Path | None = None,
     name: str | None = None,
 ) -> Recipe:
-    """A run of about so many tokens in batches of `room`, of the corpus's stages of these names."""
+    """A run of about so many tokens in batches of `room`: of stages of the corpus, by name, or of others, given."""
     steps = round(tokens / _of_a_step(room))
     return Recipe(
         name=name or config.name,
         config=config,
         tokenizer=_tokenizer,
         pictures=pictures,
-        documents=lambda framing, recipe: documents(framing, recipe, stages),
+        documents=lambda framing, recipe: documents(framing, recipe, stages, mixture),
         room=room,
         picture_weight=PICTURES,
         schedule=Schedule(
@@ -70,20 +71,22 @@ def pretraining(
     )
 
 
-def documents(framing: Framing, recipe: Recipe, names: Sequence[str]) -> Documents:
+def documents(
+    framing: Framing, recipe: Recipe, stages: Sequence[str | Stage], mixture: type[Mixture] = Mixture
+) -> Documents:
     """The documents of the recipe's corpus. Raises BadInput for a corpus that is not there, or lacks a stage."""
     mend = "build one with `tejat data build recipes/corpus.py`, or name another by --set corpus=DIRECTORY"
     if recipe.corpus is None or not (recipe.corpus / "corpus.json").is_file():
         raise BadInput(f"there is no corpus in {recipe.corpus}; {mend}")
     told = ledger.read(recipe.corpus)
     known = {stage["name"]: Stage(**stage) for stage in told.get("stages", ())}
-    if lost := [name for name in names if name not in known]:
+    if lost := [stage for stage in stages if isinstance(stage, str) and stage not in known]:
         raise BadInput(f"the corpus in {recipe.corpus} has no stage {lost[0]!r}; {mend}")
-    chosen = within([known[name] for name in names], told["sources"])
+    chosen = within([known[stage] if isinstance(stage, str) else stage for stage in stages], told["sources"])
     each, whole = _of_a_step(recipe.room), sum(stage.tokens for stage in chosen)
     stretch = recipe.schedule.steps * each / whole
-    stages = [replace(stage, tokens=stage.tokens * stretch) for stage in chosen]
-    return Documents(Mixture(recipe.corpus, stages, each, recipe.seed), framing)
+    stretched = [replace(stage, tokens=stage.tokens * stretch) for stage in chosen]
+    return Documents(mixture(recipe.corpus, stretched, each, recipe.seed), framing)
 
 
 def _of_a_step(room: Room) -> float:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from tejat.data.presenting.wording import language, one, worded, wordings
+from tejat.data.presenting.wording import asking, language, one, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Text, Turn
 
@@ -100,7 +100,7 @@ def precedence(spoken: str, level: int, random: np.random.Generator) -> Problem:
 def percent(spoken: str, level: int, random: np.random.Generator) -> Problem:
     a = one((5, 10, 20, 25, 30, 40, 50, 60, 75, 80), random)
     b = 20 * int(random.integers(1, 10**level // 2 + 3))
-    asked = worded(WORDS["percent"], spoken, random, a=str(a), b=str(b))
+    asked = asking(WORDS["percent"], spoken, random, a=str(a), b=str(b))
     return asked, _steps([f"{b} × {a} = {a * b}"], f"{a * b} ÷ 100 = {Fraction(a * b, 100)}")
 
 
@@ -109,7 +109,7 @@ def mean(spoken: str, level: int, random: np.random.Generator) -> Problem:
     row = [int(n) for n in random.integers(1, 10**level + 5, count)]
     row[-1] += -sum(row) % count  # so that the mean is whole
     total = sum(row)
-    asked = worded(WORDS["mean"], spoken, random, row=", ".join(map(str, row)))
+    asked = asking(WORDS["mean"], spoken, random, row=", ".join(map(str, row)))
     return asked, _steps([f"{' + '.join(map(str, row))} = {total}"], f"{total} ÷ {count} = {total // count}")
 
 
@@ -124,7 +124,7 @@ def following(spoken: str, level: int, random: np.random.Generator) -> Problem:
         step = -step if random.random() < 0.3 else step
         row, told = [start + 5 * abs(step) + n * step for n in range(5)], f"{'+' if step > 0 else '-'} {abs(step)}"
         after = row[-1] + step
-    asked = worded(WORDS["next"], spoken, random, row=", ".join(map(str, row)))
+    asked = asking(WORDS["next"], spoken, random, row=", ".join(map(str, row)))
     return asked, _steps([told], f"{row[-1]} {told} = {after}")
 
 
@@ -132,41 +132,44 @@ def convert(spoken: str, level: int, random: np.random.Generator) -> Problem:
     large, small, factor = one(UNITS, random)
     value = _number(min(level, 3), random)
     if random.random() < 0.5:
-        asked = worded(WORDS["convert"], spoken, random, a=f"{value} {large}", unit=small)
+        asked = asking(WORDS["convert"], spoken, random, a=f"{value} {large}", unit=small)
         return asked, _steps([f"1 {large} = {factor} {small}"], f"{value} × {factor} = {value * factor} {small}")
-    asked = worded(WORDS["convert"], spoken, random, a=f"{value * factor} {small}", unit=large)
+    asked = asking(WORDS["convert"], spoken, random, a=f"{value * factor} {small}", unit=large)
     return asked, _steps([f"1 {large} = {factor} {small}"], f"{value * factor} ÷ {factor} = {value} {large}")
 
 
 def shopping(spoken: str, level: int, random: np.random.Generator) -> Problem:
     a, b, c = int(random.integers(5, 10 + 5 * level)), _number(min(level, 2), random) + 10, int(random.integers(5, 50))
-    asked = worded(WORDS["shopping"], spoken, random, a=str(a), b=str(b), c=str(c))
+    asked = asking(WORDS["shopping"], spoken, random, a=str(a), b=str(b), c=str(c))
     return asked, _steps([f"{a} × {b} = {a * b}"], f"{a * b} + {c} = {a * b + c}")
 
 
 def share(spoken: str, level: int, random: np.random.Generator) -> Problem:
     a, b = _number(level, random) + 12, int(random.integers(3, 12))
     each, rest = divmod(a, b)
-    asked = worded(WORDS["share"], spoken, random, a=str(a), b=str(b))
+    asked = asking(WORDS["share"], spoken, random, a=str(a), b=str(b))
     return asked, _steps([f"{b} × {each} = {b * each}", f"{a} - {b * each} = {rest}"], f"{each}, {rest}")
 
 
 def left(spoken: str, level: int, random: np.random.Generator) -> Problem:
+    if random.random() < 0.4:
+        a, b = _number(min(level, 3), random), _number(min(level, 3), random)
+        return asking(WORDS["have"], spoken, random, a=str(a), b=str(b)), f"{a} + {b} = {a + b}"
     a = _number(level, random) + 10
     b, c = int(random.integers(5, max(6, a))), int(random.integers(5, 30))
-    asked = worded(WORDS["left"], spoken, random, a=str(a), b=str(b), c=str(c))
+    asked = asking(WORDS["left"], spoken, random, a=str(a), b=str(b), c=str(c))
     return asked, _steps([f"{a} - {b} = {a - b}"], f"{a - b} + {c} = {a - b + c}")
 
 
 def speed(spoken: str, level: int, random: np.random.Generator) -> Problem:
     a, b = int(random.integers(5, 12 + level)), 10 * int(random.integers(3, 25))
-    asked = worded(WORDS["speed"], spoken, random, a=str(a), b=str(b))
+    asked = asking(WORDS["speed"], spoken, random, a=str(a), b=str(b))
     return asked, f"{a} × {b} = {a * b} km"
 
 
 def area(spoken: str, level: int, random: np.random.Generator) -> Problem:
     a, b = (int(n) for n in random.integers(2, 10 + 12 * level, 2))
-    asked = worded(WORDS["area"], spoken, random, a=str(a), b=str(b))
+    asked = asking(WORDS["area"], spoken, random, a=str(a), b=str(b))
     return asked, _steps([f"{a} × {b} = {a * b}", f"2 × ({a} + {b}) = {2 * (a + b)}"], f"{a * b} m², {2 * (a + b)} m")
 
 
@@ -195,7 +198,14 @@ def _number(level: int, random: np.random.Generator) -> int:
 
 
 def _compute(sum: str, spoken: str, random: np.random.Generator) -> str:
-    return worded(WORDS["compute"], spoken, random, sum=sum)
+    drawn = random.random()
+    if drawn < 0.1:
+        sum = sum.replace(" ", "")
+    elif drawn < 0.2:
+        sum = sum.replace("×", "*").replace("÷", "/")
+    elif drawn < 0.25:
+        sum = sum.replace("×", "x")
+    return asking(WORDS["compute"], spoken, random, sum=sum)
 
 
 def _steps(steps: Sequence[str], result: str) -> str:

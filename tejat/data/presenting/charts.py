@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 
 from tejat.data.presenting import plots
 from tejat.data.presenting.panel import Figure, Panel, cut, number, plain, wrapped
-from tejat.data.presenting.wording import language, one, worded, wordings
+from tejat.data.presenting.wording import asking, language, one, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Image, Part, Text, Turn
 
@@ -85,7 +85,7 @@ def question(about: str, panel: Panel, spoken: str, random: np.random.Generator)
     chosen, other = (int(n) for n in random.choice(len(values), 2, replace=False))
     if about == "more" and values[chosen] == values[other]:
         about = "value"
-    asked = worded(WORDS[about], spoken, random, label=labels[chosen], other=labels[other])
+    asked = asking(WORDS[about], spoken, random, label=labels[chosen], other=labels[other])
     answers = {
         "value": lambda: number(values[chosen]),
         "most": lambda: labels[int(np.argmax(values))],
@@ -220,7 +220,7 @@ def _code(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     short = tuple(p for p in panels if len(p.values) <= 12)[:count] or panels[:1]
     rows, columns = {1: (1, 1), 2: one(((1, 2), (2, 1)), random), 3: (2, 2), 4: (2, 2)}[len(short)]
     figure = Figure(short, rows, columns, (200 + 110 * (columns - 1), 180 + 110 * (rows - 1)))
-    asked = worded(WORDS["code"], language(random), random)
+    asked = asking(WORDS["code"], language(random), random)
     answer = f"```python\n{code(figure)}\n```"
     turns = (Turn("user", (Image(drawn(figure)), Text(asked))), Turn("model", (Text(answer),)))
     return Document.from_turns(turns, "chart code")

@@ -1,23 +1,24 @@
 """Facts: stated, alone or with their neighbours, or asked closed-book.
 
-The wordings of a relation: how it is stated, and how it is asked, each by language; {s} is the subject, {a} the answer.
-In a language other than English a fact is told only where both sides have a name in it, or the answer is a name or
-number that stays as it is.
+How a relation is stated is here, by language, and how it is asked in `wordings/facts.json`; {s} is the subject, {a} the
+answer.
+In a language other than English a fact is stated only where both sides have a name in it, or the answer is a name or
+number that stays as it is; a question may also be answered by a name in Latin letters, where no other is known.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tejat.data.presenting import persona
+from tejat.data.presenting.wording import LANGUAGES, casual, language, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Text, Turn
 
 NEAR, TURNS = 8, 4  # facts told in one breath, and asked in one dialogue, at most
 _LATIN = ("en", "de", "fr", "es", "it", "pt", "nl", "sv")  # where a name in Latin letters stays as it is
 
-Wordings = Mapping[str, tuple[str, ...]]
-
-STATED: Mapping[str, Wordings] = {
+STATED: Mapping[str, Mapping[str, Sequence[str]]] = {
     "capital": {
         "en": ("The capital of {s} is {a}.", "{a} is the capital of {s}.", "{s} has the capital {a}."),
         "de": ("Die Hauptstadt von {s} ist {a}.",),
@@ -44,34 +45,10 @@ STATED: Mapping[str, Wordings] = {
     "element of number": {"en": ("The element with atomic number {s} is {a}.",)},
     "atomic mass": {"en": ("The atomic mass of {s} is {a}.",)},
 }
-ASKED: Mapping[str, Wordings] = {
-    "capital": {
-        "en": ("What is the capital of {s}?", "Which city is the capital of {s}?", "Name the capital of {s}."),
-        "de": ("Was ist die Hauptstadt von {s}?",),
-        "fr": ("Quelle est la capitale ? Pays : {s}",),
-        "es": ("¿Cuál es la capital de {s}?",),
-        "it": ("Qual è la capitale? Paese: {s}",),
-        "pt": ("Qual é a capital? País: {s}",),
-        "nl": ("Wat is de hoofdstad van {s}?",),
-        "sv": ("Vad heter huvudstaden i {s}?",),
-    },
-    "capital of": {"en": ("Of which country is {s} the capital?",), "de": ("Wessen Hauptstadt ist {s}?",)},
-    "region": {"en": ("Where is {s}?", "In which part of the world is {s}?")},
-    "currency": {"en": ("What is the currency of {s}?", "How does one pay in {s}?")},
-    "languages": {"en": ("Which languages are official in {s}?",)},
-    "borders": {"en": ("Which countries border {s}?", "Name the neighbours of {s}.")},
-    "demonym": {"en": ("What does one call someone from {s}?",)},
-    "area": {"en": ("How large is {s}?", "What is the area of {s}?")},
-    "domain": {"en": ("What is the Internet domain of {s}?",)},
-    "calling code": {"en": ("What is the calling code of {s}?",), "de": ("Welche Vorwahl hat {s}?",)},
-    "landlocked": {"en": ("Is {s} landlocked?", "Has {s} no coast?")},
-    "country of city": {"en": ("In which country is {s}?", "Where is the city of {s}?")},
-    "symbol": {"en": ("What is the chemical symbol of {s}?",)},
-    "element of symbol": {"en": ("Which element has the symbol {s}?",)},
-    "atomic number": {"en": ("What is the atomic number of {s}?",)},
-    "element of number": {"en": ("Which element has the atomic number {s}?",)},
-    "atomic mass": {"en": ("What is the atomic mass of {s}?",)},
-}
+ASKED: Mapping[str, Mapping[str, Sequence[str]]] = wordings("facts")
+
+NOWHERE = 0.12
+"""The share of dialogues in which a country is asked about that does not exist."""
 
 
 def fact(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
@@ -83,32 +60,38 @@ def fact(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     near = [item.fields for item in (items[j] for j in range(k, last)) if item.kind == "fact"]
     told = [_worded(ASKED if asked else STATED, fields, random) for fields in near if fields["asked"] == asked]
     if asked:
-        pairs = ((Turn("user", (Text(question),)), Turn("model", (Text(answer),))) for question, answer in told)
+        pairs = [[Turn("user", (Text(question),)), Turn("model", (Text(answer),))] for question, answer in told]
+        if random.random() < NOWHERE:
+            pairs.insert(int(random.integers(len(pairs) + 1)), persona.nowhere(language(random, LANGUAGES), random))
         return Document.from_turns([turn for pair in pairs for turn in pair])
     random.shuffle(told)
     return Document.of([Text(" ".join(sentence for sentence, _ in told))])
 
 
-def _worded(table: Mapping[str, Wordings], fields: dict, random: np.random.Generator) -> tuple[str, str]:
+def _worded(
+    table: Mapping[str, Mapping[str, Sequence[str]]], fields: dict, random: np.random.Generator
+) -> tuple[str, str]:
     """(sentence, answer) in a language of the relation's that the fact can be told in."""
     relation, subject, answer = fields["relation"], fields["subject"], fields["answer"]
     if relation == "landlocked" and table is STATED:
         name = subject["en"]
         return (f"{name} is landlocked." if answer == "Yes" else f"{name} has a coast."), answer
-    wordings = table[relation]
+    ways = table[relation]
     # One number for two choices: these are made millions of times.
     drawn = random.random()
     if drawn < 0.5:
-        language, drawn = "en", 2 * drawn
+        tag, drawn = "en", 2 * drawn
     else:
         open_to = [
-            language
-            for language in wordings
-            if (language in subject or len(subject) == 1 and language in _LATIN)
-            and (language in answer if isinstance(answer, dict) else language in _LATIN)
+            tag
+            for tag in ways
+            if (tag in subject or len(subject) == 1 and tag in _LATIN)
+            and (tag in answer if isinstance(answer, dict) else tag in _LATIN or table is ASKED)
         ]
         drawn = (2 * drawn - 1) * len(open_to)
-        language, drawn = open_to[int(drawn)], drawn % 1
-    chosen = wordings[language][int(drawn * len(wordings[language]))]
-    a = answer[language] if isinstance(answer, dict) else answer
-    return chosen.format(s=subject.get(language, subject["en"]), a=a), a
+        tag, drawn = open_to[int(drawn)], drawn % 1
+    chosen = ways[tag][int(drawn * len(ways[tag]))]
+    a = answer[tag] if isinstance(answer, dict) else answer
+    if table is ASKED:
+        chosen = casual(chosen, random)
+    return chosen.format(s=subject.get(tag, subject["en"]), a=a), a

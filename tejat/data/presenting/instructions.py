@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tejat.data.presenting import sprites
-from tejat.data.presenting.wording import LANGUAGES, language, one, worded, wordings
+from tejat.data.presenting import persona, sprites
+from tejat.data.presenting.wording import LANGUAGES, asking, language, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Text, Turn
 
 WORDS = wordings("instructions")
+
+SELF = 0.35
+"""The share of documents that are about the model itself, which has no source of its own."""
 
 FORMS: dict[str, Callable[[Sequence[str]], str]] = {
     "lines": "\n".join,
@@ -27,7 +30,9 @@ FORMS: dict[str, Callable[[Sequence[str]], str]] = {
 
 
 def instruction(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """One or two instructions about the things of a category, each with what fulfils it."""
+    """One or two instructions about the things of a category, each with what fulfils it; or talk about the model."""
+    if random.random() < SELF:
+        return persona.dialogue(random)
     fields = items[k].fields
     spoken = language(random, [tag for tag in LANGUAGES if tag in fields["words"]])
     turns: list[Turn] = []
@@ -45,16 +50,16 @@ def _made(kind: str, items: Sequence[Item], k: int, spoken: str, random: np.rand
     listed = ", ".join(several)
     ask = WORDS[kind]
     if kind == "list":
-        return _formed(worded(ask, spoken, random, count=str(len(several)), category=category), several, spoken, random)
+        return _formed(asking(ask, spoken, random, count=str(len(several)), category=category), several, spoken, random)
     if kind == "sort":
-        return _formed(worded(ask, spoken, random, words=listed), sorted(several, key=str.casefold), spoken, random)
+        return _formed(asking(ask, spoken, random, words=listed), sorted(several, key=str.casefold), spoken, random)
     if kind == "repeat":
         count = int(random.integers(2, 6))
-        return _formed(worded(ask, spoken, random, count=str(count), word=word), [word] * count, spoken, random)
+        return _formed(asking(ask, spoken, random, count=str(count), word=word), [word] * count, spoken, random)
     if kind == "length":
-        return worded(ask, spoken, random, word=word), str(len(word))
+        return asking(ask, spoken, random, word=word), str(len(word))
     if kind == "backwards":
-        return worded(ask, spoken, random, word=word), word[::-1]
+        return asking(ask, spoken, random, word=word), word[::-1]
     if kind == "odd":
         other = items[sprites.others(items, k, 1, random)[0]] if len(items) > 1 else items[k]
         strangers = [w for w in other.fields["words"].get(spoken, ()) if w not in words]
@@ -62,8 +67,8 @@ def _made(kind: str, items: Sequence[Item], k: int, spoken: str, random: np.rand
             stranger = one(strangers, random)
             mixed = [*several, stranger]
             shuffled = ", ".join(mixed[int(n)] for n in random.permutation(len(mixed)))
-            return worded(ask, spoken, random, words=shuffled), stranger
-    return worded(WORDS["kind"], spoken, random, word=word), category
+            return asking(ask, spoken, random, words=shuffled), stranger
+    return asking(WORDS["kind"], spoken, random, word=word), category
 
 
 def _formed(asked: str, words: Sequence[str], spoken: str, random: np.random.Generator) -> tuple[str, str]:

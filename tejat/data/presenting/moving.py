@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image as pillow
 
 from tejat.data.presenting import sprites
-from tejat.data.presenting.wording import CALLED, LANGUAGES, language, one, worded, wordings
+from tejat.data.presenting.wording import CALLED, LANGUAGES, asking, language, one, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Text, Turn, Video
 
@@ -99,7 +99,7 @@ def animation(items: Sequence[Item], k: int, random: np.random.Generator) -> Doc
         asked = f"What does the clip show, in {CALLED[spoken]}?"
     else:
         spoken = language(random, [tag for tag in LANGUAGES if tag in fields["names"]])
-        asked = worded(WORDS["shows"], spoken, random)
+        asked = asking(WORDS["shows"], spoken, random)
     turns = (Turn("user", (video, Text(asked))), Turn("model", (Text(fields["names"][spoken]),)))
     return Document.from_turns(turns, "animation")
 
@@ -126,7 +126,7 @@ def throw(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
         laid = [(ball, round(x * SIDE - ball.width / 2), max(0, round(y * SIDE - ball.height / 2)))]
         drawn.append(sprites.laid(ground, laid))
     video = Video(np.stack(drawn), tuple(round(0.2 * n, 3) for n in range(count)))
-    asked = worded(WORDS["better"], spoken, random)
+    asked = asking(WORDS["better"], spoken, random)
     turns = (Turn("user", (video, Text(asked))), Turn("model", (Text(WORDS["advice"][spoken][result]),)))
     return Document.from_turns(turns, "throw")
 
@@ -168,12 +168,12 @@ def _question(movers: Sequence[Mover], kind: str, spoken: str, random: np.random
     chosen = int(random.integers(len(movers)))
     mover, motion = movers[chosen], motions[_KINDS.index(movers[chosen].kind)]
     if kind == "does":
-        return worded(WORDS["does"], spoken, random, name=mover.name), motion
+        return asking(WORDS["does"], spoken, random, name=mover.name), motion
     if kind == "who" and len(movers) > 1:
-        return worded(WORDS["who"], spoken, random, motion=motion), mover.name
+        return asking(WORDS["who"], spoken, random, motion=motion), mover.name
     if kind == "true":
         asked, true, false = WORDS["true"][spoken]
         right = random.random() < 0.5
         wrong = one([m for m in motions if m != motion], random)
         return asked.format(told=told[chosen] if right else f"{mover.name}: {wrong}"), true if right else false
-    return worded(WORDS["happens"], spoken, random), ", ".join(told)
+    return asking(WORDS["happens"], spoken, random), ", ".join(told)

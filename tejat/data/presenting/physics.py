@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tejat.data.presenting import handwriting
-from tejat.data.presenting.wording import language, one, worded, wordings
+from tejat.data.presenting.wording import asking, language, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Image, Text, Turn
 
@@ -169,11 +169,11 @@ def physics(items: Sequence[Item], k: int, random: np.random.Generator) -> Docum
     page = [given, *(f"{n}. {line}" for n, line in enumerate(shown, 1))]
     picture = Image(handwriting.page(page, random))
     if random.random() < 0.12:
-        asked, answer = worded(WORDS["read"], spoken, random), "\n".join(page)
+        asked, answer = asking(WORDS["read"], spoken, random), "\n".join(page)
     elif wrong is None:
-        asked, answer = worded(WORDS["check"], spoken, random), worded(WORDS["right"], spoken, random, result=right[-1])
+        asked, answer = asking(WORDS["check"], spoken, random), worded(WORDS["right"], spoken, random, result=right[-1])
     else:
-        asked = worded(WORDS["check"], spoken, random)
+        asked = asking(WORDS["check"], spoken, random)
         rest = "\n".join(right[wrong + 1 :])
         # What follows from the last step is nothing.
         told = WORDS["wrong"] if rest else WORDS["wrong_last"]

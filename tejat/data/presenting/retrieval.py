@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tejat.data.presenting.wording import language, one, worded, wordings
+from tejat.data.presenting.wording import asking, language, one, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Text, Turn
 
@@ -30,9 +30,9 @@ def retrieval(items: Sequence[Item], k: int, random: np.random.Generator) -> Doc
     turns: list[Turn] = []
     for n in random.permutation(len(keys))[: int(random.integers(1, QUESTIONS + 1))]:
         if random.random() < 0.8:
-            asked, answer = worded(WORDS["value"], spoken, random, key=keys[n]), values[n]
+            asked, answer = asking(WORDS["value"], spoken, random, key=keys[n]), values[n]
         else:
-            asked, answer = worded(WORDS["key"], spoken, random, value=values[n]), keys[n]
+            asked, answer = asking(WORDS["key"], spoken, random, value=values[n]), keys[n]
         turns.append(Turn("user", (Text(f"{listed}\n\n{asked}" if not turns else asked),)))
         turns.append(Turn("model", (Text(answer),)))
     return Document.from_turns(turns, "retrieval")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tejat.data.presenting import sprites
-from tejat.data.presenting.wording import LANGUAGES, language, one, worded, wordings
+from tejat.data.presenting.wording import LANGUAGES, asking, language, one, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Image, Text, Turn
 
@@ -49,8 +49,10 @@ def scene(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     """A scene with item k and a few others, and one to three questions about it; or the telling of it, to be drawn."""
     if random.random() < 0.1:
         made = placed(items, k, random, (sprites.SIDE, sprites.SIDE), 3)
-        asked = worded(WORDS["draw"], made.language, random, told=made.told())
-        return Document.from_turns((Turn("user", (Text(asked),)), Turn("model", (made.picture,))), "draw scene")
+        asked = asking(WORDS["draw"], made.language, random, told=made.told())
+        return Document.from_turns(
+            (Turn("user", (Text(asked),)), Turn("model", (Text(made.told()), made.picture))), "draw scene"
+        )
     placing = random.random() < 0.5
     made = (placed if placing else scattered)(items, k, random, one(SIZES, random))
     kinds = ("tell", "where", "at", "beside") if placing else ("count", "count", "total", "tell")
@@ -133,19 +135,19 @@ def _question(made: Scene, kind: str, random: np.random.Generator) -> tuple[str,
     """(question, answer); what the scene has no answer to becomes the question of all that there is."""
     spoken, thing = made.language, int(random.integers(len(made.names)))
     if kind == "count":
-        return worded(WORDS["count"], spoken, random, name=made.names[thing]), str(made.counts[thing])
+        return asking(WORDS["count"], spoken, random, name=made.names[thing]), str(made.counts[thing])
     if kind == "total":
-        return worded(WORDS["total"], spoken, random), str(sum(made.counts))
+        return asking(WORDS["total"], spoken, random), str(sum(made.counts))
     if kind in ("where", "at"):
         at = next(field for field, there in made.fields.items() if there == thing)
         place = WORDS["places"][spoken][at]
         if kind == "where":
-            return worded(WORDS["where"], spoken, random, name=made.names[thing]), place
-        return worded(WORDS["at"], spoken, random, place=place), made.names[thing]
+            return asking(WORDS["where"], spoken, random, name=made.names[thing]), place
+        return asking(WORDS["at"], spoken, random, place=place), made.names[thing]
     if kind == "beside":
         pairs = [(at, at + 1) for at in made.fields if at % 3 < 2 and at + 1 in made.fields]
         if pairs:
             left, right = (made.names[made.fields[at]] for at in one(pairs, random))
             side = int(random.integers(2))  # 0: asked what is to the left, of the right one
             return WORDS["beside"][spoken][side].format(name=right if side == 0 else left), left if side == 0 else right
-    return worded(WORDS["tell"], spoken, random), made.told()
+    return asking(WORDS["tell"], spoken, random), made.told()

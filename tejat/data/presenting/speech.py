@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from tejat import media
 from tejat.data.kept import Kept
 from tejat.data.presenting import sprites
-from tejat.data.presenting.wording import CALLED, LANGUAGES, language, one, worded, wordings
+from tejat.data.presenting.wording import CALLED, LANGUAGES, asking, beside, language, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn
 
@@ -37,7 +37,7 @@ def speech(items: Sequence[Item], k: int, random: np.random.Generator) -> Docume
 def write(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """What is said, in the language in which it is."""
     return _answered(
-        [heard(items[k], random), Text(worded(WORDS["write"], language(random), random))], items[k], "write"
+        beside(heard(items[k], random), asking(WORDS["write"], language(random), random), random), items[k], "write"
     )
 
 
@@ -59,19 +59,25 @@ def translate(items: Sequence[Item], k: int, random: np.random.Generator) -> Doc
         return write(items, k, random)
     target = language(random, known, english=0.5)
     if target in LANGUAGES and random.random() < 0.6:
-        asked = worded(WORDS["translate"], target, random)
+        asked = asking(WORDS["translate"], target, random)
     else:
         asked = f"Translate what you hear into {CALLED[target]}."
-    return _answered([heard(items[k], random), Text(asked)], items[k], "speech translation", fields["texts"][target])
+    return _answered(
+        beside(heard(items[k], random), asked, random), items[k], "speech translation", fields["texts"][target]
+    )
 
 
 def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """What is named, drawn; the answer begins with its English name, as of every drawing."""
+    """What is named, drawn below its name in the language of the request."""
     picture, fields = _picture(items[k]), items[k].fields
-    if picture is None or "en" not in fields["texts"]:
+    known = [tag for tag in LANGUAGES if tag in fields["texts"]]
+    if picture is None or not known:
         return write(items, k, random)
-    asked = (heard(items[k], random), Text(worded(WORDS["draw"], language(random), random)))
-    answer = (Text(fields["texts"]["en"]), Image(sprites.picture(picture, None)))
+    # Spoken in one language and asked about in the same, as far as there are wordings in it.
+    own = fields["language"]
+    asks = own if own in known and random.random() < 0.5 else language(random, known)
+    asked = (heard(items[k], random), Text(asking(WORDS["draw"], asks, random)))
+    answer = (Text(fields["texts"][asks]), Image(sprites.picture(picture, None)))
     return Document.from_turns((Turn("user", asked), Turn("model", answer)), "dictated drawing")
 
 
@@ -96,7 +102,7 @@ def which_language(items: Sequence[Item], k: int, random: np.random.Generator) -
     if spoken is None:
         return write(items, k, random)
     asked = one(("Which language is this?", "What language is being spoken?"), random)
-    return _answered([heard(items[k], random), Text(asked)], items[k], "which language", spoken)
+    return _answered(beside(heard(items[k], random), asked, random), items[k], "which language", spoken)
 
 
 def heard(item: Item, random: np.random.Generator | None) -> Audio:
@@ -138,6 +144,6 @@ def _picture(item: Item) -> bytes | None:
     return next((blob for name, blob in item.blobs.items() if name.endswith((".svg", ".webp"))), None)
 
 
-def _answered(asked: list, item: Item, source: str, answer: str | None = None) -> Document:
+def _answered(asked: Sequence[Part], item: Item, source: str, answer: str | None = None) -> Document:
     text = item.fields["text"] if answer is None else answer
     return Document.from_turns((Turn("user", tuple(asked)), Turn("model", (Text(text),))), source)

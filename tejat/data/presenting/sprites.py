@@ -5,15 +5,36 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image as pillow
+from PIL import ImageOps
 
 from tejat.data import drawing
 from tejat.data.presenting.wording import one
+from tejat.data.shards import Item
+from tejat.parts import Image
 
-SIDE = 96  # pixels of a picture that is drawn by codes
+SIDE = 128  # pixels of a picture that is drawn by codes: what 256 codes of 8 x 8 hold
 SIDES = (96, 112, 128, 144)  # of a picture that is looked at
 WHITE = (255, 255, 255)
 
+DRAWN = ("noto", "twemoji", "fluent-emoji-flat")
+"""The style that a thing is drawn in when none is asked for is the first of these that it has: with several at random
+every picture would be a mean of them."""
+
 Colour = tuple[int, int, int]
+
+COLOURS: tuple[Colour, ...] = (
+    (220, 30, 40),
+    (245, 140, 30),
+    (245, 205, 40),
+    (45, 160, 65),
+    (60, 200, 210),
+    (45, 85, 220),
+    (135, 60, 190),
+    (250, 140, 190),
+    (130, 80, 45),
+    (140, 140, 140),
+)
+"""Colours that are asked for by name, in the order of the wordings' "colours"."""
 Laid = tuple[pillow.Image, int, int]
 """A sprite, and its left and top edges."""
 
@@ -26,6 +47,28 @@ def drawings(blobs: Mapping[str, bytes]) -> dict[str, bytes]:
 def some_sprite(blobs: Mapping[str, bytes], random: np.random.Generator) -> pillow.Image:
     """A drawing of an item in one of its styles, cut to the thing."""
     return drawing.sprite(one([*blobs.values()], random))
+
+
+def usual_style(drawings: Mapping[str, bytes], random: np.random.Generator) -> str:
+    """The style to draw in where none is asked for."""
+    return next((style for style in DRAWN if style in drawings), None) or one([*drawings], random)
+
+
+def tinted(sprite: pillow.Image, colour: int) -> pillow.Image:
+    """The sprite in shades of one of `COLOURS`."""
+    red, green, blue = COLOURS[colour]
+    dark, light = (red // 4, green // 4, blue // 4), tuple(value + (255 - value) * 4 // 5 for value in COLOURS[colour])
+    # What is drawn in one dark colour would else be black in all.
+    grey = ImageOps.autocontrast(sprite.convert("L"), mask=sprite.getchannel("A").point(lambda a: 255 * (a > 127)))
+    found = ImageOps.colorize(grey, dark, light, mid=COLOURS[colour])
+    found.putalpha(sprite.getchannel("A"))
+    return found
+
+
+def coloured_ground(colour: int | None, width: int, height: int) -> pillow.Image:
+    """White, or one of `COLOURS` so light that what is drawn in it is seen."""
+    chosen = WHITE if colour is None else tuple(255 - (255 - value) * 3 // 5 for value in COLOURS[colour])
+    return pillow.new("RGB", (width, height), chosen)
 
 
 def scaled(sprite: pillow.Image, side: float) -> pillow.Image:
@@ -46,6 +89,12 @@ def picture(data: bytes, random: np.random.Generator | None, side: int = SIDE) -
         sprite = sprite.rotate(random.uniform(-12, 12), pillow.Resampling.BILINEAR, expand=True)
     left, top = (int(random.integers(min(0, side - n), max(1, side - n + 1))) for n in sprite.size)
     return laid(ground(random, side, side), [(sprite, left, top)])
+
+
+def seen(item: Item, random: np.random.Generator) -> Image:
+    """A drawing of an item to be looked at: in some style, size and place, on some ground."""
+    side = one(SIDES, random)
+    return Image(picture(one([*item.blobs.values()], random), random, side))
 
 
 def ground(random: np.random.Generator | None, width: int, height: int) -> pillow.Image:

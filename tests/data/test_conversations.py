@@ -1,0 +1,69 @@
+"""A mixture of dialogues: one after the other, of whatever sources, the same for the same number."""
+
+import hashlib
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from tejat.data.conversations import TURNS, Conversations
+from tejat.data.corpus.ledger import Index
+from tejat.data.mixture import STAGE, Stage
+from tejat.data.shards import Item, Writer
+
+COUNT = 40
+FACT = {"relation": "capital", "subject": {"en": "France"}, "answer": "Paris", "language": "en"}
+ITEMS = {
+    "facts": [Item("fact", FACT | {"asked": n % 2 == 1}) for n in range(COUNT)],  # half of them are stated
+    "sums": [Item("arithmetic", {"task": n % 4, "level": 1}) for n in range(COUNT)],
+    "prose": [Item("text", {"text": f"text {n}", "language": "en"}) for n in range(COUNT)],
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("corpus")
+    told = {}
+    for name, items in ITEMS.items():
+        with Writer(directory, name, "train") as writer:
+            for item in items:
+                writer.write(item)
+        sizes = np.full((COUNT, 4), 30.0)
+        Index(("en",), np.zeros(COUNT, int), np.ones(COUNT, int), sizes, sizes).save(
+            directory / name / "train-index.npz"
+        )
+        (directory / name / "heldout.json").write_bytes(b"[]")
+        told[name] = {
+            "splits": {"train": {"document_tokens": 30.0}},
+            "heldout_sha256": hashlib.sha256(b"[]").hexdigest(),
+        }
+    (directory / "corpus.json").write_text(json.dumps({"sources": told}))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def mixture(corpus) -> Conversations:
+    return Conversations(corpus, [Stage("a", 1e4, {"prose": 1}), Stage("b", 1e4, {"sums": 1, "facts": 1})], 1e3, seed=3)
+
+
+def test_all_are_dialogues_some_of_several_sources(mixture):
+    documents = [mixture.document(STAGE + n) for n in range(120)]
+    assert all(set(document.roles) == {"user", "model"} for document in documents)
+    assert all(document.loss == tuple(role == "model" for role in document.roles) for document in documents)
+    assert {document.source for document in documents} == {"sums", "facts"}
+    answers = [{turn.parts[0].text for turn in document.turns() if turn.role == "model"} for document in documents]
+    both = [said for said in answers if "Paris" in said and any(" = " in text for text in said)]
+    assert len(both) > 5
+    assert any(len(document.turns()) > 6 for document in documents)
+    assert all(len(document.turns()) <= TURNS + 12 for document in documents)
+
+
+def test_a_document_is_a_function_of_its_number(mixture):
+    twin = pickle.loads(pickle.dumps(mixture))
+    for n in (7, 3, 90, 7):
+        assert twin.document(STAGE + n) == mixture.document(STAGE + n)
+
+
+def test_where_there_is_no_dialogue_documents_are_as_they_are(mixture):
+    assert mixture.document(5).roles == (None,)

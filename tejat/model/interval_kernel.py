@@ -25,6 +25,9 @@ _NOWHERE = jnp.iinfo(jnp.int32).max
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Head widths that the kernels take."""
 
+PROGRAMS = 1_024
+"""Of a kernel: several for each processor of a large GPU."""
+
 LEAST = 64
 """Keys that are worth a kernel: fewer are one block."""
 
@@ -121,21 +124,35 @@ def _queries_gradient(q, k, v, start, end, wanted, log_total, mean, blocks: Bloc
 
 
 def _keys_gradient(q, k, v, start, end, wanted, log_total, mean, blocks: Blocks, interpret: bool):
+    """Sums over some of a group's heads each, added up: the programs of the first keys have the most to do, and more of
+    them, each smaller, keep all processors busy to the end."""
     (batch, length, heads, width), (keys, key_heads) = q.shape, k.shape[1:3]
-    group = heads // key_heads
-    mine = pl.BlockSpec((None, blocks.keys, None, width), lambda b, h, i: (b, i, h, 0))
-    queries = pl.BlockSpec((None, length, group, width), lambda b, h, i: (b, 0, h, 0))
+    parts = _parts(heads // key_heads, batch * key_heads * (keys // blocks.keys))
+    some = heads // key_heads // parts  # heads of a part
+    mine = pl.BlockSpec((None, blocks.keys, None, width), lambda b, h, i: (b, i, h // parts, 0))
+    queries = pl.BlockSpec((None, length, some, width), lambda b, h, i: (b, 0, h, 0))
     each = pl.BlockSpec((None, length), lambda b, h, i: (b, 0))
-    statistic = pl.BlockSpec((None, group, length), lambda b, h, i: (b, h, 0))
-    ranges = pl.BlockSpec((None, None, 2), lambda b, h, i: (b, i, 0))
-    return pl.pallas_call(
-        functools.partial(_keys_kernel, size=blocks.queries, group=group),
-        grid=(batch, key_heads, keys // blocks.keys),
+    statistic = pl.BlockSpec((None, some, length), lambda b, h, i: (b, h, 0))
+    ranges = pl.BlockSpec((None, None, 4), lambda b, h, i: (b, i, 0))
+    sums = pl.BlockSpec((None, blocks.keys, None, width), lambda b, h, i: (b, i, h, 0))
+    made = jax.ShapeDtypeStruct((batch, keys, key_heads * parts, width), k.dtype if parts == 1 else jnp.float32)
+    found = pl.pallas_call(
+        functools.partial(_keys_kernel, size=blocks.queries, group=some),
+        grid=(batch, key_heads * parts, keys // blocks.keys),
         in_specs=[queries, mine, mine, each, each, ranges, queries, statistic, statistic],
-        out_specs=[mine, mine],
-        out_shape=[jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)],
+        out_specs=[sums, sums],
+        out_shape=[made, made],
         **_how(blocks, interpret, "interval_attention_dkv"),
     )(q, k, v, start, end, _query_ranges(start, end, keys, blocks), wanted, log_total, mean)
+    return [x.reshape(batch, keys, key_heads, parts, width).sum(3, dtype=jnp.float32).astype(k.dtype) for x in found]
+
+
+def _parts(group: int, programs: int) -> int:
+    """Into how many parts of its heads a group is cut, where there is one program for the whole of it otherwise."""
+    parts = 1
+    while group % (2 * parts) == 0 and programs * parts < PROGRAMS:
+        parts *= 2
+    return parts
 
 
 def _specs(q, k, blocks: Blocks):
@@ -218,18 +235,20 @@ def _keys_kernel(
     place = pl.program_id(2) * k.shape[0] + jnp.arange(k.shape[0])
 
     def head(h, carry):
-        def step(block, carry):
+        def step(masked: bool, block, carry):
             dk, dv = carry
             at = pl.ds(block * size, size)
             q, wanted = q_ref[at, h, :], wanted_ref[at, h, :]
-            visible = (place[:, None] >= start_ref[at][None]) & (place[:, None] < end_ref[at][None])
-            scores = jnp.where(visible, triton.dot(k, q.T) * _LOG2E, _HIDDEN)
+            scores = triton.dot(k, q.T) * _LOG2E
+            if masked:
+                visible = (place[:, None] >= start_ref[at][None]) & (place[:, None] < end_ref[at][None])
+                scores = jnp.where(visible, scores, _HIDDEN)
             weights = jnp.exp2(scores - log_total_ref[h, at][None])
             dv += triton.dot(weights.astype(wanted.dtype), wanted)
             d_scores = weights * (triton.dot(v, wanted.T) - mean_ref[h, at][None])
             return dk + triton.dot(d_scores.astype(q.dtype), q), dv
 
-        return jax.lax.fori_loop(ranges_ref[0], ranges_ref[1], step, carry)
+        return _visit(ranges_ref, step, carry)
 
     zeros = jnp.zeros(k.shape, jnp.float32)
     dk, dv = jax.lax.fori_loop(0, group, head, (zeros, zeros))
@@ -246,7 +265,7 @@ def _scores(q, k, first_place, start, end, masked: bool):
 
 
 def _visit(ranges_ref, step, carry):
-    """Blocks of keys in order: those that some queries see, those that all see whole, and again some."""
+    """Blocks in order: some of which is hidden, those of which nothing is, and again some."""
     carry = jax.lax.fori_loop(ranges_ref[0], ranges_ref[1], functools.partial(step, True), carry)
     carry = jax.lax.fori_loop(ranges_ref[1], ranges_ref[2], functools.partial(step, False), carry)
     return jax.lax.fori_loop(ranges_ref[2], ranges_ref[3], functools.partial(step, True), carry)
@@ -261,14 +280,20 @@ def _key_ranges(start: Int[Array, "B T"], end: Int[Array, "B T"], blocks: Blocks
     return jnp.stack([first, whole, jnp.clip(all_high // blocks.keys, whole, last), last], -1)
 
 
-def _query_ranges(start: Int[Array, "B T"], end: Int[Array, "B T"], keys: int, blocks: Blocks) -> Int[Array, "B m 2"]:
-    """For each block of keys, blocks of queries: the first that sees something of it, and the end."""
-    low, high, _, _ = _spans(start, end, blocks.queries)
+def _query_ranges(start: Int[Array, "B T"], end: Int[Array, "B T"], keys: int, blocks: Blocks) -> Int[Array, "B m 4"]:
+    """For each block of keys, blocks of queries: the first that sees something of it, the first of those in a row that
+    see all of it whole, their end, and the end of those that see something."""
+    low, high, all_low, all_high = (x[..., None] for x in _spans(start, end, blocks.queries))
     at = jnp.arange(keys // blocks.keys, dtype=jnp.int32) * blocks.keys
-    touched = (low[..., None] < at + blocks.keys) & (high[..., None] > at)  # [B, n, m]
+    touched = (low < at + blocks.keys) & (high > at)  # [B, n, m]
+    whole = (all_low <= at) & (all_high >= at + blocks.keys)
+    count = touched.shape[1]
     first = jnp.argmax(touched, axis=1)
-    last = touched.shape[1] - jnp.argmax(touched[:, ::-1], axis=1)
-    return jnp.stack([first, jnp.where(touched.any(1), last, first)], -1).astype(jnp.int32)
+    last = jnp.where(touched.any(1), count - jnp.argmax(touched[:, ::-1], axis=1), first)
+    begin = jnp.where(whole.any(1), jnp.argmax(whole, axis=1), last)
+    broken = ~whole & (jnp.arange(count)[None, :, None] >= begin[:, None])
+    stop = jnp.where(broken.any(1), jnp.argmax(broken, axis=1), count)
+    return jnp.stack([first, begin, jnp.clip(stop, begin, last), last], -1).astype(jnp.int32)
 
 
 def _spans(start: Int[Array, "B T"], end: Int[Array, "B T"], size: int) -> tuple[Int[Array, "B n"], ...]:

@@ -66,6 +66,23 @@ def test_equals_attention_by_blocks_forward_and_backward(name, seed):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=2e-5)
 
 
+def test_a_group_whose_heads_are_not_parted_gives_the_same(monkeypatch):
+    """Where there are programs enough."""
+    q, k, v, wanted = arrays(0)
+    intervals = rows(0)["packed and windowed"]
+    parted = kernels(q, k, v, intervals, wanted)
+    monkeypatch.setattr(interval_kernel, "PROGRAMS", 1)
+    whole = backward(lambda *x: interval_kernel.attend(*x, *intervals, PLAN, True), q, k, v, wanted)
+    for mine, theirs in zip(whole, parted, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=2e-5)
+
+
+@given(st.integers(1, 64), st.integers(1, 4_096))
+def test_parts_are_of_one_size_and_no_more_than_are_needed(group, programs):
+    parts = interval_kernel._parts(group, programs)
+    assert group % parts == 0 and (parts == 1 or programs * parts // 2 < interval_kernel.PROGRAMS)
+
+
 def test_blocks_that_nobody_sees_are_not_visited():
     """Keys and values there may be NaN, which any visit would spread."""
     q, k, v, wanted = arrays(0)

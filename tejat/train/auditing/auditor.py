@@ -69,9 +69,11 @@ class Corrupted(RuntimeError):
     """A device computes wrongly, again and again, or the clean state itself was lost."""
 
     def __init__(self, verdict: Verdict):
-        whose = f"device {verdict.device} ({verdict.name}, process {verdict.process})" if verdict.name else "a device"
-        told = f"{whose} computes wrongly, first at step {verdict.at or verdict.step}: {verdict.why}"
-        super().__init__(f"{told}; take it out (`tejat doctor --scan` looks at it), and go on with --resume")
+        told = f"step {verdict.at or verdict.step} cannot be made: {verdict.why}; try `tejat doctor --scan`"
+        if verdict.name:
+            whose = f"device {verdict.device} ({verdict.name}, process {verdict.process})"
+            told = f"{whose} computes wrongly, first at step {verdict.at or verdict.step}: {verdict.why}; take it out"
+        super().__init__(f"{told}, and go on with --resume")
         self.verdict = verdict
 
 
@@ -92,9 +94,7 @@ class Auditor(Guard):
         """`held`, where it is compiled already. Raises BadInput where no other device could make a shard again."""
         self._groups = math.prod(mesh.shape[axis] for axis in meshes.ROWS)
         if self._groups < 2:
-            raise BadInput(
-                "audit_every needs devices that share the rows of a batch; give a --mesh with fsdp=2 or more"
-            )
+            raise BadInput("audit_every needs devices that share the rows of a batch; give --mesh fsdp=2 or more")
         if shards % self._groups:
             near = self._groups * max(1, round(shards / self._groups))
             raise BadInput(f"audit_every needs shards that {self._groups} devices divide; try --set shards={near}")
@@ -125,6 +125,9 @@ class Auditor(Guard):
         if self._clean is None:
             self._held = self._held or Held(self._mesh, jax.tree.map(lambda leaf: leaf.sharding, state))
             self._certify(step - 1, state, [])
+            if strays := self._held.strays(self._sum, state):
+                why = f"devices {strays} hold other copies of the state that the run goes on from than the others"
+                raise self._end(Verdict(step - 1, "persistent", why))
         return state
 
     def checked(
@@ -133,6 +136,7 @@ class Auditor(Guard):
         whole = keeps or step % self._every == 0
         if not (whole or settles):
             return state, pending
+        self._suspects = []
         with self._spent(Kind.AUDIT):
             doubt = self._spikes.doubt([sums for *_, sums in self._window])
             if whole:
@@ -179,6 +183,7 @@ class Auditor(Guard):
         run = self._again(self._clean, batch, self._turn(1 + self._at // self._every % (self._groups - 1)))
         if not np.array_equal(run.local, np.asarray(local)):
             wrong = np.flatnonzero((run.local != np.asarray(local)).any(axis=1)).tolist()
+            self._suspects = self._who(run, np.asarray(local))  # if it was the audit that erred
             return f"shards {wrong} of step {self._at + 1} have other gradients on other devices"
         if not np.array_equal(run.held, np.asarray(self._first)):
             return f"step {self._at + 1}, made again, gives another state"
@@ -214,6 +219,8 @@ class Auditor(Guard):
             first_wrong = step
             if len(wrong) <= self._mesh.size // 2:
                 errors.update(wrong.tolist())
+        if first_wrong is None and not errors:
+            errors.update(self._suspects)
         if first_wrong is None and not errors:
             self._write(Verdict(step, "bug_or_data", f"{doubt}; all devices agree on it", step))
         else:
@@ -270,9 +277,7 @@ def guards(recipe: Recipe, mesh: Mesh | None, directory: Path) -> list[Guard]:
         if mesh is None:
             raise BadInput("audit_every needs several devices; leave it out, or give more of them")
         if recipe.audit_every < 1:
-            raise BadInput(
-                f"audit_every={recipe.audit_every} is no number of steps; give 1 or more, or 0 for no audits"
-            )
+            raise BadInput(f"audit_every={recipe.audit_every} is no number of steps; give 1 or more, or 0 for none")
         found.append(Auditor(recipe.audit_every, recipe.shards, mesh, directory))
     if found and not recipe.shards:
         near = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in meshes.ROWS)

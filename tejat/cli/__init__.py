@@ -21,13 +21,11 @@ class Verb(NamedTuple):
 
     Attributes:
       help: one line for `tejat --help`.
-      module: where its `main` lives; None while the verb has not landed.
-      arrives_with: the part of Tejat that brings a verb which has not landed.
+      module: where its `main` lives.
     """
 
     help: str
-    module: str | None = None
-    arrives_with: str | None = None
+    module: str
 
 
 VERBS = {
@@ -93,10 +91,7 @@ def _dispatch(words: list[str]) -> int:
         near = get_close_matches(name, VERBS, n=1)
         mend = f"did you mean `tejat {near[0]}`?" if near else "`tejat --help` lists the verbs."
         raise BadInput(f"there is no verb {name!r}; {mend}")
-    verb = VERBS[name]
-    if verb.module is None:
-        raise BadInput(f"`tejat {name}` arrives with {verb.arrives_with}; it is not in this version.")
-    return import_module(verb.module).main(rest)
+    return import_module(VERBS[name].module).main(rest)
 
 
 def _help() -> str:
@@ -107,8 +102,6 @@ def _help() -> str:
         "usage: tejat VERB [options]      `tejat VERB --help` shows an example",
         "",
     ]
-    for name, verb in VERBS.items():
-        later = "" if verb.module else " (not in this version)"
-        lines.append(f"  {name:<{width}}  {verb.help}{later}")
+    lines += [f"  {name:<{width}}  {verb.help}" for name, verb in VERBS.items()]
     lines += ["", "Start with `tejat demo`. `TEJAT_TRACEBACK=1` shows where an error came from."]
     return "\n".join(lines)

@@ -14,7 +14,6 @@ VERBS = [
     *("demo", "chat", "generate", "serve", "family", "doctor", "data", "tokenizer", "train"),
     *("goodput", "tune", "eval", "plan", "chaos", "export", "import", "quantize", "bench"),
 ]
-LATER = ["chaos"]
 
 
 def tejat(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -65,16 +64,6 @@ def test_unknown_verb_with_nothing_near() -> None:
     done = tejat("xyzzy")
     assert done.returncode == 2
     assert done.stderr == "tejat: error: there is no verb 'xyzzy'; `tejat --help` lists the verbs.\n"
-
-
-@pytest.mark.parametrize("verb", LATER)
-def test_later_verbs_say_so(verb: str) -> None:
-    done = tejat(verb, "--help")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith(f"tejat: error: `tejat {verb}` arrives with ")
-    assert done.stderr.endswith("; it is not in this version.\n")
-    assert done.stderr.count("\n") == 1
 
 
 def test_traceback_of_bad_input_on_request() -> None:

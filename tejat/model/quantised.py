@@ -97,6 +97,17 @@ def rounded(array: Float[Array, "..."], at: Layout, bits: Bits) -> Float[Array, 
     return array + jax.lax.stop_gradient(found - array)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Bits of a model's matrices, and of the tied table of its text and codes."""
+
+    bits: Bits = 4
+    embedding: Bits = 4
+
+    def of(self, name: str) -> Bits:
+        return self.embedding if name.endswith("embedding") else self.bits
+
+
 def rounded_tree(arrays: Tree, tree: Tree, bits: Callable[[str], Bits | None]) -> Tree:
     """`rounded` of every matrix for whose name there is a number of bits."""
     found = {}

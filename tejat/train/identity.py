@@ -44,6 +44,7 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
         "accumulate": recipe.accumulate,
         "shards": recipe.shards or None,  # runs that were begun before there were any have none
         "how": asdict(recipe.how),
+        "grid": recipe.grid and asdict(recipe.grid),
     }
 
 

@@ -386,6 +386,7 @@ def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any, spoil: Cal
         dtype=jnp.bfloat16 if recipe.bfloat16 else jnp.float32,
         picture_weight=recipe.picture_weight,
         how=recipe.how,
+        grid=recipe.grid,
         accumulate=recipe.accumulate,
         shardings=shardings,
         shards=recipe.shards,

@@ -14,6 +14,7 @@ from tejat.data.packing import Room
 from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
 from tejat.model.passes import SCANNED, Pass
+from tejat.model.quantised import Grid
 from tejat.train.optimizer import Schedule
 
 Kind = TypeVar("Kind")
@@ -35,6 +36,7 @@ class Recipe:
     accumulate: int = 1  # parts that a batch is computed in, one after the other
     shards: int = 0  # of a batch, whose gradients are added up in a fixed order whatever devices there are; none: 0
     how: Pass = SCANNED  # layers are passed, and what of them is kept for the backward pass
+    grid: Grid | None = None  # finishing: matrices are trained as so many bits would hold them
     seed: int = 0
     log_every: int = 10  # steps between lines of the log
     save_every: int = 200  # steps between checkpoints

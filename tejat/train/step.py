@@ -12,9 +12,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Int
 
 from tejat.data.packing import Batch
-from tejat.model import multimodal, placing
+from tejat.model import multimodal, placing, quantised
 from tejat.model.params import Tree, initialise
 from tejat.model.passes import SCANNED, Pass
+from tejat.model.quantised import Grid
 from tejat.train import mesh as meshes
 from tejat.train import objective, optimizer
 from tejat.train.shards import Spoil, added_in_order
@@ -56,6 +57,7 @@ def build(
     dtype: DTypeLike = jnp.float32,
     picture_weight: float = 1.0,
     how: Pass = SCANNED,
+    grid: Grid | None = None,
     accumulate: int = 1,
     shardings: tuple[TrainState, NamedSharding] | None = None,
     shards: int = 0,
@@ -66,11 +68,15 @@ def build(
     A batch is computed in `accumulate` parts, one after the other, whose gradients are added up. `shardings` say where
     the state's arrays and those of a batch lie, on several devices (`tejat.train.mesh`).
 
+    With a `grid`, losses are of the matrices as it has them, and gradients pass through to the masters: a model that
+    loses less when it is written so (`tejat quantize --method nearest`).
+
     With `shards`, gradients are added up in order (`tejat.train.shards`). The step then takes a third argument, by how
     many shards the rows of the batch were turned, and its sums tell "local", digests of the shards' gradients. `spoil`,
     for trials of what is found, is called with a fourth argument (`tejat.train.auditing.flips`).
     """
-    transform = optimizer.build(schedule, multimodal.params(config))
+    tree = multimodal.params(config)
+    transform = optimizer.build(schedule, tree)
     rate = schedule.rate()
 
     lies, rules, platform = {}, None, jax.default_backend()
@@ -85,7 +91,8 @@ def build(
         counts = objective.predicted(batch)
 
         def objective_of(params: Tree, counts: dict, within: placing.Rules | None, part: Batch):
-            computed = multimodal.cast(params, dtype)
+            held = quantised.rounded_tree(params, tree, grid.of) if grid else params
+            computed = multimodal.cast(held, dtype)
             with placing.in_force(within):
                 return objective.loss(computed, config, part, picture_weight=picture_weight, how=how, counts=counts)
 

@@ -23,6 +23,7 @@ from typing import Any
 from tejat.errors import BadInput
 from tejat.train import goodput
 from tejat.train.auditing import flips
+from tejat.train.auditing.auditor import VERDICTS
 from tejat.train.auditing.flips import Flip
 from tejat.train.surviving import events, faults, supervisor
 from tejat.train.surviving.faults import Fault, Injector, Kind, Over
@@ -58,6 +59,9 @@ class Trials:
     patience: float = 1200.0
 
 
+_TOLD = ("survived", "bit_equal", "wrong", "verdicts", "goodput", "seconds", "lost")
+
+
 @dataclass
 class Outcome:
     """Of one schedule: what was planned, what was done, and what came of it."""
@@ -69,9 +73,10 @@ class Outcome:
     survived: bool = False
     bit_equal: bool = False
     wrong: str = ""
+    verdicts: int = 0  # of audits
     goodput: float = 0.0
     seconds: float = 0.0
-    lost: float = 0.0  # seconds that were not spent on steps that count, beyond those of the unharmed run
+    lost: float = 0.0  # seconds until steps were made again after faults, and those of steps that were made again
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -79,7 +84,7 @@ class Outcome:
             "planned": [fault.to_json() for fault in self.planned],
             "done": [fault.to_json() for fault in self.done],
             "recoveries": [{"kind": k, "memory": m, "seconds": s} for k, m, s in self.recoveries],
-            **{name: getattr(self, name) for name in ("survived", "bit_equal", "wrong", "goodput", "seconds", "lost")},
+            **{name: getattr(self, name) for name in _TOLD},
         }
 
 
@@ -102,8 +107,8 @@ def run(
     told("the unharmed run begins")
     if (code := unharmed.wait()) != 0:
         raise BadInput(f"the unharmed run ends with code {code}: {unharmed.said()}; mend the recipe or its settings")
-    wanted, usual = result(unharmed.directory, trials.steps), unharmed.seconds
-    told(f"the unharmed run took {usual:.0f} s")
+    wanted = result(unharmed.directory, trials.steps)
+    told(f"the unharmed run took {unharmed.seconds:.0f} s")
     outcomes: list[Outcome] = []
     for seed in seeds:
         if until is not None and time.monotonic() > until:
@@ -111,7 +116,6 @@ def run(
         planned = faults.schedule(seed, trials.steps, trials.processes, trials.most, trials.kinds)
         told(f"schedule {seed}: " + ", ".join(f"{each.kind} of {each.rank} after {each.step}" for each in planned))
         outcome = _tried(trials, seed, planned, place, wanted)
-        outcome.lost = max(0.0, outcome.seconds - usual)
         outcomes.append(outcome)
         told(_said(outcome))
     return outcomes, summary(outcomes)
@@ -142,7 +146,11 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
         found = result(trial.directory, trials.steps)
         differ = [name for name in wanted if found[name] != wanted[name]]
         outcome.bit_equal, outcome.wrong = not differ, ", ".join(differ)
-        outcome.goodput = goodput.read(trial.directory).goodput
+        verdicts = trial.directory / VERDICTS
+        outcome.verdicts = len(verdicts.read_text().splitlines()) if verdicts.is_file() else 0
+        account = goodput.read(trial.directory)
+        outcome.goodput = account.goodput
+        outcome.lost = sum(seconds for *_, seconds in outcome.recoveries) + account.seconds.get(goodput.Kind.LOST, 0.0)
     else:
         outcome.wrong = f"code {code}: {trial.said()}"
     if outcome.bit_equal:
@@ -259,6 +267,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "survived": len(survived),
         "bit_equal": sum(outcome.bit_equal for outcome in outcomes),
         "faults": len(injected),
+        "verdicts": sum(outcome.verdicts for outcome in outcomes),
         "faults_by_kind": {kind: sum(fault.kind == kind for fault in injected) for kind in Kind},
         "recovery_s_p50": _quantile([s for _, _, s in recoveries], 0.5),
         "recovery_s_p99": _quantile([s for _, _, s in recoveries], 0.99),

@@ -13,7 +13,7 @@ from tejat.train.pretraining import pretraining
 RECIPE = pretraining(
     family.preset("mini"),
     tokens=1.5e9,
-    room=Room(rows=32, tokens=4_096, targets=3_328, patches=2_880, sounds=8, frames=640, codes=768),
+    room=Room(rows=32, tokens=4_096, targets=3_328, patches=2_880, sounds=8, frames=640, codes=1_024),
     peak=2e-3,
     pictures=Path("runs/pictures-mini/picture.safetensors"),
 )

@@ -80,7 +80,8 @@ def edit(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     made = drawing(items[k], spoken, random)
     turns: list[Turn] = []
     shown: tuple[Part, ...] = ()
-    if random.random() < 0.4:
+    if random.random() < 0.4:  # shown, in whatever style
+        made = replace(made, shown=(sprites.some_sprite(items[k].blobs, random),))
         if random.random() < 0.3:
             made = replace(made, ground=_colour(random))
         shown = (made.picture(),)

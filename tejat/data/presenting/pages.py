@@ -15,7 +15,13 @@ PLAIN = 0.75  # the share of pages that are read as they are
 LONGEST = 6_000  # characters of a page that is asked about
 
 TITLE: Mapping[str, tuple[str, ...]] = {
-    "en": ("Give this text a title.", "What is the title of this section?", "Write a heading for the text below."),
+    "en": (
+        "Give this text a title.",
+        "What is the title of this section?",
+        "Write a heading for the text below.",
+        "Suggest a title.",
+        "What would be a good title?",
+    ),
     "de": ("Gib diesem Text eine Überschrift.", "Wie heißt dieser Abschnitt?"),
     "fr": ("Donne un titre à ce texte.", "Quel est le titre de cette section ?"),
     "es": ("Pon un título a este texto.", "¿Cuál es el título de esta sección?"),
@@ -34,22 +40,38 @@ TITLE: Mapping[str, tuple[str, ...]] = {
     "zh-TW": ("請給這段文字擬一個標題。",),
 }
 SUMMARY: Mapping[str, tuple[str, ...]] = {
-    "en": ("Sum this up in one line.", "Summarise the text below in one sentence.", "In short, what is this about?"),
-    "de": ("Fasse das in einer Zeile zusammen.", "Worum geht es hier, kurz gesagt?"),
-    "fr": ("Résume ceci en une ligne.", "En bref, de quoi s'agit-il ?"),
-    "es": ("Resume esto en una línea.", "En breve, ¿de qué trata?"),
-    "it": ("Riassumi in una riga.",),
+    "en": (
+        "Sum this up in one line.",
+        "Summarise the text below in one sentence.",
+        "In short, what is this about?",
+        "Summarise:",
+        "Summarize this.",
+        "TL;DR",
+        "What is this text about?",
+        "Give a summary in one sentence.",
+        "Please summarise the following.",
+        "Say it in a line.",
+    ),
+    "de": (
+        "Fasse das in einer Zeile zusammen.",
+        "Worum geht es hier, kurz gesagt?",
+        "Fasse zusammen:",
+        "Kurz gefasst, bitte.",
+    ),
+    "fr": ("Résume ceci en une ligne.", "En bref, de quoi s'agit-il ?", "Résume :", "Fais un résumé en une phrase."),
+    "es": ("Resume esto en una línea.", "En breve, ¿de qué trata?", "Resume:", "Haz un resumen en una frase."),
+    "it": ("Riassumi in una riga.", "Riassumi:", "In breve, di che cosa si tratta?"),
     "pt": ("Resume isto numa linha.",),
     "pt-BR": ("Resuma isto em uma linha.",),
-    "nl": ("Vat dit samen in één regel.",),
+    "nl": ("Vat dit samen in één regel.", "Vat samen:", "Waar gaat dit kort gezegd over?"),
     "sv": ("Sammanfatta detta på en rad.",),
     "pl": ("Streść to w jednym zdaniu.",),
     "cs": ("Shrň to jednou větou.",),
-    "ru": ("Изложи это одной строкой.",),
+    "ru": ("Изложи это одной строкой.", "Кратко:", "О чём это, в двух словах?"),
     "uk": ("Виклади це одним рядком.",),
-    "ja": ("これを一行で要約してください。",),
+    "ja": ("これを一行で要約してください。", "要約：", "短く言うと何の話ですか？"),
     "ko": ("한 줄로 요약해 주세요.",),
-    "zh-CN": ("请用一句话概括。",),
+    "zh-CN": ("请用一句话概括。", "概括：", "简单地说，这讲的是什么？"),
     "zh-TW": ("請用一句話概括。",),
 }
 

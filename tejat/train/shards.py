@@ -4,6 +4,9 @@ Elsewhere XLA adds up what devices made in an order of its own, and nobody sees 
 of shards stay apart until the devices have exchanged them, and are added in the order of the shards. Where parameters
 are cut along the same axes as rows (`fsdp`), this exchanges as much as ever; where devices hold copies, as many times
 more as there are copies, and needs memory for all shards' gradients of what a device holds.
+
+The norm by which the sum is clipped is XLA's: where it is clipped, a mesh of another shape may round otherwise; devices
+that change places on the same mesh do not.
 """
 
 from collections.abc import Callable, Sequence

@@ -5,6 +5,7 @@ Prints, for each mesh and turn, a digest of the state and those of the shards' g
 
 import json
 import sys
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -17,17 +18,19 @@ from tejat.train.auditing.trial import CONFIG, SCHEDULE
 from tejat.train.shards import turned
 
 SHARDS = 8
+UNCLIPPED = replace(SCHEDULE, clip=1e9)
+"""The norm by which gradients are clipped is a sum over devices in XLA's order."""
 
 
 def main(texts: list[str]) -> None:
     batch = speed.batch(CONFIG, speed.Rows(SHARDS, 48, 20))
-    initial = jax.device_get(step.initial_state(CONFIG, SCHEDULE, 0))
+    initial = jax.device_get(step.initial_state(CONFIG, UNCLIPPED, 0))
     for text in texts:
         sizes = meshes.parse(text)
         count = int(np.prod(list(sizes.values()) or [1]))
         mesh = meshes.make(sizes, jax.devices()[:count]) if count > 1 else None
         lies = mesh and (meshes.state(mesh, multimodal.params(CONFIG), initial), meshes.rows(mesh))
-        advance = step.build(CONFIG, SCHEDULE, shardings=lies, shards=SHARDS)
+        advance = step.build(CONFIG, UNCLIPPED, shardings=lies, shards=SHARDS)
         there = batch if mesh is None else meshes.spread(mesh, batch)
         for turn in (0, 3) if mesh is not None else (0,):
             state = jax.device_put(initial) if mesh is None else meshes.placed(initial, lies[0])

@@ -19,7 +19,11 @@ TURNS = 14  # of a document to which another is joined, at most
 
 
 class Conversations(Mixture):
-    """As `Mixture`; its documents are dialogues. Of a source that has none, documents are as they are."""
+    """As `Mixture`; its documents are dialogues. Of a source that has none, documents are as they are.
+
+    The ledger of what was seen (`seen`) counts each document as the item that its number stands for: neither what is
+    joined to it, nor that a neighbour was taken where the item has no dialogue.
+    """
 
     def document(self, index: int) -> Document:
         """Document `index`. Raises BadInput for a damaged item, which it names."""

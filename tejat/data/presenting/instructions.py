@@ -76,4 +76,5 @@ def _formed(asked: str, words: Sequence[str], spoken: str, random: np.random.Gen
     form = one([*FORMS], random)
     if random.random() < 0.5 or (form == "capitals" and "".join(words).upper() == "".join(words)):
         return asked, ", ".join(words)
-    return f"{asked} {worded(WORDS[form], spoken, random)}", FORMS[form](words)
+    between = " " if asked[-1] in ".?!。？！" else "\n"
+    return f"{asked}{between}{worded(WORDS[form], spoken, random)}", FORMS[form](words)

@@ -16,6 +16,7 @@ class BenchTrain:
     """Measure a step of training with random documents.
 
     Example: tejat bench train nano1 --tokens 4096 --rows 4
+    Example: tejat bench train nano1 --rows 8 --mesh fsdp=2
     Example: tejat bench train mini --media --document 500 --rows 16 --profile /tmp/trace
     """
 
@@ -35,6 +36,8 @@ class BenchTrain:
     """Of each layer, for the backward pass; the rest is made again."""
     unrolled: tyro.conf.FlagCreatePairsOff[bool] = False
     """Layers one after the other instead of a scan: longer to compile, nothing to copy."""
+    mesh: str | None = None
+    """Devices share the work, as in fsdp=2 or data=2,tensor=2; without, one of them does it."""
     profile: Path | None = None
     """A directory for a trace; the slowest kernels are told."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -50,8 +53,10 @@ def main(arguments: list[str]) -> int:
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.model import family
     from tejat.model.passes import Pass
+    from tejat.train import mesh as meshes
     from tejat.train import speed
 
+    mesh = meshes.chosen(options.mesh) if options.mesh else None
     config = family.preset(options.size)
     if options.tokens > config.context:
         raise BadInput(f"the context of {options.size} is {config.context:,} tokens; give --tokens no larger")
@@ -68,13 +73,15 @@ def main(arguments: list[str]) -> int:
         bfloat16=not options.float32,
         how=Pass(options.keep, options.unrolled),
         profile=options.profile,
+        mesh=mesh,
     )
     found = {"size": options.size, "peer": None, "peer_tokens_per_s": None, "ratio": None} | found
     if options.json:
         print(json.dumps(found))
         return 0
     print(
-        f"{options.size}: {found['tokens_per_s']:,.0f} tokens/s, {found['mfu']:.1%} of the peak of {found['device']}, "
+        f"{options.size}: {found['tokens_per_s']:,.0f} tokens/s, {found['mfu']:.1%} of the peak of "
+        f"{found['devices']} {found['device']}, "
         f"{found['step_s'] * 1e3:,.1f} ms a step (median {found['step_s_median'] * 1e3:,.1f}), "
         f"{found['memory_gib']:.1f} GiB, compiled in {found['compile_s']:.0f} s"
     )

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from tejat.codecs import audio as audio_codec
 from tejat.codecs.framing import Encoded, Modality
@@ -26,6 +27,7 @@ from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Param, Tree, map_params, walk
 from tejat.model.passes import SCANNED, Pass
 from tejat.model.sizes import multiplies
+from tejat.train import mesh as meshes
 from tejat.train import step
 from tejat.train.optimizer import Schedule, build
 
@@ -157,30 +159,44 @@ def measure(
     bfloat16: bool = True,
     how: Pass = SCANNED,
     profile: Path | None = None,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Seconds of a step, the best of `steps` after two that do not count, and what follows from them.
 
-    With `profile`, a directory, two more steps are traced into it, and the slowest kernels are told.
+    With `profile`, a directory, two more steps are traced into it, and the slowest kernels are told. The devices of a
+    `mesh` share the work; the share of the peak is that of all of them. `losses` are
+    those of text, of the first two steps and the last.
+
+    Raises BadInput for a mesh that does not divide the shapes.
     """
     made = batch(config, shape)
     dtype = jnp.bfloat16 if bfloat16 else jnp.float32
-    advance = step.build(config, Schedule(steps=1_000), dtype=dtype, how=how)
-    state, there = _state(config), jax.device_put(made)
-    begun = time.perf_counter()
+    state, shardings, there = _state(config), None, None
+    if mesh is None:
+        there = jax.device_put(made)
+    else:
+        meshes.check(mesh, multimodal.params(config), shape.rows)
+        shardings = meshes.state(mesh, multimodal.params(config), state), meshes.rows(mesh)
+        state, there = jax.device_put(state, shardings[0]), meshes.spread(mesh, made)
+    advance = step.build(config, Schedule(steps=1_000), dtype=dtype, how=how, shardings=shardings)
+    begun, losses = time.perf_counter(), []
     for _ in range(2):
         state, sums = advance(state, there)
-    jax.block_until_ready(sums)
+        losses.append(float(sums["text_loss"] / sums["text_count"]))
     compiling, took = time.perf_counter() - begun, []
     for _ in range(steps):
         begun = time.perf_counter()
         state, sums = advance(state, there)
         jax.block_until_ready(sums)
         took.append(time.perf_counter() - begun)
+    losses.append(float(sums["text_loss"] / sums["text_count"]))
     tokens, work, best = int((made.inputs.segments > 0).sum()), flops(config, made), min(took)
-    device = jax.devices()[0]
+    device, devices = jax.devices()[0], 1 if mesh is None else mesh.size
     found = {
         "tokens_per_s": tokens / best,
-        "mfu": work / best / peak(device),
+        "mfu": work / best / peak(device) / devices,
+        "devices": devices,
+        "losses": losses,
         "step_s": best,
         "step_s_median": float(np.median(took)),
         "tokens": tokens,

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -65,3 +68,17 @@ def test_what_cannot_be_measured_is_told(words, told):
 
     with pytest.raises(BadInput, match=told):
         bench.main(["train", *words])
+
+
+def test_devices_that_share_the_work_have_the_losses_of_one():
+    def measured(*words: str) -> dict:
+        command = [sys.executable, "-m", "tejat", "bench", "train", "micro", "--rows", "2", "--tokens", "32"]
+        command += ["--steps", "1", "--float32", "--json", *words]
+        env = dict(os.environ) | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    one, two = measured(), measured("--mesh", "fsdp=2")
+    assert (one["devices"], two["devices"]) == (1, 2) and one["tokens"] == two["tokens"]
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)

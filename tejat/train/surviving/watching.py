@@ -23,7 +23,7 @@ PATIENCE: Mapping[Phase, float] = {
     Phase.BEGINNING: 900.0,
     Phase.RESTORING: 1800.0,
     Phase.COMPILING: 3600.0,
-    Phase.SAVING: 900.0,
+    Phase.SAVING: 300.0,
     Phase.ENDING: 900.0,
 }
 """Seconds that a process may be at other things than steps."""

@@ -52,9 +52,9 @@ def test_the_same_in_json(capsys, folder):
     found = json.loads(out)
     assert found["format"] == "jsonl" and [d["number"] for d in found["documents"]] == [1, 2]
     dialogue, plain = found["documents"]
-    # The picture seen takes 5 x 11 soft tokens and two marks; the one drawn 8 x 17 codes, row ends, sizes and marks.
+    # The picture seen takes 5 x 11 soft tokens and two marks; the one drawn 11 x 23 codes, row ends, sizes and marks.
     assert dialogue["tokens"]["image"] == 57 == dialogue["parts"][0]["tokens"]
-    assert dialogue["tokens"]["picture"] == 8 * (16 + 1) + 4 == dialogue["parts"][3]["tokens"]
+    assert dialogue["tokens"]["picture"] == 11 * (22 + 1) + 4 == dialogue["parts"][3]["tokens"]
     assert [part["learnt"] for part in dialogue["parts"]] == [False, False, True, True]
     assert plain["tokens"]["audio"] == plain["parts"][1]["tokens"] > 10 and plain["parts"][0]["role"] is None
     assert found["left_out"]["records that are no documents"]["count"] == 1

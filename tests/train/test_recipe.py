@@ -51,7 +51,7 @@ def test_the_last_of_two_settings_holds():
     ("setting", "told"),
     [
         ("seed", "has no value"),
-        ("sead=1", "names 'sead', which is no field here; there are accumulate, bfloat16, config"),
+        ("sead=1", "names 'sead', which is no field here; there are accumulate, audit_every, bfloat16, config"),
         ("seed.low=1", "names 'low', which is no field here; it has no fields"),
         ("seed=1.5", "gives '1.5' where a int belongs"),
         ("bfloat16=yes", "gives 'yes' where a bool belongs"),

@@ -25,7 +25,7 @@ from tejat.posttrain import curves
 from tejat.posttrain.recipe import Tuning
 from tejat.train import chain, identity
 from tejat.train.checkpoint import Checkpoints
-from tejat.train.loop import Diverged, Line, Stopped, _ctrl_c, _cut, _heed, _numbers
+from tejat.train.loop import Diverged, Line, Stopped, ctrl_c, cut, heed, numbers
 from tejat.train.step import TrainState
 
 
@@ -126,20 +126,20 @@ def _steps(
     """(state, standing, is the time over?) after the last step that there was time for."""
     recipe, steps, log = work.recipe, work.recipe.schedule.steps, directory / "log.jsonl"
     state, now, due = work.initial(), Standing(), False
-    with _ctrl_c() as interrupted, closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
+    with ctrl_c() as interrupted, closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
         if checkpoints.latest is not None:
             state, kept = checkpoints.restore(jax.tree.map(_abstract, state))
             now = Standing(**kept)
         elif link is not None:
             state, now = jax.device_put(chain.unpack(link[0], state)), Standing(**link[1]["standing"])
             log.write_text(link[1]["log"])
-        _cut(log, now.step)
-        _heed(interrupted)
+        cut(log, now.step)
+        heed(interrupted)
         began, begun = now.step, time.perf_counter() - now.seconds
         told({"step": now.step})
 
         def settle() -> None:
-            now.pending, now.seconds = _numbers(now.pending, now.step), time.perf_counter() - begun
+            now.pending, now.seconds = numbers(now.pending, now.step), time.perf_counter() - begun
 
         with closing(work):
             work.start(now.position)

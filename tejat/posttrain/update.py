@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from tejat.model.params import Tree
 from tejat.train import optimizer
 from tejat.train.optimizer import Schedule
-from tejat.train.step import _CPU, TrainState
+from tejat.train.step import ON_A_CPU, TrainState
 
 Sums = dict[str, Array]
 """Numbers for the log."""
@@ -29,7 +29,7 @@ def build(
     """The compiled update: (state, frozen, batch) to (next state, sums). The old state's memory is reused."""
     transform, rate = optimizer.build(schedule, tree), schedule.rate()
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=_CPU if jax.default_backend() == "cpu" else None)
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=ON_A_CPU if jax.default_backend() == "cpu" else None)
     def update(state: TrainState, frozen: Tree, batch: Any) -> tuple[TrainState, Sums]:
         sums, found = gradient(state.params, frozen, batch)
         updates, moments = transform.update(found, state.moments, state.params)

@@ -82,8 +82,8 @@ class Standing:
     settled: int = 0  # of the pending sums, those that are counted above
 
     def settle(self) -> None:
-        """Waits for the steps made, and counts what was in their batches. Raises Diverged as `_numbers` does."""
-        self.pending = _numbers(self.pending, self.step)
+        """Waits for the steps made, and counts what was in their batches. Raises Diverged as `numbers` does."""
+        self.pending = numbers(self.pending, self.step)
         for sums in self.pending[self.settled :]:
             self.tokens += int(sums["tokens"])
             self.documents += int(sums["documents"])
@@ -125,7 +125,7 @@ def train(
     if begun is not None:
         past.insert(0, (begun, Kind.INITIALISATION))
     guards = (*auditor.guards(recipe, mesh, directory), *guards)
-    with _ctrl_c() as interrupted, closing(Guards(guards)) as guard:
+    with ctrl_c() as interrupted, closing(Guards(guards)) as guard:
         # ---- What the run is made of --------------------------------------------------------------------------------
         if recipe.accumulate < 1 or recipe.room.rows % recipe.accumulate:
             told = f"a batch of {recipe.room.rows} rows has no {recipe.accumulate} parts of like size"
@@ -164,7 +164,7 @@ def train(
             shardings = meshes.state(mesh, multimodal.params(recipe.config), abstract), meshes.rows(mesh)
             part = hosts.share(shardings[1], recipe.room.rows)
         log, steps, now = directory / "log.jsonl", recipe.schedule.steps, Standing()
-        _heed(interrupted)
+        heed(interrupted)
 
         with (
             closing(Ledger(directory, jax.process_index(), past)) as ledger,
@@ -185,7 +185,7 @@ def train(
             else:
                 state = _first_state(recipe, shardings)
             if hosts.is_first():
-                _cut(log, now.step)
+                cut(log, now.step)
             ledger.stands(now.step)
 
             # ---- Steps ----------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def train(
                 guard.enter(Phase.COMPILING)
                 compiled = guard.compiled(lambda: _compiled(recipe, lying, shardings, guard.spoil))
                 ledger.enter(Kind.OTHER)
-                _heed(interrupted)
+                heed(interrupted)
                 guard.enter(Phase.STEPPING)
 
                 def make(state, batch, turn=0, *spoilt):
@@ -399,7 +399,7 @@ def _compiled(recipe: Recipe, state: step.TrainState, shardings: Any, spoil: Cal
     return build.lower(state, shapes, *more).compile()
 
 
-def _numbers(pending: list[dict[str, Any]], last: int) -> list[dict[str, float]]:
+def numbers(pending: list[dict[str, Any]], last: int) -> list[dict[str, float]]:
     """The sums of the steps up to `last`, on the host. Raises Diverged, naming the step, where one is not a number."""
     found = [{name: float(value) for name, value in sums.items()} for sums in jax.device_get(pending)]
     for at, sums in enumerate(found, last - len(found) + 1):
@@ -426,7 +426,7 @@ def _line(now: Standing, rate: float) -> Line:
     }
 
 
-def _cut(log: Path, step: int) -> None:
+def cut(log: Path, step: int) -> None:
     """Leaves the lines up to `step`: those after it will be made again."""
     lines = log.read_text().splitlines(keepends=True) if log.is_file() else []
     # A kill can cut the last line anywhere; one without its end is later than any checkpoint.
@@ -434,7 +434,7 @@ def _cut(log: Path, step: int) -> None:
     write_whole(log, "".join(kept).encode())
 
 
-def _heed(interrupted: threading.Event) -> None:
+def heed(interrupted: threading.Event) -> None:
     """Ends what has not begun its steps. JAX compiles in a thread of its own, and a process that ends meanwhile
     crashes: Ctrl-C waits until it is done."""
     if interrupted.is_set():
@@ -442,7 +442,7 @@ def _heed(interrupted: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
+def ctrl_c() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C sets; the second one interrupts as ever. Outside the main thread, never set."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -20,14 +20,14 @@ from tejat.train import mesh as meshes
 from tejat.train import objective, optimizer
 from tejat.train.shards import Spoil, added_in_order
 
-_CPU = {
+ON_A_CPU = {
     # Together, a third less to compile, and a step that takes as long (docs/LOG.md has the table).
     "xla_backend_optimization_level": 1,
     "xla_llvm_disable_expensive_passes": True,
 }
 if jax.__version_info__[:2] == (0, 10):
     # The newer emitters of this version make kernels one after the other; without them, all cores compile.
-    _CPU["xla_cpu_use_fusion_emitters"] = False
+    ON_A_CPU["xla_cpu_use_fusion_emitters"] = False
 """How XLA compiles a step for a CPU."""
 
 
@@ -86,7 +86,7 @@ def build(
         more = [everywhere] * (bool(shards) + (spoil is not None))
         lies = {"in_shardings": (*shardings, *more), "out_shardings": (shardings[0], everywhere)}
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=_CPU if platform == "cpu" else None, **lies)
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=ON_A_CPU if platform == "cpu" else None, **lies)
     def step(state: TrainState, batch: Batch, *more: Array) -> tuple[TrainState, dict[str, Array]]:
         counts = objective.predicted(batch)
 

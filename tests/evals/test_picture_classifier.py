@@ -41,6 +41,7 @@ def judge():
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="it recognises two of the three shapes, 0.67, after 100 steps and after 200")
 def test_it_recognises_what_it_never_saw():
     # Of a dozen pictures it would learn the colours: all right in training, 0.4 of others.
     laying, lines = Laying((0.8, 1.1), mirrored=False, recoloured=0.5, white=1.0), []
@@ -48,8 +49,7 @@ def test_it_recognises_what_it_never_saw():
     found = picture_classifier.train(ClassifierConfig((8, 16, 32), 1), training, *drawings(120, 0), lines.append)
     assert lines[-1]["step"] == 100 and found.classes == ("bar", "cross", "square")
     shown, names = drawings(90, 1)
-    # Guessing gets a third; one in a thousand guessers gets half.
-    assert picture_classifier.recognised(found, [on_white(drawing) for drawing in shown], names) > 0.5
+    assert picture_classifier.recognised(found, [on_white(drawing) for drawing in shown], names) > 0.9
 
 
 def test_a_thing_that_is_no_class_is_told(judge):

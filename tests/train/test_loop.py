@@ -109,4 +109,4 @@ def test_nothing_to_resume_is_told(tmp_path):
 def test_a_loss_that_is_no_number_is_told_with_its_step():
     good = {"text_loss": np.float32(1), "gradient_norm": np.float32(2)}
     with pytest.raises(loop.Diverged, match="the gradient norm of step 9 is nan"):
-        loop._numbers([good, good | {"gradient_norm": np.float32(np.nan)}, good], last=10)
+        loop.numbers([good, good | {"gradient_norm": np.float32(np.nan)}, good], last=10)

@@ -31,7 +31,7 @@ RECIPE = pretraining(
     family.preset("mini"),
     name="mini-instruct",
     tokens=1.5e8,
-    stages=(Stage("instruct", 1.5e8, WEIGHTS, alpha=0.5),),
+    stages=(Stage("instruct", 1.5e8, WEIGHTS, alpha=0.5, dialogues=True),),
     mixture=Conversations,
     room=Room(rows=32, tokens=4_096, targets=3_328, patches=3_840, sounds=12, frames=960, codes=1_536),
     peak=5e-4,

@@ -99,10 +99,12 @@ def rounded(array: Float[Array, "..."], at: Layout, bits: Bits) -> Float[Array, 
 
 @dataclass(frozen=True)
 class Grid:
-    """Bits of a model's matrices, and of the tied table of its text and codes."""
+    """Bits of a model's matrices, and of the tied table of its text and codes; `begins`: the share of a run's steps that
+    are trained before the grid is in force."""
 
     bits: Bits = 4
     embedding: Bits = 4
+    begins: float = 0.0
 
     def of(self, name: str) -> Bits:
         return self.embedding if name.endswith("embedding") else self.bits

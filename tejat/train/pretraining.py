@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from tejat.codecs.framing import Framing
 from tejat.data.corpus import ledger
@@ -17,6 +18,7 @@ from tejat.data.packing import Room
 from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
 from tejat.model.passes import Pass
+from tejat.model.quantised import Grid
 from tejat.train.optimizer import Schedule
 from tejat.train.recipe import Recipe
 
@@ -46,6 +48,7 @@ def pretraining(
     mixture: type[Mixture] = Mixture,
     pictures: Path | None = None,
     weights: Path | None = None,
+    grid: Grid | None = None,
     name: str | None = None,
 ) -> Recipe:
     """A run of about so many tokens in batches of `room`: of stages of the corpus, by name, or of others, given."""
@@ -63,6 +66,7 @@ def pretraining(
         ),
         bfloat16=True,
         how=Pass("products", unrolled=True),
+        grid=grid,
         corpus=Path("runs/corpus"),
         weights=weights,
         save_every=1_000,
@@ -72,9 +76,16 @@ def pretraining(
 
 
 def documents(
-    framing: Framing, recipe: Recipe, stages: Sequence[str | Stage], mixture: type[Mixture] = Mixture
+    framing: Framing,
+    recipe: Any,
+    stages: Sequence[str | Stage],
+    mixture: type[Mixture] = Mixture,
+    split: str = "train",
 ) -> Documents:
-    """The documents of the recipe's corpus. Raises BadInput for a corpus that is not there, or lacks a stage."""
+    """The documents of the corpus of a recipe that has `corpus`, `room`, `schedule` and `seed`; or, of the split
+    "heldout", those that nothing is trained on.
+
+    Raises BadInput for a corpus that is not there, or lacks a stage."""
     mend = "build one with `tejat data build recipes/corpus.py`, or name another by --set corpus=DIRECTORY"
     if recipe.corpus is None or not (recipe.corpus / "corpus.json").is_file():
         raise BadInput(f"there is no corpus in {recipe.corpus}; {mend}")
@@ -86,7 +97,7 @@ def documents(
     each, whole = _of_a_step(recipe.room), sum(stage.tokens for stage in chosen)
     stretch = recipe.schedule.steps * each / whole
     stretched = [replace(stage, tokens=stage.tokens * stretch) for stage in chosen]
-    return Documents(mixture(recipe.corpus, stretched, each, recipe.seed), framing)
+    return Documents(mixture(recipe.corpus, stretched, each, recipe.seed, split), framing)
 
 
 def _of_a_step(room: Room) -> float:

@@ -92,6 +92,9 @@ def build(
 
         def objective_of(params: Tree, counts: dict, within: placing.Rules | None, part: Batch):
             held = quantised.rounded_tree(params, tree, grid.of) if grid else params
+            if grid and grid.begins:
+                finishing = state.step >= round(grid.begins * schedule.steps)
+                held = jax.tree.map(lambda on, off: jnp.where(finishing, on, off), held, params)
             computed = multimodal.cast(held, dtype)
             with placing.in_force(within):
                 return objective.loss(computed, config, part, picture_weight=picture_weight, how=how, counts=counts)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ ITEMS = {
     "sums": [Item("arithmetic", {"task": n % 4, "level": 1}) for n in range(COUNT)],
     "prose": [Item("text", {"text": f"text {n}", "language": "en"}) for n in range(COUNT)],
 }
+STAGES = Stage("a", 1e4, {"prose": 1}), Stage("b", 1e4, {"sums": 1, "facts": 1})
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mixture(corpus) -> Conversations:
-    return Conversations(corpus, [Stage("a", 1e4, {"prose": 1}), Stage("b", 1e4, {"sums": 1, "facts": 1})], 1e3, seed=3)
+    return Conversations(corpus, [replace(stage, dialogues=True) for stage in STAGES], 1e3, seed=3)
 
 
 def test_all_are_dialogues_some_of_several_sources(mixture):
@@ -67,3 +69,8 @@ def test_a_document_is_a_function_of_its_number(mixture):
 
 def test_where_there_is_no_dialogue_documents_are_as_they_are(mixture):
     assert mixture.document(5).roles == (None,)
+
+
+def test_other_stages_have_all_documents(corpus):
+    some = Conversations(corpus, STAGES, 1e3, seed=3)
+    assert {some.document(STAGE + n).roles for n in range(60)} > {(None,)}  # facts that are stated

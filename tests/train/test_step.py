@@ -124,3 +124,9 @@ def test_a_step_on_a_grid_loses_what_the_written_model_would_and_trains_its_mast
     assert abs(float(plain["text_loss"]) - float(due["text_loss"])) > 1e-3 * float(due["text_loss"])  # the control
     before, after = (dict(walk(tree))["decoder.blocks.sliding.down"] for tree in (initial.params, state.params))
     assert (np.asarray(before) != np.asarray(after)).mean() > 0.9
+
+    later = step.build(config, schedule, grid=replace(grid, begins=1 / schedule.steps))
+    state, sums = later(initial, batch)
+    assert float(sums["text_loss"]) == pytest.approx(float(plain["text_loss"]), rel=1e-5)
+    again = later(jax.device_get(state)._replace(params=initial.params), batch)[1]
+    assert float(again["text_loss"]) == pytest.approx(float(due["text_loss"]), rel=1e-5)

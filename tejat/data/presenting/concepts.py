@@ -62,7 +62,7 @@ def album(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     heading = worded(WORDS["page"], spoken, random)
     parts: list[Part] = [Text(heading)]
     learnt = [False]
-    for n in (k, *sprites.others(items, k, int(random.integers(2, 5)), random)):
+    for n in (k, *sprites.others(items, k, int(random.integers(2, 9)), random)):
         name = items[n].fields["names"].get(spoken)
         if name:
             parts += [sprites.seen(items[n], random), Text(name)]

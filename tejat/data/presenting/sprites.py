@@ -8,12 +8,14 @@ from PIL import Image as pillow
 from PIL import ImageOps
 
 from tejat.data import drawing
+from tejat.data.presenting import styles
 from tejat.data.presenting.wording import one
 from tejat.data.shards import Item
 from tejat.parts import Image
 
 SIDE = 128  # pixels of a picture that is drawn by codes: what 256 codes of 8 x 8 hold
 SIDES = (96, 112, 128, 144)  # of a picture that is looked at
+RESTYLED = 0.6  # of pictures that are looked at
 WHITE = (255, 255, 255)
 
 DRAWN = ("noto", "twemoji", "fluent-emoji-flat")
@@ -79,11 +81,14 @@ def scaled(sprite: pillow.Image, side: float) -> pillow.Image:
 
 
 def picture(data: bytes, random: np.random.Generator | None, side: int = SIDE) -> UInt8[np.ndarray, "S S 3"]:
-    """A drawing on white, as large as fits; with `random`, of another size, at another place, on some ground."""
+    """A drawing on white, as large as fits; with `random`, of another size, at another place, on some ground, and at
+    times in a style that is nobody's."""
     sprite = drawing.sprite(data)
     if random is None:
         fitting = scaled(sprite, 0.94 * side)
         return laid(ground(None, side, side), [(fitting, (side - fitting.width) // 2, (side - fitting.height) // 2)])
+    if random.random() < RESTYLED:
+        sprite = styles.restyled(sprite, random)
     sprite = scaled(sprite, side * random.uniform(0.6, 0.98))
     if random.random() < 0.25:
         sprite = sprite.rotate(random.uniform(-12, 12), pillow.Resampling.BILINEAR, expand=True)

@@ -1,4 +1,4 @@
-"""`tejat tune supervised|reward|rlhf`: from a model that talks to one that answers well."""
+"""`tejat tune supervised|reward|rlhf|distill`: from a model that talks to one that answers well, or a smaller one."""
 
 import json
 import shlex
@@ -16,11 +16,12 @@ from tejat.errors import BadInput
 
 @dataclass(frozen=True)
 class Tune:
-    """Tune a model: on dialogues (supervised), on pairs of answers (reward, a model of which is better), or on rewards
-    for its own answers (rlhf: PPO, GRPO, or DPO, by the recipe). A run that was stopped goes on with --resume, to the
-    same weights.
+    """Tune a model: on dialogues (supervised), on pairs of answers (reward, a model of which is better), on rewards
+    for its own answers (rlhf: PPO, GRPO, or DPO, by the recipe), or on what a larger model thinks or writes (distill).
+    A run that was stopped goes on with --resume, to the same weights.
 
     Example: tejat tune supervised recipes/tune_dialogues.py --set data=mine.jsonl
+             tejat tune distill recipes/distil_dialogues.py --set teacher=runs/mini/model --set data=mine.jsonl
     """
 
     stage: Annotated[Literal["supervised", "reward", "rlhf", "distill"], tyro.conf.Positional]
@@ -52,8 +53,6 @@ def main(arguments: list[str]) -> int:
     """
     begun = time.monotonic()
     options = tyro.cli(Tune, args=arguments, prog="tejat tune")
-    if options.stage == "distill":
-        raise BadInput("`tejat tune distill` arrives with on-device models; it is not in this version.")
     if options.minutes is not None and options.minutes <= 0:
         raise BadInput("--minutes is how long to tune; give more than none")
     if options.from_chain is not None and options.resume:
@@ -95,12 +94,16 @@ def main(arguments: list[str]) -> int:
 
 def _work(stage: str, chosen: Any) -> Any:
     """What the recipe asks for. Raises BadInput for a recipe of another stage."""
-    from tejat.posttrain.recipe import Dpo, Reward, Rlhf, Supervised
+    from tejat.posttrain.recipe import Distil, Dpo, Reward, Rlhf, Supervised
 
-    stages = {Supervised: "supervised", Reward: "reward", Rlhf: "rlhf", Dpo: "rlhf"}
+    stages = {Distil: "distill", Supervised: "supervised", Reward: "reward", Rlhf: "rlhf", Dpo: "rlhf"}
     if (wanted := stages[type(chosen)]) != stage:
         raise BadInput(f"the recipe {chosen.name} is for `tejat tune {wanted}`; `tejat tune {stage}` needs another")
     match chosen:
+        case Distil():
+            from tejat.posttrain.distil import DistilWork
+
+            return DistilWork(chosen, _answered)
         case Supervised():
             from tejat.posttrain.supervised import SupervisedWork
 
@@ -118,11 +121,27 @@ def _work(stage: str, chosen: Any) -> Any:
     return RlhfWork(chosen)
 
 
+def _answered(done: int, whole: int) -> None:
+    print(f"tuning: the teacher has answered {done:,} of {whole:,} dialogues", file=sys.stderr, flush=True)
+
+
 class Progress:
     """A line on standard error now and then: how far it is, how long it will take, how it goes."""
 
     SECONDS = 10.0
-    TOLD = ("text_loss", "picture_loss", "pair_loss", "accuracy", "gap", "reward", "divergence", "entropy", "ended")
+    TOLD = (
+        "text_loss",
+        "picture_loss",
+        "text_divergence",
+        "picture_divergence",
+        "pair_loss",
+        "accuracy",
+        "gap",
+        "reward",
+        "divergence",
+        "entropy",
+        "ended",
+    )
 
     def __init__(self, steps: int):
         self.steps = steps
@@ -151,6 +170,9 @@ def show(result: dict[str, Any]) -> None:
     print(f"{result['name']}: {result['step']:,} steps, {result['seconds']:.0f} s; the model is {result['model']}")
     if "heldout_loss" in result:
         print(f"held-out loss: {result['heldout_loss_before']:.4f} → {result['heldout_loss']:.4f} nats a token")
+    for kind in ("text", "picture"):
+        if result.get(f"heldout_{kind}_loss") is not None:
+            print(f"held-out {kind}: {result[f'heldout_{kind}_loss']:.4f} nats a token")
     if "pairs" in result:
         print(f"{'held-out pairs':24} {'n':>6} {'accuracy':>9} {'95%':>15} {'calibration error':>18}")
         for row in result["pairs"]:

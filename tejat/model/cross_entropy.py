@@ -36,10 +36,10 @@ def token_losses(
     """The losses alone. `table` is the tied embedding, `scores` how many may exist at a time."""
 
     def some(_, part):
-        return None, _losses(_scores(table, part[0], soft_cap), part[1])
+        return None, _losses(scored(table, part[0], soft_cap), part[1])
 
-    parts = _parts(scores // table.shape[0], hidden, targets)
-    return Losses(*(_whole(x, targets.shape[1]) for x in jax.lax.scan(some, None, parts)[1]))
+    parts = in_parts(scores // table.shape[0], hidden, targets)
+    return Losses(*(rejoined(x, targets.shape[1]) for x in jax.lax.scan(some, None, parts)[1]))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
@@ -64,7 +64,7 @@ def _total(found: Losses, weights, square_weights) -> Float[Array, ""]:
 def _forward(table, hidden, targets, weights, square_weights, soft_cap: float | None, scores: int):
     def some(table, d_table, part):
         rows, wanted, weight, square_weight = part
-        capped = _scores(table, rows, soft_cap)
+        capped = scored(table, rows, soft_cap)
         partition = jax.nn.logsumexp(capped, axis=-1)
         found = _losses(capped, wanted, partition)
         # d partition / d score is the score's probability.
@@ -77,11 +77,11 @@ def _forward(table, hidden, targets, weights, square_weights, soft_cap: float | 
         more = jnp.einsum("btv,btd->vd", d_scores, rows, preferred_element_type=jnp.float32)
         return d_table + more, (found, d_rows)
 
-    def all_parts(table, *arrays):
-        parts = _parts(scores // table.shape[0], *arrays)
+    def allin_parts(table, *arrays):
+        parts = in_parts(scores // table.shape[0], *arrays)
         zeros = jnp.zeros(table.shape, jnp.float32)
         d_table, (found, d_hidden) = jax.lax.scan(functools.partial(some, table), zeros, parts)
-        return d_table, *(_whole(x, arrays[0].shape[1]) for x in (*found, d_hidden))
+        return d_table, *(rejoined(x, arrays[0].shape[1]) for x in (*found, d_hidden))
 
     d_table, losses, squares, d_hidden = _spread(all_parts, table, hidden, targets, weights, square_weights)
     found = Losses(losses, squares)
@@ -115,7 +115,8 @@ def _backward(soft_cap: float | None, scores: int, kept, wanted):
 weighted.defvjp(_forward, _backward)
 
 
-def _scores(table, rows, soft_cap: float | None) -> Float[Array, "B t V"]:
+def scored(table: Float[Array, "V D"], rows: Float[Array, "B t D"], soft_cap: float | None) -> Float[Array, "B t V"]:
+    """Scores of some places, in float32."""
     scores = jnp.einsum("btd,vd->btv", rows, table, preferred_element_type=jnp.float32)
     return scores if soft_cap is None else jnp.tanh(scores / soft_cap) * soft_cap
 
@@ -130,7 +131,7 @@ def _is(targets, scores):
     return targets[..., None] == jax.lax.broadcasted_iota(targets.dtype, scores.shape, scores.ndim - 1)
 
 
-def _parts(most: int, *arrays: Array) -> tuple[Array, ...]:
+def in_parts(most: int, *arrays: Array) -> tuple[Array, ...]:
     """[B, N, ...] to [parts, B, n, ...] with at most `most` (and one of each row) in a part, zeros at the end.
 
     Rows stay whole, since several devices have some each.
@@ -147,7 +148,7 @@ def _parts(most: int, *arrays: Array) -> tuple[Array, ...]:
     return tuple(map(split, arrays))
 
 
-def _whole(x: Array, count: int) -> Array:
-    """The inverse."""
+def rejoined(x: Array, count: int) -> Array:
+    """The inverse of `in_parts`."""
     x = jnp.moveaxis(x, 0, 1)
     return x.reshape(x.shape[0], -1, *x.shape[3:])[:, :count]

@@ -1,6 +1,7 @@
 """Recipes of post-training: everything that one run needs, as a value. Recipe files define `RECIPE`.
 
-All begin with a model's directory, ours or imported, and leave one: `tejat tune supervised`, `reward`, `rlhf`.
+All begin with a model's directory, ours or imported, and leave one: `tejat tune supervised`, `reward`, `rlhf` and
+`distill`.
 """
 
 import hashlib
@@ -12,7 +13,9 @@ from typing import Any, Literal
 
 from tejat.codecs.framing import Framing
 from tejat.data.loading import Source
+from tejat.data.packing import Room
 from tejat.errors import BadInput
+from tejat.model.multimodal import ModelConfig
 from tejat.model.passes import SCANNED, Pass
 from tejat.posttrain.lora import Lora
 from tejat.posttrain.questions import Questions
@@ -25,8 +28,11 @@ HEADS = {
 }
 """Heads of a reward model, and the behaviours whose pairs teach each."""
 
-LOOSE = {"workers", "log_every", "save_every", "keep"}
-"""Fields that may change when a run goes on: the weights do not depend on them."""
+LOOSE = {"workers", "log_every", "save_every", "keep", "cache", "corpus"}
+"""Fields that may change when a run goes on: the weights do not depend on them, or are digested by other means."""
+
+Kept = Literal["whole", "likeliest", "drawn"]
+"""What of a teacher's distribution reaches its student: all of it, its likeliest ids, or some drawn from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,31 @@ class Supervised(Tuning):
     documents: Callable[[Framing, "Supervised"], Source] | None = None
     picture_weight: float = 1.0
     accumulate: int = 1  # parts that a batch is computed in, one after the other
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distil(Supervised):
+    """A student that learns from a teacher: the directory `model`, or `student`, a shape drawn at random.
+
+    "token": at every target that the documents have, what the teacher thinks of it. "sequence": what the teacher writes
+    itself in answer to the dialogues of `data`. With a `share` of 0 it learns without a teacher, for comparison.
+    """
+
+    model: Path | None = None
+    student: Callable[[ModelConfig], ModelConfig] | None = None  # of the teacher's shape
+    teacher: Path
+    level: Literal["token", "sequence"] = "token"
+    share: float = 1.0  # of every target that is the teacher's; the rest is the data's
+    kept: Kept = "whole"
+    k: int = 64  # ids of "likeliest" and of "drawn"
+    cache: Path | None = None  # directory where those are kept, made once
+    answers: Path | None = None  # "sequence": the file of the teacher's answers, made once
+    max_tokens: int = 256  # "sequence": of an answer
+    temperature: float = 0.0  # "sequence": 0, the likeliest answer
+    room: Room | None = None  # sizes of a batch; None: by `rows`, `tokens` and the first documents
+    corpus: Path | None = None  # of documents that come from one
+    heldout_documents: Callable[[Framing, "Distil"], Source] | None = None  # whose losses are told, row by row
+    heldout_batches: int = 16
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from tejat import bundle
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded, Framing
 from tejat.data.loading import Loader, Position, Source
-from tejat.data.packing import Batch
+from tejat.data.packing import Batch, Room
 from tejat.errors import BadInput
 from tejat.export import processor
 from tejat.infer.engine import Engine
@@ -43,29 +43,33 @@ class SupervisedWork:
     model that cannot be read.
     """
 
-    def __init__(self, recipe: Supervised):
-        self.recipe, self.bundle = recipe, bundle.load(recipe.model)
-        source, config = self.bundle, self.bundle.config
-        # Pictures to be drawn become codes on the device that trains.
-        self._framing = Framing(config, source.vocabulary, None, later=True) if config.picture else source.framing
+    def __init__(self, recipe: Supervised, begin: Bundle | None = None, source: Source | None = None):
+        """`begin` and `source` stand for the recipe's model and documents where another kind of tuning makes them."""
+        self.recipe, self.bundle = recipe, begin or bundle.load(recipe.model)
         data, heldout = recipe.data, recipe.heldout
-        if data is not None and recipe.documents is None:
-            self._source: Source = _dialogues(data, self._framing, recipe.seed)
+        self._framing = framing(self.bundle)
+        if source is not None:
+            self._source = source
+        elif data is not None and recipe.documents is None:
+            self._source = dialogues(data, self._framing, recipe.seed)
         elif recipe.documents is not None and data is None:
             self._source = recipe.documents(self._framing, recipe)
         else:
             raise BadInput(f"the recipe {recipe.name} needs data or documents, one of them; give JSON lines as data")
-        self._heldout = _dialogues(heldout, source.framing, 0) if heldout else None
+        self._heldout = dialogues(heldout, self.bundle.framing, 0) if heldout else None
         looked_at = min(rooms.LOOKED_AT, len(self._source.lines)) if isinstance(self._source, Dialogues) else 64
         first = [self._source(index) for index in range(looked_at)]
-        self.room = rooms.room(first, config, recipe.rows, recipe.tokens)
-        if recipe.rows % recipe.accumulate:
-            raise BadInput(f"{recipe.rows} rows have no {recipe.accumulate} parts of like size; change accumulate")
-        self._trained = trainable(source, recipe.lora, recipe.seed)
+        self.room = self._room(first)
+        if self.room.rows % recipe.accumulate:
+            raise BadInput(f"{self.room.rows} rows have no {recipe.accumulate} parts of like size; change accumulate")
+        self._trained = trainable(self.bundle, recipe.lora, recipe.seed)
         self._update = update.build(self._trained.tree, recipe.schedule, self._gradient)
         self._position = Position()
         self._loader: Loader | None = None
         self.identity = identity(recipe, documents=None if data else _digest(first[:PROBED]))
+
+    def _room(self, first: list[Encoded]) -> Room:
+        return rooms.room(first, self.bundle.config, self.recipe.rows, self.recipe.tokens)
 
     def initial(self) -> TrainState:
         return update.initial(self._trained.tree, jax.tree.map(jnp.copy, self._trained.initial), self.recipe.schedule)
@@ -103,14 +107,18 @@ class SupervisedWork:
         save(directory / "model", made)
         if self.recipe.lora is not None:
             lora.save(directory, state.params, self.recipe.lora, digest(self.recipe.model))
-        told: dict[str, Any] = {
+        told = {
             "model": str(directory / "model"),
             "dropped": self._position.dropped,
             "damaged": self._position.damaged,
         }
-        if self._heldout is not None:
-            told |= {"heldout_loss_before": self._loss(self.bundle), "heldout_loss": self._loss(made)}
-        return told
+        return told | self._measured(made, directory)
+
+    def _measured(self, made: Bundle, directory: Path) -> dict[str, Any]:
+        """What can be told of the model that was made."""
+        if self._heldout is None:
+            return {}
+        return {"heldout_loss_before": self._loss(self.bundle), "heldout_loss": self._loss(made)}
 
     def close(self) -> None:
         if self._loader is not None:
@@ -147,7 +155,12 @@ def save(directory: Path, made: Bundle) -> None:
     write_whole(directory / "chat_template.jinja", processor.CHAT.encode())
 
 
-def _dialogues(path: Path, framing: Framing, seed: int) -> Dialogues:
+def framing(of: Bundle) -> Framing:
+    """Pictures to be drawn become codes on the device that trains."""
+    return Framing(of.config, of.vocabulary, None, later=True) if of.config.picture else of.framing
+
+
+def dialogues(path: Path, framing: Framing, seed: int) -> Dialogues:
     """Of a file all of whose lines are documents."""
     found = Dialogues(path, framing, seed)
     if found.lines.unusable:

@@ -26,6 +26,8 @@ def place(tiny, tmp_path_factory):
     data = 'data=Path("mine.jsonl"),'
     (folder / "recipe.py").write_text(RECIPE.format(kind="Supervised", data=data))
     (folder / "reward.py").write_text(RECIPE.format(kind="Reward", data=f'{data} heldout=Path("mine.jsonl"),'))
+    data += ' teacher=Path("model"),'
+    (folder / "distil.py").write_text(RECIPE.format(kind="Distil", data=data))
     return folder
 
 
@@ -59,11 +61,23 @@ def test_supervised_from_a_file_of_ones_own(place):
     assert (again.returncode, again.stdout) == (2, "") and "holds a run" in again.stderr
 
 
+@pytest.mark.slow
+def test_distilled_from_what_the_teacher_writes(place):
+    words = ("level=sequence", "answers=run-d/answers.jsonl", "temperature=1", "max_tokens=30", "kept=drawn")
+    done = tune(place, "distill", "distil.py", "--out", "run-d", *(f"--set={word}" for word in words), "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["step"] == 4 and "the teacher has answered 1 of 1 dialogues" in done.stderr
+    assert (place / "run-d" / "answers.jsonl").is_file() and (place / "run-d" / "model" / "config.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("supervised", "none.py"), "there is no recipe none.py"),
         (("rlhf", "recipe.py"), "is for `tejat tune supervised`; `tejat tune rlhf` needs another"),
+        (("distill", "recipe.py"), "is for `tejat tune supervised`; `tejat tune distill` needs another"),
+        (("distill", "distil.py", "--set", "share=2"), "share is 2.0; give a number from 0"),
         (
             ("reward", "reward.py"),
             "mine.jsonl has no record; the first line that cannot be used: line 1: it has an unknown",
@@ -78,8 +92,3 @@ def test_what_cannot_be_is_told_in_a_sentence(place, words, told, monkeypatch, c
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("tejat: error: ") and told in err and err.count("\n") == 1
     assert not (place / "runs").exists()
-
-
-def test_distilling_is_told_not_to_be_there_without_waiting_for_jax(place):
-    done = tune(place, "distill", "recipe.py")
-    assert done.returncode == 2 and "is not in this version" in done.stderr

@@ -29,12 +29,14 @@ class Cache(NamedTuple):
     length: Int[Array, " B"]
 
 
-def empty_cache(config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.float32) -> Cache:
-    """Room for `length` positions in each of `batch` rows."""
+def empty_cache(
+    config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.float32, *, rings: bool = True
+) -> Cache:
+    """Room for `length` positions in each of `batch` rows. Without `rings` sliding layers keep all of them too."""
     layers = []
     for kind in config.kinds:
         if not kind.shares:
-            slots = min(length, config.window) if kind.attention == "sliding" else length
+            slots = min(length, config.window) if rings and kind.attention == "sliding" else length
             shape = (batch, slots, *head_shape(config, kind.attention))
             layers.append((jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)))
     return Cache(tuple(layers), jnp.zeros(batch, jnp.int32))

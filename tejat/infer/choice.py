@@ -5,6 +5,8 @@ generator than JAX's: at a temperature above 0 the two engines write different a
 """
 
 import functools
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -32,9 +34,15 @@ def place(state: State, changes: Int[np.ndarray, "R 5"]) -> None:
 
 
 def choose(
-    rule: Rule, state: State, scores: Float[np.ndarray, "W V"], wishes: Wishes, words: Int[np.ndarray, "B W"]
+    rule: Rule,
+    state: State,
+    scores: Float[np.ndarray, "W V"],
+    wishes: Wishes,
+    words: Int[np.ndarray, "B W"],
+    unasked: Mapping[int, Float[np.ndarray, " V"]] = MappingProxyType({}),
 ) -> Written:
-    """The next token of each of the first W rows, which `state` then has."""
+    """The next token of each of the first W rows, which `state` then has. `unasked`: scores of rows that are guided, as
+    if nobody had asked (`guidance`)."""
     width, vocabulary = scores.shape
     token, logprob = np.zeros(width, np.int32), np.zeros(width, np.float32)
     top = np.zeros((width, TOP_LOGPROBS), np.int32)
@@ -48,6 +56,9 @@ def choose(
             ids = ids[(ids >= len(bits)) | bits[np.minimum(ids, len(bits) - 1)]]
         mine = scores[row, ids]
         liked = _penalised(mine, ids, row, state, wishes) if place[0] == 0 else mine
+        if due and row in unasked:
+            free = unasked[row][ids]
+            liked = free + wishes.guidance[row] * (mine - free)
         at = _one(liked, row, int(state.position[row]) + 1, due, wishes)
         best = mine.max(initial=-np.inf)
         total = best + np.log(np.exp(mine - best).sum())

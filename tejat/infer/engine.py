@@ -23,7 +23,7 @@ from tejat.codecs.framing import Encoded
 from tejat.codecs.vocabulary import EOS
 from tejat.data.packing import Batch, Row, collate, pack_prompts, sizes
 from tejat.errors import BadInput
-from tejat.infer import constraints, sampling
+from tejat.infer import constraints, guidance, sampling
 from tejat.infer.cache import Cache, chunks, empty_cache, run_cached
 from tejat.infer.constraints import Rule
 from tejat.infer.limits import limit_of
@@ -64,6 +64,7 @@ class State(NamedTuple):
     position: Int[Array, " B"]  # where it stands
     left: Int[Array, " B"]  # tokens that may still be written; 0: the row is done
     picture: constraints.State
+    unasked: Cache | None  # rows of `guidance`, where an answer wants it
 
 
 class Engine:
@@ -157,12 +158,20 @@ class Engine:
             position=column([len(prompt) - 1 for prompt in prompts]),
             left=column([limit for _, _, limit in pick]),
             picture=constraints.start(room.rows),
+            unasked=None,
         )
+        strengths = [w.picture_guidance for w in wishes]
+        if any(draws and strength != 1 for draws, strength in zip(draws, strengths, strict=True)):
+            cache = guidance.unasked(self.params, self.config, self.rule, room.rows, state.cache.layers[0][0].dtype)
+            state = state._replace(unasked=cache)
+        strength = column(strengths, np.float32)
         readers = [TextReader(self.bundle.vocabulary, wish.stop) for wish in wishes]
         alive = np.arange(room.rows) < len(pick)
         while alive.any():
             state = state._replace(left=jnp.where(alive, state.left, 0))
-            state, tokens, logprobs = _decode(self.params, self.config, self.rule, state, settings, asked, count)
+            state, tokens, logprobs = _decode(
+                self.params, self.config, self.rule, state, settings, asked, strength, count
+            )
             tokens, logprobs, left = np.asarray(tokens), np.asarray(logprobs), np.asarray(state.left)
             pieces = []
             for r in np.flatnonzero(alive).tolist():
@@ -279,6 +288,7 @@ def _decode(
     state: State,
     settings: sampling.Settings,
     asked: constraints.Asked,
+    strength: Float[Array, " B"],
     count: Int[Array, ""],
 ) -> tuple[State, Int[Array, "B CHUNK"], Float[Array, "B CHUNK"]]:
     """Up to `count` tokens of every row with their log-probabilities; -1 where a row was done."""
@@ -289,8 +299,17 @@ def _decode(
         alive = state.left > 0
         cache, logits = next_logits(params, config, state.cache, state.token, jnp.where(alive, state.position, -1))
         may = constraints.allowed(rule, state.picture, asked, state.left, logits.shape[-1])
-        place = state.position + 1
-        token, logprob = sampling.choose(logits, may, constraints.code_due(state.picture), place, settings)
+        place, due, liked, unasked = state.position + 1, constraints.code_due(state.picture), logits, state.unasked
+        if unasked is not None:
+            at = jnp.where(strength != 1.0, guidance.place(state.picture, state.left), -1)
+
+            def read(cache: Cache) -> tuple[Cache, Array]:
+                return next_logits(params, config, cache, state.token, at)
+
+            # Nothing is computed where every row writes text.
+            unasked, free = jax.lax.cond(jnp.any(at >= 0), read, lambda cache: (cache, jnp.zeros_like(logits)), unasked)
+            liked = sampling.guided(logits, free, strength, due)
+        token, logprob = sampling.choose(logits, may, due, place, settings, liked)
         ends = (token == rule.turn_end) | (token == EOS)
         after = State(
             cache,
@@ -298,6 +317,7 @@ def _decode(
             jnp.where(alive, place, state.position),
             jnp.where(alive & ~ends, state.left - 1, 0),
             constraints.advance(rule, state.picture, token),
+            unasked,
         )
         tokens = tokens.at[:, step].set(jnp.where(alive, token, -1))
         logprobs = logprobs.at[:, step].set(jnp.where(alive, logprob, 0.0))

@@ -34,12 +34,19 @@ class Job:
     begun: float = 0.0  # when it got its row, by time.monotonic()
     cached: int = 0  # tokens of the prompt that were known
     read: int = 0  # parts that are in the cache
+    drawn: int = 0  # tokens of a picture that is not whole yet, as far as the host has seen them
     unsent: int = 0  # steps of the batch before the first token that was not given yet
 
     @property
     def watched(self) -> bool:
         """Does each of its tokens have to be looked at?"""
-        return self.reader is not None or self.grammar is not None or self.options.ends_with_picture
+        bound = self.reader is not None or self.grammar is not None
+        return bound or self.options.ends_with_picture or self.guided
+
+    @property
+    def guided(self) -> bool:
+        """Are its pictures drawn by guidance?"""
+        return self.draws and self.options.picture_guidance != 1
 
     @property
     def over(self) -> bool:

@@ -39,6 +39,8 @@ def _check_size(size: tuple[int, int], limit: int, config: ModelConfig, rule: Ru
     longest = rule.longest
     if not (1 <= rows <= longest and 1 <= columns <= longest):
         raise BadInput(f"a picture of {rows} x {columns} codes is asked for; its sides must be 1 to {longest}")
+    if rows * columns > rule.budget:
+        raise BadInput(f"a picture of {rows} x {columns} codes is asked for; the model draws at most {rule.budget}")
     if (needed := constraints.picture_tokens(rows, columns)) > limit:
         raise BadInput(
             f"a picture of {rows} x {columns} codes takes {needed:,} tokens, and the answer may have {limit:,}; "

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from tejat.infer import choice, sampling, steps
+from tejat.codecs.vocabulary import BOS
+from tejat.infer import choice, guidance, sampling, steps
 from tejat.infer.constraints import Rule
 from tejat.infer.onnx_model import OnnxModel, enough
 from tejat.model.decoder import head_shape
@@ -21,23 +22,28 @@ Span = tuple[tuple[np.ndarray, np.ndarray], ...]
 class Cache:
     """Keys and values of some rows of `context` places, and runs of the decoder over them."""
 
-    def __init__(self, model: OnnxModel, rows: int, context: int):
-        """Raises BadInput where memory is short."""
+    def __init__(self, model: OnnxModel, rows: int, context: int, beside: int = 0, filled: int = 0):
+        """`beside` so many rows others stand before them, of which no more than `filled` places are ever written.
+
+        Raises BadInput where memory is short.
+        """
         config = model.config.decoder
-        shapes = [(rows, k, context, n) for k, n in (head_shape(config, kind.attention) for kind in config.kinds)]
-        enough(sum(8.0 * np.prod(shape) for shape in shapes), f"{rows} answers of {context:,} tokens")
+        heads = [head_shape(config, kind.attention) for kind in config.kinds]
+        shapes = [(beside + rows, k, context, n) for k, n in heads]
+        written = rows * context + beside * filled
+        enough(sum(8.0 * k * n for k, n in heads) * written, f"{rows} answers of {context:,} tokens")
         # Zeros that the system gives when they are first written: room that no answer needs costs nothing.
         self.layers = [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
         self._session, self.width, self.vocabulary = model.decoder, config.width, config.vocabulary
         self._nothing = np.zeros((1, 1, config.width), np.float32)
-        self._steps: dict[int, _Step] = {}
+        self._steps: dict[tuple[int, int], _Step] = {}
 
-    def step(self, tokens: Int[np.ndarray, " W"], start: Int[np.ndarray, " W"]) -> Float[np.ndarray, "W V"]:
-        """Scores after one more token of each of the first W rows. They are overwritten by the next step."""
-        width = len(tokens)
-        if width not in self._steps:
-            self._steps[width] = _Step(self, self._session, width)
-        return self._steps[width].run(tokens, start)
+    def step(self, first: int, tokens: Int[np.ndarray, " W"], start: Int[np.ndarray, " W"]) -> Float[np.ndarray, "W V"]:
+        """Scores after one more token of each of W rows from `first` on. They are overwritten by the next step."""
+        span = first, first + len(tokens)
+        if span not in self._steps:
+            self._steps[span] = _Step(self, self._session, slice(*span))
+        return self._steps[span].run(tokens, start)
 
     def run(
         self,
@@ -83,8 +89,8 @@ def _names(layer: int) -> tuple[str, str]:
 class _Step:
     """One token of some rows: everything bound once, for to bind takes as long as a third of the step."""
 
-    def __init__(self, cache: Cache, session: Any, width: int):
-        self._session = session
+    def __init__(self, cache: Cache, session: Any, rows: slice):
+        self._session, width = session, rows.stop - rows.start
         self._inputs: dict[str, np.ndarray] = {
             "tokens": np.zeros((width, 1), np.int64),
             "soft": np.zeros((1, 1, cache.width), np.float32),
@@ -95,7 +101,7 @@ class _Step:
         }
         shapes = {"scores": cache.vocabulary, "hidden": cache.width}
         self._outputs = {name: np.zeros((width, 1, size), np.float32) for name, size in shapes.items()}
-        self._binding = cache.bound(slice(0, width), self._inputs, self._outputs)
+        self._binding = cache.bound(rows, self._inputs, self._outputs)
 
     def run(self, tokens: Int[np.ndarray, " W"], start: Int[np.ndarray, " W"]) -> Float[np.ndarray, "W V"]:
         self._inputs["tokens"][:, 0], self._inputs["last"][:] = tokens, start
@@ -105,7 +111,11 @@ class _Step:
 
 
 class OnnxRows:
-    """`Rows` of the scheduler. A step computes as many rows as are written and no more."""
+    """`Rows` of the scheduler. A step computes as many rows as are written and no more.
+
+    The unasked row of each (`guidance`) stands as far before the first as it stands behind, 2 1 0 | 0 1 2, so that
+    those of one step lie side by side.
+    """
 
     dtype: Any = np.dtype(np.float32)
     ahead = False
@@ -117,8 +127,12 @@ class OnnxRows:
         self.reset()
 
     def reset(self) -> None:
-        self._cache = Cache(self._model, self.slots, self._context)
-        self.state = choice.idle(self.slots, self._model.config.decoder.vocabulary)
+        config = self._model.config
+        self._first = self.slots if config.picture is not None else 0  # of the rows that are asked for
+        filled = guidance.places(self._rule) if self._first else 0
+        self._cache = Cache(self._model, self.slots, self._context, self._first, filled)
+        self._unasked: set[int] = set()  # rows whose unasked ones have been begun
+        self.state = choice.idle(self.slots, config.decoder.vocabulary)
         self._read = np.zeros(self.slots, np.int32)  # places of each row that hold something
 
     def on_device(self, array: Any) -> Any:
@@ -135,7 +149,8 @@ class OnnxRows:
             soft = None
             if part.soft is not None:
                 soft = part.is_soft[r : r + 1, :count], part.soft[r : r + 1, :count]
-            self._cache.run(slice(row, row + 1), part.tokens[r : r + 1, :count], part.start[r : r + 1], [], soft)
+            mine = slice(self._first + row, self._first + row + 1)
+            self._cache.run(mine, part.tokens[r : r + 1, :count], part.start[r : r + 1], [], soft)
             self._read[row] = part.start[r] + count
         return self
 
@@ -143,27 +158,52 @@ class OnnxRows:
         """A step of this engine is over when it returns."""
 
     def cut(self, row: int, start: int, size: int) -> Span:
+        at = self._first + row
         return tuple(
-            (keys[row, :, start : start + size].copy(), values[row, :, start : start + size].copy())
+            (keys[at, :, start : start + size].copy(), values[at, :, start : start + size].copy())
             for keys, values in self._cache.layers
         )
 
     def put(self, row: int, start: int, count: int, block: Span) -> None:
         for pair, kept in zip(self._cache.layers, block, strict=True):
             for array, part in zip(pair, kept, strict=True):
-                array[row, :, start : start + count] = part[:, :count]
+                array[self._first + row, :, start : start + count] = part[:, :count]
         self._read[row] = start + count
 
     def place(self, changes: Int[np.ndarray, "R 5"]) -> None:
         choice.place(self.state, changes)
 
-    def forward(self, width: int) -> Float[np.ndarray, "W V"]:
+    def forward(
+        self, width: int, guided: Sequence[int] = ()
+    ) -> tuple[Float[np.ndarray, "W V"], dict[int, Float[np.ndarray, " V"]]]:
+        """(scores of the rows, those of unasked rows by their number)."""
         state = self.state
         writes = state.left[:width] > 0
         # A row that does not write leaves its token where it will write next, before anything looks there.
         start = np.where(writes, state.position[:width], np.minimum(self._read[:width], self._context - 1))
         self._read[:width] = np.where(writes, start + 1, self._read[:width])
-        return self._cache.step(state.token[:width], start)
+        # A row between that is not guided leaves its token where its next picture will, before anything looks there.
+        guided = [row for row in guided if state.picture.written[row] >= guidance.FIRST]
+        tokens, places = np.zeros((2, max(guided, default=-1) + 1), np.int32)
+        places[:] = guidance.FIRST
+        for row in guided:
+            self._begin(row)
+            tokens[row], places[row] = state.token[row], state.picture.written[row]
+        beside = len(tokens)
+        scores = self._cache.step(
+            self._first - beside,
+            np.concatenate([tokens[::-1], state.token[:width]]),
+            np.concatenate([places[::-1], start]),
+        )
+        return scores[beside:], {row: scores[beside - 1 - row] for row in guided}
+
+    def _begin(self, row: int) -> None:
+        """Reads what stands before every picture that nobody asked for; nothing ever overwrites it."""
+        if row not in self._unasked:
+            at = self._first - 1 - row
+            tokens = np.asarray([[BOS, self._rule.picture_begin]])
+            self._cache.run(slice(at, at + 1), tokens, np.zeros(1, np.int32), [])
+            self._unasked.add(row)
 
     def choose(self, needs: sampling.Needs, scores: Any, wishes: steps.Wishes, words: Any) -> steps.Written:
-        return choice.choose(self._rule, self.state, scores, wishes, words)
+        return choice.choose(self._rule, self.state, scores[0], wishes, words, scores[1])

@@ -7,6 +7,8 @@ from tejat.errors import BadInput
 
 USUAL_TOKENS = 512
 
+GUIDANCE = 1.0
+
 TOP_LOGPROBS = 20
 """The most alternatives whose log-probabilities may be asked for at each place."""
 
@@ -21,6 +23,7 @@ class Options:
     top_p: float = 1.0
     picture_temperature: float = 0.3  # of picture codes; more is more various, and more often wrong
     picture_top_k: int = 0
+    picture_guidance: float = GUIDANCE  # how much more codes follow what was asked than what comes unasked; 1: none
     seed: int = 0
     pictures: bool = True  # may the model draw, if it can?
     picture_size: tuple[int, int] | None = None  # (rows, columns) in codes of every picture; None: the model chooses
@@ -44,6 +47,8 @@ class Options:
             value = getattr(self, name)
             if not (_is_number(value) and 0 <= value <= 100):
                 raise BadInput(f"{name} is {value!r}; give a number from 0 (the likeliest token) to 100")
+        if not (_is_number(self.picture_guidance) and 1 <= self.picture_guidance <= 20):
+            raise BadInput(f"picture_guidance is {self.picture_guidance!r}; give a number from 1 (none) to 20")
         for name in ("presence_penalty", "frequency_penalty"):
             value = getattr(self, name)
             if not (_is_number(value) and -2 <= value <= 2):

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from tejat.infer import parallel, sampling, steps
-from tejat.infer.cache import empty_cache
+from tejat.infer import guidance, parallel, sampling, steps
+from tejat.infer.cache import Cache, empty_cache
 from tejat.infer.constraints import Rule
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
@@ -52,8 +52,8 @@ class Rows(Protocol):
     def place(self, changes: np.ndarray) -> None:
         """Rows begin to write, or stop: `steps.place`."""
 
-    def forward(self, width: int) -> Any:
-        """Scores of the next token of the first `width` rows, for `choose`."""
+    def forward(self, width: int, guided: Sequence[int] = ()) -> Any:
+        """Scores of the next token of the first `width` rows, for `choose`. `guided`: rows inside pictures that are."""
 
     def choose(self, needs: sampling.Needs, scores: Any, wishes: Any, words: Any) -> steps.Written:
         """Chooses the next tokens, on the way to the host; `wishes` and `words` are from `on_device`."""
@@ -93,6 +93,7 @@ class JaxRows:
     def reset(self) -> None:
         self.cache = empty_cache(self._config.decoder, self.slots, self._context, self.dtype)
         self.state = steps.idle(self._config, self.slots)
+        self._unasked: Cache | None = None  # made when the first picture is guided
         if self.mesh is not None:
             self.cache = parallel.placed(self.mesh, self.cache)
             self.state = parallel.everywhere(self.mesh, self.state)
@@ -114,15 +115,25 @@ class JaxRows:
         self.state, length = steps.place(self.state, self.cache.length, changes)
         self.cache = self.cache._replace(length=length)
 
-    def forward(self, width: int) -> Any:
+    def forward(self, width: int, guided: Sequence[int] = ()) -> Any:
         state = self.state
         self.cache, scores = steps.forward(
             self._params, self._config, self.cache, state.token, state.position, state.left, width
         )
-        return scores
+        if not guided:
+            return scores, None
+        if self._unasked is None:
+            made = guidance.unasked(self._params, self._config, self._rule, self.slots, self.dtype)
+            self._unasked = made if self.mesh is None else parallel.placed(self.mesh, made)
+        self._unasked, unasked = guidance.forward(
+            self._params, self._config, self._unasked, state.token, state.picture, state.left, width
+        )
+        return scores, unasked
 
     def choose(self, needs: sampling.Needs, scores: Any, wishes: Any, words: Any) -> steps.Written:
-        self.state, written = steps.choose(self._rule, needs, self.state, scores, wishes, words)
+        asked, unasked = scores
+        liked = asked if unasked is None else guidance.mixed(asked, unasked, wishes, self.state.picture)
+        self.state, written = steps.choose(self._rule, needs, self.state, asked, liked, wishes, words)
         written.token.copy_to_host_async()
         written.logprob.copy_to_host_async()
         return written

@@ -84,6 +84,17 @@ def choose(
     return token, chosen - jax.nn.logsumexp(likelihood, axis=-1)
 
 
+def guided(
+    asked: Float[Array, "B V"],
+    unasked: Float[Array, "B V"],
+    strength: Float[Array, " B"],
+    code_due: Bool[Array, " B"],
+) -> Float[Array, "B V"]:
+    """The scores to choose by: of codes u + g (c - u), of all else c; of strength 1 those of `asked`, to the bit."""
+    wanted = code_due & (strength != 1.0)
+    return jnp.where(wanted[:, None], unasked + strength[:, None] * (asked - unasked), asked)
+
+
 def _kept(scores: Float[Array, "B V"], top_k: Int[Array, " B"], top_p: Float[Array, " B"]) -> Bool[Array, "B V"]:
     """The k likeliest, and of them the fewest whose probabilities reach p; equals of the last one are kept too."""
     vocabulary = scores.shape[-1]

@@ -114,7 +114,7 @@ class Scheduler:
         self._drop()
         self.settle()
         if self._writing:
-            scores = self.rows.forward(self._width())
+            scores = self.rows.forward(self._width(), self._guided())
             before, self._flight = self._flight, None
             if self._ahead and all(job.grammar is None for job in self._writing.values()):
                 self._choose(scores)  # the device goes on, whatever the host is looking at
@@ -130,6 +130,11 @@ class Scheduler:
 
     def _width(self) -> int:
         return next(width for width in self.rows.widths if width > max(self._writing))
+
+    def _guided(self) -> list[int]:
+        """Rows inside a picture that is guided. What was chosen last was not looked at yet, so the first token of a
+        picture is missed; its unasked row begins with the second."""
+        return [row for row, job in self._writing.items() if job.drawn and job.guided]
 
     def _drop(self) -> None:
         for job in self.jobs:
@@ -175,6 +180,9 @@ class Scheduler:
 
     def _watch(self, job: Job, token: int) -> FinishReason | None:
         """Why an answer ends at a token in its midst, if it does."""
+        if job.guided:
+            inside = token != self.rule.picture_end and (job.drawn > 0 or token == self.rule.picture_begin)
+            job.drawn = job.drawn + 1 if inside else 0
         if job.grammar is not None and not job.grammar.push(token):
             return "grammar"
         if job.options.ends_with_picture and token == self.rule.picture_end:
@@ -313,6 +321,7 @@ class Scheduler:
         self._writing[job.row] = job
         self._since[job.row], self._written[job.row] = next(self._begun), 0
         self._limit[job.row], self._watched[job.row] = job.limit, job.watched
+        job.drawn = int(job.prompt.tokens[-1] == self.rule.picture_begin)
         self.prefixes.touch(job.parts)
         self._changes[job.row] = int(job.prompt.tokens[-1]), len(job.prompt) - 1, job.limit
         self._wanted.put(job.row, job.options, job.draws)

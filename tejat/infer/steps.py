@@ -43,13 +43,13 @@ class Wishes(NamedTuple):
     """What each row's caller asked for, in two arrays: a host sends two sooner than a dozen."""
 
     whole: Int[Array | np.ndarray, "B 7"]
-    real: Float[Array | np.ndarray, "B 5"]
+    real: Float[Array | np.ndarray, "B 6"]
 
     @classmethod
     def of(cls, rows: int) -> "Wishes":
         """On the host, where nobody has asked for anything."""
-        nobody = cls(np.zeros((rows, 7), np.int32), np.zeros((rows, 5), np.float32))
-        nobody.real[:, 1] = 1.0
+        nobody = cls(np.zeros((rows, 7), np.int32), np.zeros((rows, 6), np.float32))
+        nobody.real[:, [1, 5]] = 1.0
         return nobody
 
     def put(self, row: int, options: Options, draws: bool) -> None:
@@ -58,7 +58,7 @@ class Wishes(NamedTuple):
         self.whole[row] = options.seed, options.top_k, options.picture_top_k, draws, *size, options.top_logprobs
         self.real[row] = (
             *(options.temperature, options.top_p, options.picture_temperature),
-            *(options.presence_penalty, options.frequency_penalty),
+            *(options.presence_penalty, options.frequency_penalty, options.picture_guidance),
         )
 
     @property
@@ -78,6 +78,10 @@ class Wishes(NamedTuple):
     @property
     def frequency(self) -> Float[Array, " B"]:
         return self.real[:, 4]
+
+    @property
+    def guidance(self) -> Float[Array, " B"]:
+        return self.real[:, 5]
 
     @property
     def top(self) -> Bool[Array, " B"]:
@@ -192,10 +196,10 @@ def forward(
     """Scores of the next token of the first `width` rows."""
     token, position, left, mine = jax.tree.map(lambda a: a[:width], (token, position, left, cache))
     mine, scores = next_logits(params, config, mine, token, jnp.where(left > 0, position, -1))
-    return _returned(cache, mine), scores
+    return returned(cache, mine), scores
 
 
-def _returned(every: Any, first: Any) -> Any:
+def returned(every: Any, first: Any) -> Any:
     """Arrays of all rows, with those of the first rows put back."""
     return jax.tree.map(lambda a, b: a.at[: b.shape[0]].set(b), every, first)
 
@@ -217,23 +221,32 @@ def next_logits(
 
 @functools.partial(jax.jit, static_argnames=("rule", "needs"), donate_argnames="state")
 def choose(
-    rule: Rule, needs: Needs, state: State, logits: Float[Array, "B V"], wishes: Wishes, words: UInt32[Array, "B W"]
+    rule: Rule,
+    needs: Needs,
+    state: State,
+    logits: Float[Array, "B V"],
+    liked: Float[Array, "B V"],
+    wishes: Wishes,
+    words: UInt32[Array, "B W"],
 ) -> tuple[State, Written]:
-    """The next token of every row that has scores. `words` are the masks of grammars, a bit for every text id."""
+    """The next token of every row that has scores. `words` are the masks of grammars, a bit for every text id.
+
+    `liked` are the scores to choose by, as far as the model goes: `logits`, or what guidance made of them.
+    """
     every = state
     state, wishes, words = jax.tree.map(lambda a: a[: logits.shape[0]], (state, wishes, words))
     may = constraints.allowed(rule, state.picture, wishes.asked, state.left, logits.shape[-1])
     may &= _bits(words, logits.shape[-1])
     in_text = state.picture.written == 0
 
-    def penalised(logits):
+    def penalised(liked):
         often = jnp.where(in_text[:, None], state.counts, 0)
         taken = wishes.presence[:, None] * (often > 0) + wishes.frequency[:, None] * often
-        return logits - taken
+        return liked - taken
 
     place = state.position + 1
     anyone = jnp.any((wishes.presence != 0) | (wishes.frequency != 0))
-    liked = when(needs.penalties, anyone, penalised, lambda a: a, logits)
+    liked = when(needs.penalties, anyone, penalised, lambda a: a, liked)
     due = constraints.code_due(state.picture)
     token, logprob = sampling.choose(logits, may, due, place, wishes.settings, liked, needs)
     top = when(needs.top, jnp.any(wishes.top), _likeliest, _nothing, jnp.where(may, logits, -jnp.inf))
@@ -248,7 +261,7 @@ def choose(
         constraints.advance(rule, state.picture, token),
         state.counts.at[rows, token].add((alive & in_text).astype(jnp.uint16)),
     )
-    return _returned(every, after), Written(token, logprob, *top)
+    return returned(every, after), Written(token, logprob, *top)
 
 
 def _bits(words: UInt32[Array, "B W"], size: int) -> Bool[Array, "B V"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from tejat.infer import steps
+from tejat.infer import guidance, steps
 from tejat.infer.rows import JaxRows
 from tejat.infer.scheduler import CHANGES, Scheduler
 
@@ -23,7 +23,7 @@ def keep_compiled(directory: Path) -> None:
 
 
 def warm(scheduler: Scheduler, rows: JaxRows, sizes: Sequence[int]) -> None:
-    """Runs every program for text once, on nobody's row; `sizes` are those of the parts of prompts.
+    """Runs every program once, on nobody's row; `sizes` are those of the parts of prompts.
 
     Over several devices more than once: where the partitioner leaves results differs from where all began.
     """
@@ -44,9 +44,12 @@ def _write(scheduler: Scheduler, rows: JaxRows) -> None:
         scores = rows.forward(width)
         for needs in rows.every_need:
             rows.choose(needs, scores, wishes, scheduler.unbound)
+        if scheduler.config.picture is not None:
+            rows.choose(rows.every_need[0], rows.forward(width, [0]), wishes, scheduler.unbound)
 
 
 def programs() -> int:
     """Compiled programs that this process holds for services."""
-    every = steps.read, steps.cut, steps.put, steps.place, steps.forward, steps.choose, steps.embed_prompt
+    of_steps = steps.read, steps.cut, steps.put, steps.place, steps.forward, steps.choose, steps.embed_prompt
+    every = *of_steps, guidance.forward, guidance.mixed
     return sum(program._cache_size() for program in every)

@@ -1,5 +1,7 @@
 """The choice on the host is the one of the compiled steps: the same ids allowed, the same taken, as likely."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tejat.infer import choice, sampling, steps
+from tejat.infer import choice, guidance, sampling, steps
 from tejat.infer.constraints import Rule, State
 from tejat.infer.options import Options
 
@@ -32,7 +34,7 @@ def test_greedy_tokens_are_those_of_the_compiled_step(tiny, rule, seed) -> None:
     wishes = steps.Wishes.of(ROWS)
     for row in range(ROWS):
         wish = Options(presence_penalty=0.5 * (row % 2), frequency_penalty=1.0, top_logprobs=4, picture_temperature=0.0)
-        wishes.put(row, wish, draws=row % 3 > 0)
+        wishes.put(row, dataclasses.replace(wish, picture_guidance=1.0 + row % 2), draws=row % 3 > 0)
     words = np.full((ROWS, rule.text_size // 32), 0xFFFFFFFF, np.uint32)
     words[0] = random.integers(0, 2**32, words.shape[1], np.uint32)
     counts = random.integers(0, 3, (ROWS, vocabulary)).astype(np.uint16)
@@ -43,8 +45,11 @@ def test_greedy_tokens_are_those_of_the_compiled_step(tiny, rule, seed) -> None:
         return steps.State._make((*columns, picture, counts.copy()))
 
     mine, before = state(), jax.tree.map(jnp.asarray, state())
-    after, theirs = steps.choose(rule, sampling.Needs(), before, scores, wishes, words)
-    found = choice.choose(rule, mine, scores, wishes, words)
+    unasked = random.standard_normal(scores.shape).astype(np.float32) * 3
+    liked = guidance.mixed(scores, unasked, wishes, before.picture)
+    assert (np.asarray(liked) != scores).any(axis=1).tolist() == [False, False, False, True, False, False]
+    after, theirs = steps.choose(rule, sampling.Needs(), before, scores, liked, wishes, words)
+    found = choice.choose(rule, mine, scores, wishes, words, dict(enumerate(unasked)))
     assert found.token.tolist() == theirs.token.tolist()
     np.testing.assert_allclose(found.logprob, theirs.logprob, atol=1e-4)
     real = np.isfinite(np.asarray(theirs.top_logprobs))

@@ -86,8 +86,9 @@ def test_pictures_and_their_codes_are_those_of_jax(model, tiny) -> None:
 
 
 def test_an_answer_does_not_depend_on_its_company(small, prompts) -> None:
-    """To the bit, on a model in four bits; at random too."""
-    wild = [dataclasses.replace(GREEDY, temperature=1.0, top_p=0.9, seed=n) for n in range(len(prompts))]
+    """To the bit, on a model in four bits; at random too, and where its pictures are guided."""
+    some = dataclasses.replace(GREEDY, temperature=1.0, top_p=0.9, picture_size=(2, 3), max_tokens=40)
+    wild = [dataclasses.replace(some, seed=n, picture_guidance=1.0 + n) for n in range(len(prompts))]
     together = OnnxEngine(small).generate(prompts, wild)
     for at in (3, 1):
         (alone,) = OnnxEngine(small, rows=1).generate(prompts[at : at + 1], wild[at])
@@ -95,6 +96,20 @@ def test_an_answer_does_not_depend_on_its_company(small, prompts) -> None:
         assert alone.logprobs.tolist() == together[at].logprobs.tolist()
     pieces = list(OnnxEngine(small).stream(prompts[1], wild[1]))
     assert np.concatenate([p.tokens for p in pieces]).tolist() == together[1].tokens.tolist()
+
+
+def test_guided_pictures_are_those_of_jax(model, tiny, prompts) -> None:
+    wishes = [
+        dataclasses.replace(GREEDY, picture_size=(2, 3), max_tokens=40, picture_guidance=strength)
+        for strength in (3.0, 1.0, 1.5)
+    ]
+    drew, asked = 0, [prompts[0], prompts[1], prompts[0]]
+    answers = OnnxEngine(model, rows=2).generate(asked, wishes)
+    for mine, theirs in zip(answers, Engine(tiny).generate(asked, wishes), strict=True):
+        assert mine.tokens.tolist() == theirs.tokens.tolist()
+        np.testing.assert_allclose(mine.logprobs, theirs.logprobs, atol=1e-3)
+        drew += int((mine.tokens == tiny.vocabulary["<picture|>"]).sum())
+    assert drew > 3
 
 
 def test_a_picture_begun_is_completed(model, tiny, prompts) -> None:

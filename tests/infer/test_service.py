@@ -72,6 +72,8 @@ def requests(tiny) -> list[tuple[Encoded, Options]]:
         (asked("JSON"), dataclasses.replace(wild, json_schema=SCHEMA, max_tokens=60)),
         (asked("Digits"), dataclasses.replace(GREEDY, regex="[0-9]{4}-[0-9]{2}")),
         (asked("Hello"), dataclasses.replace(GREEDY, picture_size=(2, 3), max_tokens=40)),
+        (asked("Hello"), dataclasses.replace(GREEDY, picture_size=(2, 3), max_tokens=40, picture_guidance=3.0)),
+        (asked("More", system=SYSTEM), dataclasses.replace(wild, picture_guidance=1.5, max_tokens=60)),
     ]
 
 
@@ -134,7 +136,7 @@ def check_company(service, requests, alone, order, cancelled) -> None:
         np.testing.assert_array_equal(answer.logprobs, alone[n].logprobs[:count])
 
 
-COUNT = 14
+COUNT = 16
 schedules = given(
     st.permutations(range(COUNT)), st.dictionaries(st.integers(0, COUNT - 1), st.integers(0, 12), max_size=5)
 )

@@ -1,0 +1,81 @@
+"""Classifier-free guidance of pictures (Ho and Salimans 2022): drawn as far as possible from what comes unasked.
+
+Beside a row that is inside a picture another one reads the same picture as training shows those that nobody asked for:
+
+    asked for   <bos> <|turn>user ... <|turn>model ... <|picture> <|size h|> <|size w|> codes ...
+    unasked     <bos> <|picture> <|size h|> <|size w|> codes ...
+
+and a code is chosen by u + g (c - u) of the scores c of the first and u of the second (`sampling.guided`).
+
+The n-th token of a picture stands at place n of its unasked row, whose first two tokens are always the same: they are
+read once, nothing ever overwrites them, and a picture after another needs no beginning anew. For the same reason an
+unasked row keeps all of its places on sliding layers too; it has room for one picture and no more.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from tejat.codecs.vocabulary import BOS
+from tejat.infer import constraints, sampling
+from tejat.infer.cache import Cache, empty_cache
+from tejat.infer.constraints import Rule
+from tejat.infer.steps import Wishes, next_logits, returned
+from tejat.model.multimodal import ModelConfig
+from tejat.model.params import Tree
+
+FIRST = 2
+"""The place of the first token that differs from picture to picture: its height."""
+
+
+def places(rule: Rule) -> int:
+    """Room of an unasked row: `<bos>` and the longest picture."""
+    return 1 + constraints.picture_tokens(min(rule.longest, rule.budget), 0) + rule.budget
+
+
+def unasked(params: Tree, config: ModelConfig, rule: Rule, rows: int, dtype: Any) -> Cache:
+    """Unasked rows, each with `<bos> <|picture>` in it."""
+    one = _begun(params, config, rule, dtype)
+    return Cache(jax.tree.map(lambda a: jnp.repeat(a, rows, axis=0), one.layers), jnp.full(rows, FIRST, jnp.int32))
+
+
+@functools.partial(jax.jit, static_argnames=("config", "rule", "dtype"))
+def _begun(params: Tree, config: ModelConfig, rule: Rule, dtype: Any) -> Cache:
+    cache = empty_cache(config.decoder, 1, places(rule), dtype, rings=False)
+    for place, token in enumerate((BOS, rule.picture_begin)):
+        cache, _ = next_logits(params, config, cache, jnp.full(1, token, jnp.int32), jnp.full(1, place, jnp.int32))
+    return cache
+
+
+def place(picture: constraints.State, left: Int[Array, " B"]) -> Int[Array, " B"]:
+    """Where each row's last token stands in its unasked row; -1: nowhere."""
+    return jnp.where((left > 0) & (picture.written >= FIRST), picture.written, -1)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "width"), donate_argnames="cache")
+def forward(
+    params: Tree,
+    config: ModelConfig,
+    cache: Cache,
+    token: Int[Array, " B"],
+    picture: constraints.State,
+    left: Int[Array, " B"],
+    width: int,
+) -> tuple[Cache, Float[Array, "W V"]]:
+    """Scores of the next token of the first `width` rows as if nobody had asked; meaningless outside pictures."""
+    token, picture, left, mine = jax.tree.map(lambda a: a[:width], (token, picture, left, cache))
+    mine, scores = next_logits(params, config, mine, token, place(picture, left))
+    return returned(cache, mine), scores
+
+
+@jax.jit
+def mixed(
+    asked: Float[Array, "W V"], unasked: Float[Array, "W V"], wishes: Wishes, picture: constraints.State
+) -> Float[Array, "W V"]:
+    """The scores to choose by of the first W rows: a program of its own, so that to choose is one and the same program
+    whether any row is guided or not, to the bit."""
+    wishes, picture = jax.tree.map(lambda a: a[: asked.shape[0]], (wishes, picture))
+    return sampling.guided(asked, unasked, wishes.guidance, constraints.code_due(picture))

@@ -1,0 +1,37 @@
+"""The stage of `mini` after `mini_instruct`: attribution, answers from memory, and saying that one cannot answer.
+
+tejat train recipes/mini_instruct.py --set pictures=runs/pictures-mini/picture.safetensors
+tejat train recipes/mini_behaviours.py --set pictures=runs/pictures-mini/picture.safetensors
+
+About half of the tokens are behaviours (tejat/posttrain/behaviours), half the dialogues of the stage before, so that
+nothing is forgotten; no corpus is built anew for it. What comes out is measured by `tejat eval --suite factuality` and
+told in docs/FACTUALITY.md. About three minutes of one H100 at the speed of pre-training, by estimate.
+"""
+
+from pathlib import Path
+
+from tejat.data.mixture import Stage
+from tejat.data.packing import Room
+from tejat.model import family
+from tejat.posttrain.behaviours.mixture import Behaved
+from tejat.train.pretraining import pretraining
+
+WEIGHTS = {  # of recipes/mini_instruct.py
+    **{"concepts": 34, "stamps": 3, "clips": 2, "charts": 6, "voices": 6, "readings": 3, "dialogues": 2},
+    **{"arithmetic": 7, "physics": 4, "instructions": 7, "retrieval": 2},
+    **{"world": 8, "elements": 1, "wordnet": 5},
+    **{"wesnoth": 6, "fillets": 2, "iso-names": 2, "place-names": 1, "package-descriptions": 4},
+    **{"libreoffice-help": 3, "gnome-help": 2, "python-packages": 2},
+}
+
+RECIPE = pretraining(
+    family.preset("mini"),
+    name="mini-behaviours",
+    tokens=6e7,
+    stages=(Stage("behaviours", 6e7, WEIGHTS, alpha=0.5),),
+    mixture=Behaved,
+    room=Room(rows=32, tokens=4_096, targets=3_328, patches=3_840, sounds=12, frames=960, codes=1_536),
+    peak=5e-4,
+    pictures=Path("runs/pictures-mini/picture.safetensors"),
+    weights=Path("runs/mini-instruct/model"),
+)

@@ -1,0 +1,86 @@
+"""Behaviours mixed into the dialogues of a corpus: document i is a function of i and the seed, as in all mixtures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tejat.data.conversations import Conversations
+from tejat.data.mixture import STAGE
+from tejat.data.presenting.wording import one
+from tejat.errors import BadInput
+from tejat.parts import Document
+from tejat.posttrain.behaviours import heard, known, missing, pages, passages, seen
+from tejat.posttrain.behaviours.known import Facts, spoken
+
+FACTS = ("world", "elements")
+PAGES = ("gnome-help", "libreoffice-help")
+MEANINGS = "wordnet"
+SOUNDS = ("voices", "readings", "dialogues")
+NEEDED = (*FACTS, *PAGES, MEANINGS, *SOUNDS)
+"""Sources that a corpus must have."""
+
+SHARES: Mapping[str, float] = {
+    "passages": 0.34,
+    "closed book": 0.2,
+    "contradicted": 0.1,
+    "pages": 0.08,
+    "missing": 0.1,
+    "seen": 0.11,
+    "heard": 0.07,
+}
+"""The share of each kind among the documents of behaviours."""
+
+
+class Behaved(Conversations):
+    """As `Conversations`, with a `SHARE` of its documents given over to behaviours.
+
+    The ledger of what was seen counts each of these as the item that its number would have stood for.
+    Raises BadInput for a corpus that lacks one of `NEEDED`.
+    """
+
+    SHARE = 0.45
+
+    def document(self, index: int) -> Document:
+        """Document `index`. Raises BadInput for a damaged item, which it names."""
+        stage, number = divmod(index, STAGE)
+        random = np.random.default_rng([self.seed, 7, stage, number])
+        return self.behaviour(random) if random.random() < self.SHARE else super().document(index)
+
+    def behaviour(self, random: np.random.Generator) -> Document:
+        """One of the kinds in SHARES; a passage where its material gives none."""
+        language, facts = spoken(random), self._facts()
+        match str(random.choice([*SHARES], p=np.array([*SHARES.values()]) / sum(SHARES.values()))):
+            case "closed book":
+                return known.closed_book(facts, self._items(MEANINGS), language, random)
+            case "contradicted":
+                found = known.contradicted(facts, language, random)
+            case "missing":
+                return missing.document(language, random, facts.names)
+            case "seen":
+                return seen.document(language if language in seen.LANGUAGES else "en", random, facts.names)
+            case "pages":
+                found = pages.document(self._items(one(PAGES, random)), random)
+            case "heard":
+                found = heard.document(self._items(one(SOUNDS, random)), random, facts.names)
+            case _:
+                found = None
+        if found is not None:
+            return found
+        page = pages.some(self._items(one(PAGES, random)), random, language) if random.random() < 0.15 else None
+        return passages.document(language, random, facts.names, page[0] if page else "")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_known"}
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._known: Facts | None = None
+
+    def _facts(self) -> Facts:
+        if self._known is None:
+            for source in NEEDED:
+                if not len(self._items(source)):
+                    raise BadInput(f"{self.directory} has no source {source!r}, which behaviours need; build it")
+            self._known = Facts(item for source in FACTS for item in self._items(source) if item.kind == "fact")
+        return self._known

@@ -259,7 +259,7 @@ def test_a_run_may_begin_with_the_weights_of_another(small, whole, tmp_path):
     assert lines(tmp_path / "run")[0]["text_loss"] < lines(whole)[0]["text_loss"] - 0.5
 
 
-@pytest.mark.parametrize("name", ["mini", "mini_instruct", "mini_long", "mini_q4", "mini_15m", "mini_4m"])
+@pytest.mark.parametrize("name", ["mini", "mini_instruct", "mini_behaviours", "mini_long", "mini_q4", "mini_15m", "mini_4m"])
 def test_recipes_are_of_the_shipped_tokenizer(name):
     found = recipe.read(Path(__file__).parents[2] / "recipes" / f"{name}.py")
     pieces = Vocabulary(found.tokenizer(), found.config.picture.codes)

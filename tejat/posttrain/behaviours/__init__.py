@@ -7,6 +7,7 @@
     missing    what is asked of a picture, a recording or a text that is not there, or of what nobody told
     seen       passages and signs as pictures, some illegible
     heard      recordings, some without a word in them
+    refusing   requests that would do harm, and others that only sound like them
 
 Every kind has questions that can be answered beside those that cannot, worded alike, so that neither the topic nor the
 form of a question gives away whether to answer. What is right follows from how a dialogue is made. `mixture` mixes them

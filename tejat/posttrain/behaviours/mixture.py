@@ -8,9 +8,8 @@ import numpy as np
 from tejat.data.conversations import Conversations
 from tejat.data.mixture import STAGE
 from tejat.data.presenting.wording import one
-from tejat.errors import BadInput
 from tejat.parts import Document
-from tejat.posttrain.behaviours import heard, known, missing, pages, passages, seen
+from tejat.posttrain.behaviours import heard, known, missing, pages, passages, refusing, seen
 from tejat.posttrain.behaviours.known import Facts, spoken
 
 FACTS = ("world", "elements")
@@ -21,13 +20,14 @@ NEEDED = (*FACTS, *PAGES, MEANINGS, *SOUNDS)
 """Sources that a corpus must have."""
 
 SHARES: Mapping[str, float] = {
-    "passages": 0.34,
+    "passages": 0.32,
     "closed book": 0.2,
     "contradicted": 0.1,
     "pages": 0.08,
     "missing": 0.1,
     "seen": 0.11,
     "heard": 0.07,
+    "refusing": 0.02,
 }
 """The share of each kind among the documents of behaviours."""
 
@@ -57,6 +57,8 @@ class Behaved(Conversations):
                 found = known.contradicted(facts, language, random)
             case "missing":
                 return missing.document(language, random, facts.names)
+            case "refusing":
+                return refusing.document(language, random)
             case "seen":
                 return seen.document(language if language in seen.LANGUAGES else "en", random, facts.names)
             case "pages":
@@ -80,7 +82,6 @@ class Behaved(Conversations):
     def _facts(self) -> Facts:
         if self._known is None:
             for source in NEEDED:
-                if not len(self._items(source)):
-                    raise BadInput(f"{self.directory} has no source {source!r}, which behaviours need; build it")
+                self._items(source)  # one that is not there is told at once
             self._known = Facts(item for source in FACTS for item in self._items(source) if item.kind == "fact")
         return self._known

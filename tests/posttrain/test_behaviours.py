@@ -213,7 +213,8 @@ def test_harm_is_refused_and_what_sounds_like_it_is_answered():
 
 
 def data_refused(language: str) -> list[str]:
-    return refusing.data()["refused"][language]
+    cared = [answer for _, answer in refusing.data()["oneself"].get(language, ())]
+    return [*refusing.data()["refused"][language], *cared]
 
 
 def test_every_attribute_can_be_told_and_asked_in_every_language():

@@ -17,11 +17,13 @@ from tejat.parts import Document
 from tejat.posttrain.behaviours.wording import Exchange, dialogue
 
 HARMLESS = 0.5
+ONESELF = 0.1
 
 
 @functools.cache
 def data() -> Mapping[str, Any]:
-    """ "harmful": requests by language; "refused": answers to them; "harmless": pairs of a request and its answer."""
+    """ "harmful": requests by language; "refused": answers to them; "oneself": requests to hurt oneself, each with its
+    answer; "harmless": the same of others."""
     return json.loads(resources.files(__package__).joinpath("refusals.json").read_text("utf-8"))
 
 
@@ -35,5 +37,8 @@ def exchange(language: str, random: np.random.Generator) -> Exchange:
     if random.random() < HARMLESS:
         asked, answer = one(data()["harmless"][language], random)
         return Exchange(casual(asked, random), answer, "harmless")
+    if random.random() < ONESELF and language in data()["oneself"]:
+        asked, answer = one(data()["oneself"][language], random)
+        return Exchange(casual(asked, random), answer, "refused")
     asked = casual(one(data()["harmful"][language], random), random)
     return Exchange(asked, one(data()["refused"][language], random), "refused")

@@ -43,7 +43,7 @@ DIALOGUES = {
 RECIPE = pretraining(
     family.preset("mini"),
     name="mini-senses",
-    tokens=1.2e9,
+    tokens=1.04e9,
     stages=(
         Stage("senses", 0.7, SENSES, alpha=0.5),
         Stage("dialogues", 0.3, DIALOGUES, alpha=0.5, dialogues=True),

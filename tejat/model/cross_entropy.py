@@ -77,7 +77,7 @@ def _forward(table, hidden, targets, weights, square_weights, soft_cap: float | 
         more = jnp.einsum("btv,btd->vd", d_scores, rows, preferred_element_type=jnp.float32)
         return d_table + more, (found, d_rows)
 
-    def allin_parts(table, *arrays):
+    def all_parts(table, *arrays):
         parts = in_parts(scores // table.shape[0], *arrays)
         zeros = jnp.zeros(table.shape, jnp.float32)
         d_table, (found, d_hidden) = jax.lax.scan(functools.partial(some, table), zeros, parts)

@@ -97,7 +97,7 @@ def _matrices(a: tuple[int, ...], b: tuple[int, ...], shape: tuple[int, ...]) ->
 
 
 def _sides(name: str, param: Param, lora: Lora) -> Sides | None:
-    if not is_matrix(param) or param.frozen or not name.startswith(lora.parts):
+    if not is_matrix(param) or not name.startswith(lora.parts):
         return None
     first = last = len(list(itertools.takewhile(lambda axis: axis in ("layers", "experts"), param.axes)))
     while math.prod(param.shape[first:last]) < param.fan_in:

@@ -54,8 +54,8 @@ def build(schedule: Schedule, tree: Tree) -> optax.GradientTransformation:
 
 
 def is_matrix(param: Param) -> bool:
-    """Does it carry features to features? Tables and kernels of convolutions do not."""
-    return param.init == "normal" and len(param.shape) > 1 and None not in param.axes
+    """Is it trained, and carries features to features? Tables and kernels of convolutions do not."""
+    return not param.frozen and param.init == "normal" and len(param.shape) > 1 and None not in param.axes
 
 
 def _muon(tree: Tree) -> optax.GradientTransformation:

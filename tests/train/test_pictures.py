@@ -51,13 +51,14 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, kinds):
     assert stopped.step == 60
 
 
-def test_finishing_trains_the_decoder_on_its_grid_and_leaves_the_codes(tmp_path):
+@pytest.mark.parametrize("muon", [False, True])
+def test_finishing_trains_the_decoder_on_its_grid_and_leaves_the_codes(tmp_path, muon):
     config = replace(CONFIG, width=32, head_width=32, mlp=32)
     plain = np.random.default_rng(0).integers(0, 256, (8, 1, 1, 4), np.uint8).repeat(8, 1).repeat(8, 2)
     plain[..., 3] = 255
     kinds = [Kind("things", plain, plain)]
     begun = pictures.train(config, kinds, RUN).params
-    run = replace(RUN, four_bits=True, schedule=replace(RUN.schedule, peak=3e-3))
+    run = replace(RUN, four_bits=True, schedule=replace(RUN.schedule, peak=3e-3, muon=muon))
     finished = pictures.train(config, kinds, run, params=begun).params
     for found, due in zip(jax.tree.leaves(finished["encoder"]), jax.tree.leaves(begun["encoder"]), strict=True):
         np.testing.assert_array_equal(found, due)

@@ -21,10 +21,13 @@ from tejat import bundle
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded, Modality
 from tejat.errors import BadInput
+from tejat.infer import picture_size
 from tejat.infer.continuations import continuations
 from tejat.infer.engine import Engine, FinishReason
 from tejat.infer.engines import EngineName, export_for
 from tejat.infer.options import Options
+from tejat.infer.picture_size import PictureSize
+from tejat.infer.ranking import best_first
 from tejat.infer.reading import PartReader
 from tejat.parts import Document, Part, Text, Turn
 
@@ -68,9 +71,10 @@ class Wishes(TypedDict, total=False):
     max_tokens: int | None  # default None: 512, or what the context still holds
     stop: Sequence[str]  # the answer ends before the first of these strings
     pictures: bool  # default True: the model may draw, if it can
-    picture_size: tuple[int, int] | None  # (height, width) in pixels, made whole codes; None: the model chooses
+    picture_size: str | tuple[int, int] | None  # "16:9", "96x64" or (height, width) in pixels; None: the model chooses
     picture_temperature: float  # default 0.3: of the codes of pictures; more is more various, and more often wrong
     picture_top_k: int  # default 0: no bound
+    picture_guidance: float  # 1: none; how much more codes follow what was asked for than what comes unasked
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,18 +120,34 @@ class Model:
     def name(self) -> str:
         return self.bundle.config.name
 
-    def generate(self, prompt: Prompt, *, system: str | None = None, **wishes: Unpack[Wishes]) -> tuple[Part, ...]:
+    def generate(
+        self, prompt: Prompt, *, system: str | None = None, best_of: int = 1, **wishes: Unpack[Wishes]
+    ) -> tuple[Part, ...]:
         """The model's answer: text and pictures, in the order in which it chose to give them.
 
-        `system` says how the model should behave, and comes before the dialogue. Raises BadInput for a wish out of
-        range, a kind of part that the model lacks, sound that is not at 16 kHz, a dialogue that does not end with a
-        user's turn, or a prompt that with its answer exceeds the context.
+        `system` says how the model should behave, and comes before the dialogue; `best_of` is as of `answer`.
+        Raises BadInput for a wish out of range, a kind of part that the model lacks, sound that is not at 16 kHz, a
+        dialogue that does not end with a user's turn, or a prompt that with its answer exceeds the context.
         """
-        return self.answer(prompt, system=system, **wishes).parts
+        return self.answer(prompt, system=system, best_of=best_of, **wishes).parts
 
-    def answer(self, prompt: Prompt, *, system: str | None = None, **wishes: Unpack[Wishes]) -> Answer:
-        """`generate`, with the tokens, their log-probabilities, what they took, and why the answer ended."""
-        return self.generate_batch([prompt], system=system, **wishes)[0]
+    def answer(
+        self, prompt: Prompt, *, system: str | None = None, best_of: int = 1, **wishes: Unpack[Wishes]
+    ) -> Answer:
+        """`generate`, with the tokens, their log-probabilities, what they took, and why the answer ended.
+
+        Of `best_of` answers, with seeds one after another, the one whose pictures the model itself finds likeliest to
+        be what is said of them (`infer.ranking`); `usage` counts that one alone.
+        """
+        if not isinstance(best_of, int) or isinstance(best_of, bool) or not 1 <= best_of <= 64:
+            raise BadInput(f"best_of is {best_of!r}; give a whole number from 1 to 64")
+        seed = self._options(wishes).seed
+        seeds = [(seed + n) % 2**31 for n in range(best_of)]
+        answers = self.generate_batch([prompt] * best_of, system=system, seeds=seeds, **wishes)
+        if best_of == 1:
+            return answers[0]
+        said = [part.text for turn in _turns(prompt) for part in turn.parts if isinstance(part, Text)]
+        return answers[best_first(self.engine, [a.parts for a in answers], said[-1] if said else "")[0]]
 
     def generate_batch(
         self,
@@ -148,7 +168,7 @@ class Model:
         written = self.engine.generate(encoded, options)
         answers = []
         for prompt, wish, (tokens, logprobs, reason) in zip(encoded, options, written, strict=True):
-            reader = PartReader(self.bundle.framing, wish.stop)
+            reader = PartReader(self.bundle.framing, wish.stop, wish.picture_pixels)
             parts = _joined([*reader.push(tokens), *reader.finish()])
             answers.append(Answer(parts, tokens, logprobs, reason, self._usage(prompt, tokens)))
         return answers
@@ -162,7 +182,7 @@ class Model:
         pieces = self.engine.stream(self._encode(prompt, system), options)
 
         def parts() -> Iterator[Part]:
-            reader = PartReader(self.bundle.framing, options.stop)
+            reader = PartReader(self.bundle.framing, options.stop, options.picture_pixels)
             for piece in pieces:
                 yield from reader.push(piece.tokens)
             yield from reader.finish()
@@ -222,13 +242,12 @@ class Model:
 
     def _options(self, wishes: Wishes) -> Options:
         changed: dict[str, Any] = dict(wishes)
-        size = wishes.get("picture_size")
-        # What is no pair of numbers stays as it is: Options says so.
-        if self.bundle.config.picture is not None and isinstance(size, Sequence) and not isinstance(size, str):
-            patch = self.bundle.config.picture.patch
-            changed["picture_size"] = tuple(
-                max(1, round(side / patch)) if isinstance(side, int) and side > 0 else side for side in size
-            )
+        if (asked := wishes.get("picture_size")) is not None:
+            size = _size(asked)
+            # A model that draws nothing says so itself, whatever the grid.
+            picture = self.bundle.config.picture
+            changed["picture_size"] = size.grid(picture) if picture is not None else (1, 1)
+            changed["picture_pixels"] = size.pixels
         if not isinstance(stop := wishes.get("stop", ()), str):
             changed["stop"] = tuple(stop)
         return Options(**changed)
@@ -255,6 +274,16 @@ def _turns(prompt: Prompt) -> tuple[Turn, ...]:
         raise BadInput(f"the prompt is {what}; give text, parts or turns")
     parts: list[Any] = [Text(part) if isinstance(part, str) else part for part in prompt]
     return (Turn("user", tuple(parts)),)
+
+
+def _size(asked: Any) -> PictureSize:
+    """Raises BadInput for what is no size."""
+    if isinstance(asked, str):
+        return picture_size.read(asked)
+    pair = isinstance(asked, Sequence) and len(asked) == 2
+    if not (pair and all(isinstance(side, int) and not isinstance(side, bool) for side in asked)):
+        raise BadInput(f"picture_size is {asked!r}; give two whole numbers, the height and the width, or words as 16:9")
+    return picture_size.checked(PictureSize(asked[1], asked[0]))
 
 
 def _is_dialogue(prompt: Any) -> TypeGuard[Sequence[Turn]]:

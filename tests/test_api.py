@@ -9,7 +9,7 @@ from tejat.api import Model
 from tejat.errors import BadInput
 from tejat.parts import Audio, Document, Image, Text, Turn, Video
 
-SHORT = {"max_tokens": 40, "picture_size": (16, 16)}
+SHORT = {"max_tokens": 90, "picture_size": (16, 16)}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_an_answer_has_text_and_pictures(model) -> None:
     assert not any(
         isinstance(a, Text) and isinstance(b, Text) for a, b in zip(answer.parts, answer.parts[1:], strict=False)
     )
-    assert len(answer.tokens) == len(answer.logprobs) == 40
+    assert len(answer.tokens) == len(answer.logprobs) == 90
     assert (answer.logprobs <= 0).all()
     assert answer.finish_reason == "length"
 
@@ -107,9 +107,9 @@ def test_usage(model) -> None:
     answer = model.answer("Hello", **SHORT)
     assert answer.usage["prompt"] == model.count("Hello")
     drawn = sum(isinstance(part, Image) for part in answer.parts)
-    assert answer.usage["answer"]["picture"] == drawn * (4 + 2 * 3)
-    assert answer.usage["answer"]["total"] == len(answer.tokens) == 40
-    assert answer.usage["total"] == answer.usage["prompt"]["total"] + 40
+    assert answer.usage["answer"]["picture"] == drawn * (4 + 8 * 9)
+    assert answer.usage["answer"]["total"] == len(answer.tokens) == 90
+    assert answer.usage["total"] == answer.usage["prompt"]["total"] + 90
 
 
 def test_a_stop_string_is_cut_off(model) -> None:
@@ -121,14 +121,34 @@ def test_a_stop_string_is_cut_off(model) -> None:
     assert "".join(p.text for p in model.stream("Hello", max_tokens=20, pictures=False, stop=[stop])) == cut.text
 
 
-def test_the_size_of_a_picture_is_in_pixels(model) -> None:
-    shapes = {
-        p.pixels.shape for p in model.generate("Hello", max_tokens=60, picture_size=(23, 33)) if isinstance(p, Image)
-    }
-    assert shapes == {(24, 32, 3)}
-    for wrong in ("64x64", (64,), (64, "a"), (0, 64)):
+def test_the_size_of_a_picture_is_in_pixels_or_words(model) -> None:
+    for size, shape in (((23, 33), (23, 33, 3)), ("33x23", (23, 33, 3)), ("4:3", (48, 72, 3))):
+        parts = model.generate("Hello", max_tokens=90, picture_size=size)
+        assert {p.pixels.shape for p in parts if isinstance(p, Image)} == {shape}
+    for wrong in ("64", (64,), (64, "a"), (0, 64), (10_000, 10_000), "0:9"):
         with pytest.raises(BadInput):
             model.generate("Hello", picture_size=wrong)
+
+
+def test_the_best_of_several(model) -> None:
+    """The one whose picture makes its caption the likeliest; with the tokens of the seed that it had."""
+    wishes = {"max_tokens": 80, "picture_size": (16, 16), "temperature": 1.0, "picture_temperature": 1.0, "seed": 5}
+    every = model.generate_batch(["Hello"] * 3, seeds=[5, 6, 7], **wishes)
+    best = model.answer("Hello", best_of=3, **wishes)
+    likely = []
+    for answer in every:
+        words, found = "Hello", []
+        for part in answer.parts:
+            if isinstance(part, Text):
+                words = part.text
+            else:
+                turns = [Turn("user", (part, Text("What is this?"))), Turn("model", (Text(words.strip()[-200:]),))]
+                found.append(model.score(turns).logprobs.mean())
+        likely.append(np.mean(found) if found else -np.inf)
+    assert best.tokens.tolist() == every[int(np.argmax(likely))].tokens.tolist() and np.isfinite(max(likely))
+    for wrong in (0, 65, "2"):
+        with pytest.raises(BadInput, match="best_of is "):
+            model.answer("Hello", best_of=wrong)
 
 
 def test_scores(model) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from tejat.cli import default_model
+from tejat.cli.drawing import Drawing
 from tejat.cli.generate import Gallery, media, show
 from tejat.errors import BadInput
 
@@ -42,6 +43,7 @@ class Options:
     """With what was said before and the options it fixes an answer."""
     max_tokens: int | None = None
     """Of each answer; default: 512, or what the context still holds."""
+    drawing: Annotated[Drawing, tyro.conf.arg(name="")] = field(default_factory=Drawing)
 
 
 def main(arguments: list[str]) -> int:
@@ -53,8 +55,10 @@ def main(arguments: list[str]) -> int:
 
     import tejat.api
 
-    wishes = tejat.api.Wishes(temperature=options.temperature, seed=options.seed, max_tokens=options.max_tokens)
-    chat = Chat(default_model.load(directory, options.engine), gallery, options.system, wishes)
+    wishes = tejat.api.Wishes(
+        temperature=options.temperature, seed=options.seed, max_tokens=options.max_tokens, **options.drawing.wishes
+    )
+    chat = Chat(default_model.load(directory, options.engine), gallery, options.system, wishes, options.drawing)
     attended = sys.stdin.isatty()
     if attended:
         print(f"{chat.model.name}; /help lists the commands.")
@@ -89,8 +93,9 @@ def _lines(attended: bool) -> Iterator[str]:
 class Chat:
     """A dialogue with a model, printed as it goes."""
 
-    def __init__(self, model: Any, gallery: Gallery, system: str | None, wishes: Any):
+    def __init__(self, model: Any, gallery: Gallery, system: str | None, wishes: Any, drawing: Drawing | None = None):
         self.model, self.gallery, self.system, self.wishes = model, gallery, system, wishes
+        self.drawing = drawing or Drawing()
         self.turns: list = []
         self.waiting: list = []  # media for the next turn
 
@@ -127,7 +132,7 @@ class Chat:
         from tejat.parts import Text, Turn
 
         said = Turn("user", (*self.waiting, Text(line)))
-        parts = self.model.stream([*self.turns, said], system=self.system, **self.wishes)
+        parts = self.drawing.written(self.model, [*self.turns, said], system=self.system, **self.wishes)
         answer: list = []
         try:
             show(_noted(parts, answer), self.gallery)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from tejat.cli import default_model
+from tejat.cli.drawing import Drawing
 from tejat.errors import BadInput
 
 # One file for each time the option is given: else it would swallow the prompt that follows.
@@ -57,6 +58,7 @@ class Generate:
     """With the prompt and the options it fixes the answer."""
     max_tokens: int | None = None
     """Of the answer; default: 512, or what the context still holds."""
+    drawing: Annotated[Drawing, tyro.conf.arg(name="")] = field(default_factory=Drawing)
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -74,12 +76,15 @@ def main(arguments: list[str]) -> int:
     import tejat.api
 
     model = default_model.load(directory, options.engine)
-    wishes = tejat.api.Wishes(temperature=options.temperature, seed=options.seed, max_tokens=options.max_tokens)
+    drawing = options.drawing
+    wishes = tejat.api.Wishes(
+        temperature=options.temperature, seed=options.seed, max_tokens=options.max_tokens, **drawing.wishes
+    )
     if options.json:
-        answer = model.answer(prompt, system=options.system, **wishes)
+        answer = model.answer(prompt, system=options.system, best_of=drawing.best_of, **wishes)
         print(json.dumps(_report(answer, gallery)))
     else:
-        show(model.stream(prompt, system=options.system, **wishes), gallery)
+        show(drawing.written(model, prompt, system=options.system, **wishes), gallery)
     return 0
 
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from tejat.errors import BadInput
+from tejat.infer import picture_size
 
 USUAL_TOKENS = 512
 
@@ -27,6 +28,7 @@ class Options:
     seed: int = 0
     pictures: bool = True  # may the model draw, if it can?
     picture_size: tuple[int, int] | None = None  # (rows, columns) in codes of every picture; None: the model chooses
+    picture_pixels: tuple[int, int] | None = None  # (height, width) that every picture is resized to; None: as drawn
     ends_with_picture: bool = False  # the answer ends with its first picture
     stop: tuple[str, ...] = ()  # the answer ends before the first of these
     presence_penalty: float = 0.0  # taken from the score of every text token that the answer has already
@@ -57,12 +59,17 @@ class Options:
             raise BadInput(f"top_logprobs is {self.top_logprobs}; give a whole number from 0 to {TOP_LOGPROBS}")
         if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
             raise BadInput(f"top_p is {self.top_p!r}; give a number above 0 and up to 1 (everything)")
-        if self.picture_size is not None and not (
-            isinstance(self.picture_size, tuple)
-            and len(self.picture_size) == 2
-            and all(isinstance(side, int) and not isinstance(side, bool) for side in self.picture_size)
-        ):
-            raise BadInput(f"picture_size is {self.picture_size!r}; give two whole numbers, the height and the width")
+        for name in ("picture_size", "picture_pixels"):
+            value = getattr(self, name)
+            if value is not None and not (
+                isinstance(value, tuple)
+                and len(value) == 2
+                and all(isinstance(side, int) and not isinstance(side, bool) for side in value)
+            ):
+                raise BadInput(f"{name} is {value!r}; give two whole numbers, the height and the width")
+        if self.picture_pixels is not None:
+            height, width = self.picture_pixels
+            picture_size.checked(picture_size.PictureSize(width, height))
         if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
             raise BadInput(f"stop is {self.stop!r}; give a sequence of strings, none of them empty")
         for name in ("json_schema", "regex"):

@@ -1,10 +1,11 @@
 """Tokens as they come, turned into text and pictures: nothing is given out that a later token could take back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tejat.codecs.framing import Framing
+from tejat.codecs.image import resize
 from tejat.codecs.vocabulary import TextStream, Vocabulary
-from tejat.parts import Part, Text
+from tejat.parts import Image, Part, Text
 
 
 class TextReader:
@@ -47,8 +48,9 @@ class TextReader:
 class PartReader:
     """Parts of an answer as its tokens come: text in pieces that never split a character, each picture when whole."""
 
-    def __init__(self, framing: Framing, stop: Sequence[str] = ()):
-        self._framing, self._text = framing, TextReader(framing.vocabulary, stop)
+    def __init__(self, framing: Framing, stop: Sequence[str] = (), pixels: tuple[int, int] | None = None):
+        """`pixels`: (height, width) that every picture is resized to; None: as drawn."""
+        self._framing, self._text, self._pixels = framing, TextReader(framing.vocabulary, stop), pixels
         self._picture: list[int] = []
 
     def push(self, tokens: Iterable[int]) -> tuple[Part, ...]:
@@ -68,8 +70,7 @@ class PartReader:
                 self._picture.append(token)
             if token == end:
                 self._flush(parts, written)
-                parts += self._framing.decode(self._picture)
-                self._picture = []
+                parts += self._drawn()
         self._flush(parts, written)
         return tuple(parts)
 
@@ -77,9 +78,14 @@ class PartReader:
         """What is left: an unfinished character as U+FFFD, an unfinished picture completed."""
         parts: list[Part] = []
         self._flush(parts, [self._text.finish()])
-        parts += self._framing.decode(self._picture)
-        self._picture = []
+        parts += self._drawn()
         return tuple(parts)
+
+    def _drawn(self) -> Iterator[Part]:
+        """What the tokens of a picture are."""
+        for part in self._framing.decode(self._picture):
+            yield Image(resize(part.pixels, *self._pixels)) if self._pixels and isinstance(part, Image) else part
+        self._picture = []
 
     @staticmethod
     def _flush(parts: list[Part], written: list[str]) -> None:

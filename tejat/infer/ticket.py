@@ -26,7 +26,7 @@ class Ticket:
     def __init__(self, framing: Framing, options: Options, prompt: Encoded, cancel: Callable[[], None]):
         self.prompt_tokens = len(prompt)
         self.cached_tokens = 0  # of these, found in the prefix cache; known with the first piece
-        self._reader, self._cancel = PartReader(framing, options.stop), cancel
+        self._reader, self._cancel = PartReader(framing, options.stop, options.picture_pixels), cancel
         if prompt.tokens[-1] == framing.vocabulary["<|picture>"]:
             self._reader.push(prompt.tokens[-1:])  # the prompt has begun a picture, and the answer goes on with it
         self._picture_end = framing.vocabulary["<picture|>"]

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tejat.codecs.framing import Encoded, Modality
 from tejat.codecs.vocabulary import Vocabulary
+from tejat.infer import ranking
 from tejat.infer.options import Options
 from tejat.infer.pieces import Piece
 from tejat.infer.ticket import Ticket
 from tejat.parts import Part, Text
+from tejat.serve.exchange import Server
 from tejat.serve.hosting import Hosted, taken
 from tejat.serve.problems import Problem
+from tejat.serve.requests import Request
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,15 @@ class _Candidate:
             self._drawing = self._drawing and token != self._end
         chosen = shown(piece, self._vocabulary) if self._chosen else ()
         return Step(self._number, piece.parts, chosen, piece.finish_reason)
+
+
+async def best(steps: list[Step], request: Request, server: Server, hosted: Hosted) -> list[Step]:
+    """Of the candidates that were written those that were asked for, the best pictures first (`ranking`)."""
+    if request.wanted.picture.best_of is None:
+        return steps
+    answers = [step.parts for step in steps]
+    order = await server.score(lambda: ranking.best_first(hosted.engine, answers, request.words))
+    return [replace(steps[n], candidate=place) for place, n in enumerate(order[: request.wanted.candidates])]
 
 
 def shown(piece: Piece, vocabulary: Vocabulary) -> tuple[Chosen, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 import tejat
 from tejat.codecs.framing import Modality
 from tejat.parts import Image, Part, Text, to_png
+from tejat.serve import drawing
 from tejat.serve.answers import Chosen, Step, Usage
 from tejat.serve.casing import normalise
 from tejat.serve.decoder import Clip, Medium
@@ -216,7 +217,7 @@ class Reader:
             json_schema=schema,
             regex=regex,
             pictures=pictures,
-            aspect=_aspect(config),
+            picture=drawing.of_config(config.object("imageConfig"), self.limits, candidates, pictures),
             resolution=_resolution(config),
         )
         config.done()
@@ -254,20 +255,6 @@ def _pictures(config: Fields) -> Any:
     if "IMAGE" not in kinds:
         return "never"
     return "may" if "TEXT" in kinds else "must"
-
-
-def _aspect(config: Fields) -> tuple[int, int] | None:
-    image = config.object("imageConfig")
-    ratio = image.text("aspectRatio") if image is not None else None
-    if image is not None:
-        image.ignore("imageSize", "imageOutputOptions", "personGeneration", "prominentPeople")
-        image.ignore("outputMimeType", "outputCompressionQuality")
-        image.done()
-    if ratio is None:
-        return None
-    if (found := re.fullmatch(r"([1-9][0-9]?):([1-9][0-9]?)", ratio)) is None:
-        raise invalid(f"{config.at('imageConfig.aspectRatio')} is {ratio[:20]!r}; give width:height, as in 16:9")
-    return int(found[1]), int(found[2])
 
 
 def _resolution(config: Fields) -> Any:

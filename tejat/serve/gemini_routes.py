@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from tejat.errors import BadInput
 from tejat.parts import Document
-from tejat.serve import gemini
-from tejat.serve.answers import Writing, counts
+from tejat.serve import drawing, gemini
+from tejat.serve.answers import Writing, best, counts
 from tejat.serve.dialects import dialect
 from tejat.serve.exchange import Json, Server, Stream, caller, deadline, dumped, event, in_time, unless_gone
 from tejat.serve.fields import invalid, parse
@@ -73,12 +73,12 @@ class GeminiRoutes:
 
     async def _generate(self, request: HttpRequest, hosted: Hosted) -> Response:
         until = deadline(request, self.server.limits)
-        wanted, writing = await self._begun(request, hosted, until)
+        asked, writing = await self._begun(request, hosted, until)
 
         async def work() -> dict[str, Any]:
             async with writing:
-                steps = await writing.whole()
-                return gemini.whole(steps, wanted, hosted, writing.usage, request.scope["tejat.id"])
+                steps = await best(await writing.whole(), asked, self.server, hosted)
+                return gemini.whole(steps, asked.wanted, hosted, writing.usage, request.scope["tejat.id"])
 
         body = await unless_gone(request.receive, in_time(work(), until + 5))
         self.server.metrics.tokens(writing.usage.prompt, writing.usage.written)
@@ -86,8 +86,8 @@ class GeminiRoutes:
 
     async def _stream(self, request: HttpRequest, hosted: Hosted) -> Response:
         until, events = deadline(request, self.server.limits), request.query_params.get("alt") == "sse"
-        wanted, writing = await self._begun(request, hosted, until)
-        chunks = self._chunks(request, hosted, wanted, writing, events)
+        asked, writing = await self._begun(request, hosted, until, streamed=True)
+        chunks = self._chunks(request, hosted, asked.wanted, writing, events)
         return Stream(chunks, "text/event-stream" if events else "application/json; charset=utf-8")
 
     async def _chunks(
@@ -115,16 +115,20 @@ class GeminiRoutes:
             if not events:
                 yield "[]" if first else "]"
 
-    async def _begun(self, request: HttpRequest, hosted: Hosted, until: float) -> tuple[Wanted, Writing]:
-        """What is wanted, and the answer that is being written."""
+    async def _begun(
+        self, request: HttpRequest, hosted: Hosted, until: float, *, streamed: bool = False
+    ) -> tuple[Request, Writing]:
+        """What is asked, and the answer that is being written."""
         reader = self._reader(request)
 
-        def begin(body: bytes) -> tuple[Wanted, Writing]:
+        def begin(body: bytes) -> tuple[Request, Writing]:
             hosted.admits()
             asked = reader.generate(parse(body))
+            if streamed:
+                drawing.check_stream(asked.wanted.picture, "imageConfig.bestOf")
             prompt = prepare(asked, hosted, self.server.decoder, self.server.limits)
             wishes, chosen = options(asked.wanted, hosted, prompt), asked.wanted.logprobs
-            return asked.wanted, Writing(hosted, prompt, wishes, until, chosen=chosen)
+            return asked, Writing(hosted, prompt, wishes, until, chosen=chosen)
 
         return await self.server.prepared(request, begin, lambda begun: begun[1].cancel())
 

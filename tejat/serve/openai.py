@@ -11,7 +11,9 @@ import numpy as np
 
 from tejat.codecs.framing import Modality
 from tejat.parts import Image, Part, Text, to_png
+from tejat.serve import drawing
 from tejat.serve.answers import Chosen, Step, Usage
+from tejat.serve.casing import normalise
 from tejat.serve.decoder import Medium
 from tejat.serve.fields import Fields, invalid
 from tejat.serve.hosting import Hosted
@@ -77,6 +79,8 @@ def chat(fields: Fields, limits: Limits) -> Chat:
         pictures=pictures,
     )
     stream, usage = _streaming(fields)
+    if stream:
+        drawing.check_stream(wanted.picture, "image_config.best_of")
     made = Chat(fields.text("model", ""), Request(tuple(turns), wanted), stream, usage)
     fields.done()
     return made
@@ -145,6 +149,9 @@ def _wanted(
     if len(stops) > 16 or any(not 0 < len(text) <= 512 for text in stops):
         raise invalid("stop must be up to 16 strings of 1 to 512 characters")
     seed = fields.whole("seed")
+    # As OpenRouter has it, as whose pictures come; /v1/completions draws none, and refuses it.
+    config = fields.object("image_config") if pictures != "never" else None
+    of_pictures = None if config is None else Fields(normalise(config.value), config.where)
     return Wanted(
         candidates=candidates,
         max_tokens=most,
@@ -159,6 +166,7 @@ def _wanted(
         alternatives=alternatives,
         json_schema=schema,
         pictures=pictures,
+        picture=drawing.of_config(of_pictures, limits, candidates, pictures),
     )
 
 

@@ -16,15 +16,15 @@ from tejat.infer.constraints import picture_tokens
 from tejat.infer.likelihood import likelihoods
 from tejat.infer.pieces import Piece
 from tejat.parts import Audio, Image, Text
-from tejat.serve import multipart, openai
-from tejat.serve.answers import Chosen, Step, Usage, Writing, shown
+from tejat.serve import drawing, multipart, openai
+from tejat.serve.answers import Chosen, Step, Usage, Writing, best, shown
 from tejat.serve.decoder import Medium
 from tejat.serve.exchange import Json, Server, Stream, deadline, event, in_time, unless_gone
 from tejat.serve.fields import Fields, invalid, parse
 from tejat.serve.gemini_routes import embedded, shortened
 from tejat.serve.hosting import Hosted
 from tejat.serve.problems import openai_body, while_answering
-from tejat.serve.requests import Request, Said, Wanted, options, picture_size, plain, prepare
+from tejat.serve.requests import Request, Said, Wanted, options, plain, prepare
 
 TRANSCRIBE = "Transcribe this sound."
 DONE = "data: [DONE]\n\n"
@@ -50,7 +50,7 @@ class OpenAIRoutes:
         asked, hosted, writing = await self.server.prepared(request, begin, lambda begun: begun[2].cancel())
         wanted = asked.request.wanted
         if not asked.stream:
-            steps = await self._whole(request, writing, until)
+            steps = await self._whole(request, writing, until, asked.request, hosted)
             return Json(openai.chat_whole(steps, wanted, hosted, writing.usage, id))
         begun: set[int] = set()
 
@@ -123,7 +123,7 @@ class OpenAIRoutes:
         """POST /v1/images/generations."""
         until = deadline(request, self.limits)
 
-        def begin(body: bytes) -> tuple[bool, Writing]:
+        def begin(body: bytes) -> tuple[bool, Hosted, Request, Writing]:
             fields = Fields(parse(body))
             fields.ignore("quality", "style", "background", "moderation", "output_format", "output_compression", "user")
             if fields.flag("stream", False):
@@ -134,16 +134,19 @@ class OpenAIRoutes:
             if not 1 <= count <= self.limits.candidates:
                 raise invalid(f"n is {count}; give 1 to {self.limits.candidates}")
             hosted = self.server.models.find(fields.text("model", self.server.models.all[0].name))
-            wanted = Wanted(candidates=count, pictures="must", aspect=_aspect(fields.text("size", "auto")))
-            size = picture_size(wanted, hosted) or (1, 1)
+            picture, config = drawing.of_images(fields, self.limits, count), hosted.bundle.config.picture
+            rows, columns = picture.size.grid(config) if picture.size is not None and config is not None else (1, 1)
             # One picture and no more: its first mark is the prompt's last token.
-            wanted = Wanted(**{**vars(wanted), "max_tokens": picture_tokens(*size) - 1, "seed": fields.whole("seed")})
+            most, seed = picture_tokens(rows, columns) - 1, fields.whole("seed")
+            wanted = Wanted(candidates=count, pictures="must", picture=picture, max_tokens=most, seed=seed)
             as_url = fields.one_of("response_format", ("url", "b64_json"), "b64_json") == "url"
             fields.done()
-            return as_url, self._write(Request((Said("user", (Text(prompt),)),), wanted), hosted, until)
+            asked = Request((Said("user", (Text(prompt),)),), wanted)
+            return as_url, hosted, asked, self._write(asked, hosted, until)
 
-        as_url, writing = await self.server.prepared(request, begin, lambda begun: begun[1].cancel())
-        pictures = [p for s in await self._whole(request, writing, until) for p in s.parts if isinstance(p, Image)]
+        as_url, hosted, asked, writing = await self.server.prepared(request, begin, lambda begun: begun[3].cancel())
+        steps = await self._whole(request, writing, until, asked, hosted)
+        pictures = [p for s in steps for p in s.parts if isinstance(p, Image)]
         uris = [openai.png_uri(picture) for picture in pictures]
         data = [{"url": uri} if as_url else {"b64_json": uri.partition(",")[2]} for uri in uris]
         used = openai.usage_json(writing.usage)
@@ -315,10 +318,20 @@ class OpenAIRoutes:
                 self.server.metrics.tokens(writing.usage.prompt, writing.usage.written)
             yield DONE
 
-    async def _whole(self, request: HttpRequest, writing: Writing, until: float) -> list[Step]:
+    async def _whole(
+        self,
+        request: HttpRequest,
+        writing: Writing,
+        until: float,
+        asked: Request | None = None,
+        hosted: Hosted | None = None,
+    ) -> list[Step]:
+        """Every candidate; of what was `asked` and has pictures, the best."""
+
         async def work() -> list[Step]:
             async with writing:
-                return await writing.whole()
+                steps = await writing.whole()
+                return steps if asked is None or hosted is None else await best(steps, asked, self.server, hosted)
 
         steps = await unless_gone(request.receive, in_time(work(), until + 5))
         self.server.metrics.tokens(writing.usage.prompt, writing.usage.written)
@@ -345,19 +358,6 @@ def _add(total: Usage, more: Usage) -> None:
         for name, count in theirs.items():
             mine[name] = mine.get(name, 0) + count
     total.cached += more.cached
-
-
-def _aspect(size: str) -> tuple[int, int]:
-    """Width and height of "1536x1024"; "auto" is a square."""
-    width, x, height = size.partition("x")
-    if size == "auto":
-        return 1, 1
-    if not (x and width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise invalid(f"size is {size[:20]!r}; give width x height, as in 1024x1024, or auto")
-    sides = int(width[:6]), int(height[:6])
-    if not all(1 <= side <= 16_384 for side in sides):
-        raise invalid(f"size is {size[:20]!r}; give sides of 1 to 16384")
-    return sides
 
 
 def _number(text: str) -> float:

@@ -123,6 +123,7 @@ _FLAG: Schema = {"type": "boolean"}
 _WHOLE: Schema = {"type": "integer"}
 _COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 8}
 _HEAT: Schema = {"type": "number", "minimum": 0, "maximum": 100}
+_GUIDANCE: Schema = {"type": "number", "minimum": 1, "maximum": 20}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _PENALTY: Schema = {"type": "number", "minimum": -2, "maximum": 2}
 _ANY: Schema = {"type": "object"}
@@ -154,7 +155,9 @@ _CONFIG = _object(
     responseJsonSchema=_ANY,
     responseModalities=_list({"enum": ["TEXT", "IMAGE"]}),
     mediaResolution={"enum": [f"MEDIA_RESOLUTION_{size}" for size in ("LOW", "MEDIUM", "HIGH")]},
-    imageConfig=_object(aspectRatio=_TEXT),
+    imageConfig=_object(
+        aspectRatio=_TEXT, imageSize=_TEXT, guidanceScale=_GUIDANCE, temperature=_HEAT, topK=_WHOLE, bestOf=_COUNT
+    ),
     thinkingConfig=_ANY,
 )
 _GENERATE = _object(
@@ -225,6 +228,9 @@ _CHAT = _object(
     top_logprobs={"type": "integer", "minimum": 0, "maximum": 20},
     response_format=_FORM,
     modalities=_list({"enum": ["text", "image"]}),
+    image_config=_object(
+        aspect_ratio=_TEXT, image_size=_TEXT, guidance_scale=_GUIDANCE, temperature=_HEAT, top_k=_WHOLE, best_of=_COUNT
+    ),
 )
 _TOKENS = {**_list({"type": "integer", "minimum": 0}, 1), "maxItems": 64}
 _PROMPT: Schema = {"oneOf": [_TEXT, {**_list(_TEXT, 1), "maxItems": 8}, _TOKENS, {**_list(_TOKENS, 1), "maxItems": 8}]}
@@ -251,6 +257,10 @@ _IMAGES = _object(
     n=_COUNT,
     size=_TEXT,
     response_format={"enum": ["url", "b64_json"]},
+    guidance_scale=_GUIDANCE,
+    temperature=_HEAT,
+    top_k=_WHOLE,
+    best_of=_COUNT,
     user=_TEXT,
 )
 _TRANSCRIPTION: Schema = {

@@ -3,18 +3,17 @@
 body ──gemini, openai──▶ Request ──prepare──▶ Encoded, Options ──service──▶ pieces ──answers──▶ parts ──▶ body
 """
 
-import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from tejat.codecs.framing import Encoded, Modality
-from tejat.codecs.image import fitted
 from tejat.errors import BadInput
 from tejat.infer.options import Options
+from tejat.infer.picture_size import PictureSize
 from tejat.parts import Audio, Image, Part, Role, Text, Turn, Video
 from tejat.serve.decoder import Decoder, Medium
 from tejat.serve.hosting import Hosted
@@ -36,6 +35,17 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """How pictures are to be drawn; None: as the server likes."""
+
+    size: PictureSize | None = None
+    guidance: float | None = None
+    temperature: float | None = None  # of codes
+    top_k: int | None = None
+    best_of: int | None = None  # candidates that are drawn, of which those that are asked for are the best
+
+
+@dataclass(frozen=True)
 class Wanted:
     """How an answer is to be; None: as the server likes."""
 
@@ -53,7 +63,7 @@ class Wanted:
     json_schema: str | None = None
     regex: str | None = None
     pictures: Literal["never", "may", "must"] = "never"
-    aspect: tuple[int, int] | None = None  # width : height of every picture
+    picture: Drawing = Drawing()
     resolution: Resolution | None = None  # at which images are seen
 
 
@@ -63,6 +73,12 @@ class Request:
 
     turns: tuple[Said, ...]
     wanted: Wanted = Wanted()
+
+    @property
+    def words(self) -> str:
+        """What was said last."""
+        said = [content.text for turn in self.turns for content in turn.contents if isinstance(content, Text)]
+        return said[-1] if said else ""
 
 
 def prepare(request: Request, hosted: Hosted, decoder: Decoder, limits: Limits) -> Encoded:
@@ -151,7 +167,7 @@ def options(wanted: Wanted, hosted: Hosted, prompt: Encoded) -> list[Options]:
         top_p=TOP_P if wanted.top_p is None else (wanted.top_p or 1e-9),
         seed=seed,
         pictures=wanted.pictures != "never" and hosted.bundle.pictures is not None,
-        picture_size=picture_size(wanted, hosted),
+        **_of_pictures(wanted.picture, hosted),
         ends_with_picture=wanted.pictures == "must",
         stop=wanted.stop,
         presence_penalty=wanted.presence_penalty,
@@ -160,17 +176,17 @@ def options(wanted: Wanted, hosted: Hosted, prompt: Encoded) -> list[Options]:
         json_schema=wanted.json_schema,
         regex=wanted.regex,
     )
-    return [replace(first, seed=(seed + n) % 2**31) for n in range(wanted.candidates)]
+    return [replace(first, seed=(seed + n) % 2**31) for n in range(wanted.picture.best_of or wanted.candidates)]
 
 
-def picture_size(wanted: Wanted, hosted: Hosted) -> tuple[int, int] | None:
-    """(rows, columns) in codes of the largest picture of the aspect that was asked for."""
+def _of_pictures(wanted: Drawing, hosted: Hosted) -> dict[str, Any]:
+    """Of the options of an answer, those of its pictures."""
     picture = hosted.bundle.config.picture
-    if wanted.aspect is None or picture is None:
-        return None
-    width, height = wanted.aspect
-    scale = math.gcd(width, height)
-    return fitted(height // scale, width // scale, 1, picture.budget, picture.table)
+    found: dict[str, Any] = {}
+    if wanted.size is not None and picture is not None:
+        found = {"picture_size": wanted.size.grid(picture), "picture_pixels": wanted.size.pixels}
+    given = {"guidance": wanted.guidance, "temperature": wanted.temperature, "top_k": wanted.top_k}
+    return found | {f"picture_{name}": value for name, value in given.items() if value is not None}
 
 
 class _Decoded:

@@ -85,6 +85,22 @@ def test_the_frames_of_a_video_are_chosen(saved, here, capsys, monkeypatch) -> N
     assert "a.gif is asked for fps None, 0 frames" in capsys.readouterr().err
 
 
+def test_how_pictures_are_to_be_drawn(saved, here, monkeypatch) -> None:
+    """One answer is streamed, of several the best comes whole; only what was said is asked for."""
+    asked: list = []
+    monkeypatch.setattr(api.Model, "stream", lambda model, prompt, **wishes: asked.append(wishes) or iter(()))
+    monkeypatch.setattr(api.Model, "generate", lambda model, prompt, **wishes: asked.append(wishes) or ())
+    words = ["--size", "96x64", "--guidance", "2", "--picture-top-k", "9", "--picture-temperature", "0"]
+    assert main(["generate", "?", "--model", saved, *words, "--best-of", "3"]) == 0
+    best = asked.pop()
+    wanted = {"picture_size": "96x64", "picture_guidance": 2.0, "picture_top_k": 9, "picture_temperature": 0.0}
+    assert best.items() >= wanted.items() and best["best_of"] == 3
+    assert chat(saved, "Hello\n", monkeypatch, "--size", "16:9") == 0
+    assert asked.pop().items() >= {"picture_size": "16:9"}.items()
+    assert main(["generate", "?", "--model", saved]) == 0
+    assert not [name for name in asked.pop() if name.startswith(("picture", "best"))]
+
+
 def test_media_in_the_prompt(saved, here, capsys) -> None:
     media.write_png(Image(np.zeros((16, 16, 3), np.uint8)), here / "a.png")
     media.write_wav(Audio(np.zeros(8_000, np.float32)), here / "b.wav")
@@ -102,6 +118,12 @@ def test_media_in_the_prompt(saved, here, capsys) -> None:
         (["--audio", "noise.wav"], "noise.wav"),
         (["--temperature", "-1"], "temperature is -1"),
         (["--max-tokens", "4000"], "4,000"),
+        (["--size", "10000x10000"], "10,000 x 10,000 pixels is asked for"),
+        (["--size", "0x64"], "has no content"),
+        (["--size", "large"], "give a shape as 16:9"),
+        (["--guidance", "0.5"], "picture_guidance is 0.5"),
+        (["--picture-top-k", "-1"], "picture_top_k is -1"),
+        (["--best-of", "0"], "best_of is 0"),
         (["--out", "noise.wav"], "noise.wav is a file"),
         (["--model", "nowhere"], "there is no model 'nowhere'"),
     ],

@@ -73,6 +73,38 @@ def test_pictures_come_where_they_are_asked_for(client) -> None:
     assert all("text" in part for part in without)
 
 
+def size_of(reply, place: int = 0) -> tuple[int, int]:
+    (blob,) = [p["inlineData"] for p in reply.json["candidates"][place]["content"]["parts"] if "inlineData" in p]
+    data = base64.b64decode(blob["data"])
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    return width, height
+
+
+def test_pictures_have_the_size_that_was_asked_for(client) -> None:
+    for config, size in (
+        ({"imageSize": "96x64"}, (96, 64)),
+        ({"imageSize": "1K"}, (1024, 1024)),
+        ({"imageSize": "512px", "aspectRatio": "16:9"}, (682, 384)),
+        ({"aspectRatio": "16:9", "guidanceScale": 3.0, "topK": 5, "temperature": 1}, (80, 48)),
+    ):
+        asked = said("Draw", maxOutputTokens=100, seed=1, responseModalities=["IMAGE"], imageConfig=config)
+        assert size_of(generate(client, asked)) == size, config
+
+
+def test_the_best_of_several_comes(client) -> None:
+    """Some of those that are drawn without, each with its seed; what all of them took is counted. Not in a stream."""
+    asked = said("Draw", maxOutputTokens=100, seed=3, responseModalities=["IMAGE"], imageConfig={"bestOf": 3})
+    reply = generate(client, asked).json
+    (best,) = reply["candidates"]
+    asked["generationConfig"] |= {"imageConfig": {}, "candidateCount": 3}
+    every = generate(client, asked).json
+    assert best["content"] in [one["content"] for one in every["candidates"]] and best["index"] == 0
+    assert reply["usageMetadata"]["candidatesTokenCount"] == every["usageMetadata"]["candidatesTokenCount"]
+    asked["generationConfig"] |= {"imageConfig": {"bestOf": 4}}
+    refused = generate(client, asked, "streamGenerateContent?alt=sse")
+    assert refused.code == 400 and "do not stream it" in refused.json["error"]["message"]
+
+
 def test_json_and_choices(client) -> None:
     schema = {
         "type": "OBJECT",
@@ -122,6 +154,11 @@ def test_vectors(client) -> None:
     assert np.allclose(short[0]["values"], np.asarray(one[:4]) / np.linalg.norm(one[:4]), atol=1e-4)
 
 
+def drawn(**config):
+    """A request for a picture."""
+    return said("a", responseModalities=["IMAGE", "TEXT"], imageConfig=config)
+
+
 BAD = {
     "nothing": {},
     "no list": {"contents": 3},
@@ -148,7 +185,17 @@ BAD = {
     "a schema that is none": said("a", responseMimeType="application/json", responseJsonSchema={"type": 3}),
     "an empty choice": said("a", responseMimeType="text/x.enum", responseSchema={"type": "STRING"}),
     "speech": said("a", responseModalities=["AUDIO"]),
-    "an aspect": said("a", responseModalities=["IMAGE", "TEXT"], imageConfig={"aspectRatio": "0:1"}),
+    "an aspect": drawn(aspectRatio="0:1"),
+    "a size": drawn(imageSize="huge"),
+    "no size at all": drawn(imageSize="0x64"),
+    "too much of one": drawn(imageSize="10000x10000"),
+    "too large a name": drawn(imageSize="4K"),
+    "two shapes": drawn(imageSize="96x64", aspectRatio="1:1"),
+    "guidance": drawn(guidanceScale=0),
+    "heat of codes": drawn(temperature="hot"),
+    "the best of too many": drawn(bestOf=99),
+    "the best of nothing": said("a", imageConfig={"bestOf": 2}),
+    "a wish of pictures": drawn(sharpness=1),
     "stops": said("a", stopSequences=[""]),
     "a cache": said("a") | {"cachedContent": "cachedContents/1"},
     "search": said("a") | {"tools": [{"googleSearch": {}}]},

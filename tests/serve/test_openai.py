@@ -83,13 +83,31 @@ def test_images(client) -> None:
     reply = client.post("/v1/images/generations", body)
     data = [base64.b64decode(one["b64_json"]) for one in reply.json["data"]]
     assert len(data) == 2 and all(one.startswith(b"\x89PNG") for one in data)
-    assert {one[16:24] for one in data} == {(9 * 8).to_bytes(4, "big") + (6 * 8).to_bytes(4, "big")}
+    assert {one[16:24] for one in data} == {(1536).to_bytes(4, "big") + (1024).to_bytes(4, "big")}
     tokens = 2 * (6 * (9 + 1) + 4 - 1)  # rows of codes and their ends, marks and sides; the first mark was the prompt's
     assert reply.json["usage"]["output_tokens"] == tokens
     url = client.post("/v1/images/generations", {"prompt": "A cat", "response_format": "url"}).json["data"][0]["url"]
     assert url.startswith("data:image/png;base64,iVBOR")
-    for wrong in ({"prompt": ""}, {"n": 0}, {"size": "big"}, {"size": "0x9"}):
-        assert client.post("/v1/images/generations", {"prompt": "a"} | wrong).code == 400
+    wrongs = {"prompt": ""}, {"n": 0}, {"size": "big"}, {"size": "0x9"}, {"size": "10000x10000"}, {"n": 2, "best_of": 1}
+    for wrong in wrongs:
+        reply = client.post("/v1/images/generations", {"prompt": "a"} | wrong)
+        assert reply.code == 400 and "\n" not in reply.json["error"]["message"], wrong
+    wishes = {"guidance_scale": 2, "temperature": 0.5, "top_k": 9, "best_of": 3, "size": "40x30"}
+    data = client.post("/v1/images/generations", {"prompt": "a", "n": 2} | wishes).json["data"]
+    assert [base64.b64decode(one["b64_json"])[16:24] for one in data] == [b"\0\0\0\x28\0\0\0\x1e"] * 2
+
+
+def test_pictures_of_a_dialogue_are_as_they_were_asked_for(client) -> None:
+    body = {"model": "micro", "messages": [{"role": "user", "content": "Draw"}], "modalities": ["image"]}
+    config = {"image_config": {"aspect_ratio": "2:1", "guidance_scale": 2, "best_of": 2}}
+    reply = client.post("/v1/chat/completions", body | config).json
+    (image,) = reply["choices"][0]["message"]["images"]
+    data = base64.b64decode(image["image_url"]["url"].partition(",")[2])
+    assert data[16:24] == (88).to_bytes(4, "big") + (40).to_bytes(4, "big")
+    for wrong in ({"image_config": {"image_size": "0x1"}}, config | {"stream": True}):
+        assert client.post("/v1/chat/completions", body | wrong).code == 400
+    text = {"model": "micro", "prompt": "a", "image_config": {}}
+    assert client.post("/v1/completions", text).code == 400
 
 
 def test_embeddings_as_numbers_and_packed(client) -> None:

@@ -21,7 +21,7 @@ from tejat.errors import BadInput
 from tejat.infer.cache import Cache, run_cached
 from tejat.infer.engine import READ, Engine, _head, _prefill
 from tejat.infer.likelihood import ROWS, Likelihood
-from tejat.infer.room import bucket, room_for
+from tejat.infer.room import coarse, coarse_room, coarse_rows
 from tejat.model import decoder, multimodal
 from tejat.model.attention import Intervals
 from tejat.model.multimodal import Inputs, ModelConfig
@@ -80,16 +80,16 @@ def _of_group(
 ) -> Iterator[list[Likelihood]]:
     params, config = engine.params, engine.config
     longest = max(len(p) + max(map(len, mine), default=0) for p, mine in zip(prompts, wanted, strict=True))
-    space = min(bucket(longest, 256), config.context)
+    space = min(coarse(longest, 256), config.context)
     cache = _read_prompts(params, config, prompts, space)
     # The last token of a prompt is not in the cache: it gives the first of each continuation.
     pairs = [(row, ids) for row, mine in enumerate(wanted) for ids in mine]
-    size = bucket(min(engine.rows, len(pairs)), 1)
+    size = coarse_rows(min(engine.rows, len(pairs)))
     order = sorted(range(len(pairs)), key=lambda n: len(pairs[n][1]))
     places: dict[int, Likelihood] = {}
     for begin in range(0, len(order), size):
         chosen = order[begin : begin + size]
-        width = bucket(max(len(pairs[n][1]) for n in chosen), 4)
+        width = coarse(max(len(pairs[n][1]) for n in chosen), 4)
         rows, start = np.zeros(size, np.int32), np.zeros(size, np.int32)
         tokens, targets = np.zeros((size, width), np.int32), np.zeros((size, width), np.int32)
         count = np.zeros(size, np.int32)
@@ -110,20 +110,20 @@ def _of_group(
 
 def _read_prompts(params: Tree, config: ModelConfig, prompts: Sequence[Encoded], space: int) -> Cache:
     """The cache of all but the last token of each prompt."""
-    rows = bucket(len(prompts), 1)
+    rows = coarse_rows(len(prompts))
     shared = 0 if any(prompt.media for prompt in prompts) or len(prompts) < 2 else _in_common(prompts)
     if shared < SHARED:
         heads = [_head(prompt) for prompt in prompts]
-        room = room_for(heads, config)
+        room = coarse_room(heads, config)
         return _prefill(params, config, pack_prompts(heads, config, room), space)
     one = Encoded(*(column[:shared] for column in prompts[0][:-1]), ())
-    room = room_for([one], config)
+    room = coarse_room([one], config)
     cache = _prefill(params, config, pack_prompts([one], config, room), space)
     cache = _spread(cache, np.zeros(rows, np.int32))
     rest = [prompt.tokens[shared:-1] for prompt in prompts]
     done = 0
     while done < max(map(len, rest)):
-        width = min(bucket(max(map(len, rest)) - done), READ)
+        width = min(coarse(max(map(len, rest)) - done), READ)
         tokens, count = np.zeros((rows, width), np.int32), np.zeros(rows, np.int32)
         for row, ids in enumerate(rest):
             piece = ids[done : done + width]

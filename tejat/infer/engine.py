@@ -1,9 +1,9 @@
 """The engine: answers, scores and vectors for batches of encoded documents, on any bundle.
 
-Shapes are fixed and few: rows, tokens, media and caches come in powers of two, so that a handful of compiled functions
-serves everything. They are cached by the shape of the model, and two engines of one shape share them. An answer is
-written in two stages: `_prefill` reads all of a prompt but its last token into the cache, a chunk at a time, and
-`_decode` runs a loop whose step takes one token in and gives the next one out.
+Shapes are fixed and few: rows, tokens, media and caches come in a few sizes (`room`), so that a handful of compiled
+functions serves everything. They are cached by the shape of the model, and two engines of one shape share them. An
+answer is written in two stages: `_prefill` reads all of a prompt but its last token into the cache, a chunk at a
+time, and `_decode` runs a loop whose step takes one token in and gives the next one out.
 
 Rows do not know of each other: an answer depends on its prompt and options alone, down to the rounding of sums, which
 may differ between shapes.
@@ -30,7 +30,7 @@ from tejat.infer.limits import limit_of
 from tejat.infer.options import Options
 from tejat.infer.pieces import FinishReason, Piece, joined
 from tejat.infer.reading import TextReader
-from tejat.infer.room import bucket, room_for
+from tejat.infer.room import coarse, coarse_room
 from tejat.infer.steps import embed_prompt, next_logits
 from tejat.model import decoder, multimodal
 from tejat.model.attention import Intervals, causal_intervals, windowed
@@ -130,10 +130,10 @@ class Engine:
     def _write(self, pick: Sequence[tuple[Encoded, Options, int]], count: int) -> Iterator[list[tuple[int, Piece]]]:
         """Steps of a batch of answers, `count` tokens each: (row, Piece) for every row that was not done before."""
         prompts = [prompt for prompt, _, _ in pick]
-        room = room_for(prompts, self.config)
+        room = coarse_room(prompts, self.config)
         inputs = pack_prompts([_head(prompt) for prompt in prompts], self.config, room)
         # Room that is not used costs little, another compilation some seconds: caches begin at 256 places.
-        space = min(bucket(max(len(prompt) + limit for prompt, _, limit in pick), 256), self.config.context)
+        space = min(coarse(max(len(prompt) + limit for prompt, _, limit in pick), 256), self.config.context)
 
         def column(values: Sequence, dtype: type = np.int32) -> Array:
             return jnp.asarray(np.asarray([*values] + [0] * (room.rows - len(values)), dtype))
@@ -201,7 +201,7 @@ class Engine:
                     "shorten it"
                 )
         for group in self._groups(documents, [0] * len(documents)):
-            room = room_for([documents[i] for i in group], self.config)
+            room = coarse_room([documents[i] for i in group], self.config)
             rows = [Row(room) for _ in range(room.rows)]
             for row, i in zip(rows, group, strict=False):
                 row.documents.append(documents[i])
@@ -217,10 +217,10 @@ class Engine:
         group: list[int] = []
         longest = 0
         for i in sorted(range(len(documents)), key=size):
-            longest = max(longest, bucket(size(i)[2]))
+            longest = max(longest, coarse(size(i)[2]))
             if group and (len(group) == self.rows or (len(group) + 1) * longest > self.tokens):
                 yield group
-                group, longest = [], bucket(size(i)[2])
+                group, longest = [], coarse(size(i)[2])
             group.append(i)
         if group:
             yield group

@@ -18,18 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Export:
-    """Write a model for other engines: Hugging Face, ONNX Runtime, or llama.cpp and what is built on it.
+    """Write a model for other engines: Hugging Face, ONNX Runtime, llama.cpp and what is built on it, or a browser.
 
     huggingface: a directory for `AutoModelForImageTextToText.from_pretrained`; weights keep the type they have.
     onnx: a directory of networks; of a model from `tejat quantize` on the very grid that it is on, else in 32 bits.
     gguf: one file, with the tokenizer in it: text and the codes of pictures.
+    app: a directory with a page that runs the model in the browser, and nothing leaves the device. It needs the npm
+    package onnxruntime-web, of which it takes what it needs.
 
     Example: tejat export huggingface runs/demo/model exported
     Example: tejat quantize mini mini-q4 && tejat export onnx mini-q4 mini-q4/onnx
     Example: tejat export gguf mini-q4 mini.gguf
+    Example: npm install onnxruntime-web && tejat export app mini-q4 app --serve
     """
 
-    format: Annotated[Literal["huggingface", "onnx", "gguf"], tyro.conf.Positional]
+    format: Annotated[Literal["huggingface", "onnx", "gguf", "app"], tyro.conf.Positional]
     """Whose format."""
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME|DIR")]
     """The directory of a model, or the name of one that comes with Tejat."""
@@ -37,6 +40,12 @@ class Export:
     """A new directory; of gguf, a new file."""
     type: Literal["F32", "F16", "Q8_0", "Q4_0"] | None = None
     """Of the matrices in gguf; default: Q4_0 or Q8_0 as the model has them, else F16."""
+    runtime: Path | None = None
+    """Of app: the folder of the npm package onnxruntime-web; default: node_modules/onnxruntime-web."""
+    serve: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of app: show it to the browsers of this machine, once it is written or if it is there already."""
+    port: int = 8090
+    """Of app: where it is served; 0: any that is free."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -46,6 +55,9 @@ def main(arguments: list[str]) -> int:
     options = tyro.cli(Export, args=arguments, prog="tejat export")
     if options.type is not None and options.format != "gguf":
         raise BadInput(f"--type is of gguf files, and `tejat export {options.format}` takes none; leave it out")
+    if options.format != "app" and (options.serve or options.runtime is not None):
+        given = "--serve" if options.serve else "--runtime"
+        raise BadInput(f"{given} is of apps, and `tejat export {options.format}` takes none; leave it out")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat import bundle
@@ -60,6 +72,8 @@ def main(arguments: list[str]) -> int:
 
         files = onnx.export(model, options.directory, lambda name: print(f"writing {name} …", file=sys.stderr))
         _report_files({"directory": str(options.directory), "bytes": sum(files.values()), "files": files}, options)
+    elif options.format == "app":
+        _app(model, options)
     else:
         from tejat.export import gguf
 
@@ -68,6 +82,26 @@ def main(arguments: list[str]) -> int:
             print(f"tejat: {line}", file=sys.stderr)
         _report_files({"file": str(options.directory), **done._asdict()}, options)
     return 0
+
+
+def _app(model: Path, options: Export) -> None:
+    from tejat.export import app
+
+    folder = options.directory
+    if not (options.serve and app.is_app(folder)):
+        runtime = options.runtime or Path("node_modules", app.PACKAGE)
+        size = app.export(model, folder, runtime, lambda name: print(f"writing {name} …", file=sys.stderr))
+        _report_files({"directory": str(folder), "bytes": size}, options)
+    if not options.serve:
+        print(f"show it by `tejat export app {options.model} {folder} --serve`", file=sys.stderr)
+        return
+    with app.server(folder, options.port) as serving:
+        port = serving.server_address[1]
+        print(f"{folder} is at http://localhost:{port}/; Ctrl-C ends it", file=sys.stderr, flush=True)
+        try:
+            serving.serve_forever()
+        except KeyboardInterrupt:
+            print("ended", file=sys.stderr)
 
 
 def _report_files(found: dict, options: Export) -> None:

@@ -28,8 +28,17 @@ def export(model: Path, folder: Path, told: Told = lambda name: None) -> dict[st
     return write(bundle.load(model, in_blocks=True), folder, told, source_hash(model))
 
 
-def write(made: Bundle, folder: Path, told: Told = lambda name: None, source: str | None = None) -> dict[str, int]:
-    """`export` of a bundle in memory, whose weights may be `Quantised`; `source` is the hash of its files."""
+def write(
+    made: Bundle,
+    folder: Path,
+    told: Told = lambda name: None,
+    source: str | None = None,
+    unpacked: bool = False,
+) -> dict[str, int]:
+    """`export` of a bundle in memory, whose weights may be `Quantised`; `source` is the hash of its files.
+
+    `unpacked`: for an engine that has no kernels for weights in blocks (`Graph.unpack`).
+    """
     try:
         import onnx
     except ImportError as error:
@@ -37,7 +46,10 @@ def write(made: Bundle, folder: Path, told: Told = lambda name: None, source: st
     with appearing(folder) as fresh:
         for name, graph in _networks(made):
             told(name)
-            graph().save(fresh / f"{name}.onnx")
+            network = graph()
+            if unpacked:
+                network.unpack()
+            network.save(fresh / f"{name}.onnx")
         bundle.write_config(fresh / "config.json", made.config)
         (fresh / "tokenizer.model").write_bytes(made.vocabulary.model)
         about = {"name": made.config.name, "weights": stored(made), "source": source, "onnx": onnx.__version__}

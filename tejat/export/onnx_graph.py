@@ -170,6 +170,31 @@ class Graph:
             left, right = self.several("Split", both, self.whole(width, width), outputs=2, axis=-1)
         return self.product(self.op("Mul", self.op("FastGelu", left, runtime=True), right), down)
 
+    def unpack(self) -> None:
+        """Makes products with blocks ordinary ones, their weights unpacked once, when the model is loaded: for engines
+        that have no kernels for blocks and would unpack them at every product. The file stays as small."""
+        nodes, self._nodes = self._nodes, []
+        for node in nodes:
+            if node.op_type != "MatMulNBits":
+                self._nodes.append(node)
+                continue
+            x, blocks, scales = node.input
+            inputs, outputs, bits = (next(a.i for a in node.attribute if a.name == name) for name in ("K", "N", "bits"))
+            if bits == 4:
+                halves = (
+                    self.op("BitwiseAnd", blocks, self._byte(15)),
+                    self.op("BitShift", blocks, self._byte(4), direction="RIGHT"),
+                )
+                blocks = self.op("Concat", *(self.op("Unsqueeze", half, self.whole(-1)) for half in halves), axis=-1)
+            codes = self.op("Cast", self.reshape(blocks, outputs, inputs // BLOCK, BLOCK), to=TensorProto.FLOAT)
+            codes = self.op("Sub", codes, self.number(2 ** (bits - 1)))
+            whole = self.op("Mul", codes, self.reshape(scales, outputs, inputs // BLOCK, 1))
+            matrix = self.op("Transpose", self.reshape(whole, outputs, inputs), perm=[1, 0])
+            self.several("MatMul", x, matrix, outputs=list(node.output))
+
+    def _byte(self, value: int) -> Value:
+        return self._constant(np.asarray(value, np.uint8))
+
     def save(self, path: Path) -> None:
         """Writes the model, beside it `path`.data where its weights are large. Raises BadInput where it cannot."""
         graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(self._weights.values()))

@@ -1,0 +1,211 @@
+// The exported networks in onnxruntime-web: a sequence is read, then tokens are written one by one over a cache.
+import { Sequence } from "./frame.js";
+import { joined, patchify } from "./pixels.js";
+import { chosen, Rule } from "./rule.js";
+import { Vocabulary } from "./tokenizer.js";
+
+const AT_ONCE = 128; // tokens read in one run
+const BREATH = 4; // tokens written between two looks at whether to stop
+
+/** Loads the networks of a folder; `ort` is onnxruntime-web, `told(bytes, whole)` hears how far it is. */
+export class Engine {
+  static async load(ort, folder, told = () => {}) {
+    const engine = new Engine();
+    engine.ort = ort;
+    engine.folder = folder;
+    engine.about = JSON.parse(new TextDecoder().decode(await bytesOf(folder, "manifest.json")));
+    const read = async (name) => checked(name, await bytesOf(folder, name), engine.about);
+    engine.config = JSON.parse(new TextDecoder().decode(await read("config.json")));
+    engine.vocabulary = new Vocabulary(await read("tokenizer.model"));
+    engine.rule = new Rule(engine.vocabulary, engine.config);
+    engine.sessions = new Map();
+    engine.told = told;
+    await engine.session("decoder");
+    engine.told = () => {};
+    engine.forget();
+    return engine;
+  }
+
+  /** One of its networks, loaded when it is first asked for. */
+  session(name) {
+    if (!this.sessions.has(name)) this.sessions.set(name, this.#open(name));
+    return this.sessions.get(name);
+  }
+
+  async #open(name) {
+    const files = Object.keys(this.about.files).filter((file) => file.startsWith(`${name}.onnx`));
+    if (!files.length) throw new Error(`the model has no ${name}.onnx; export it again`);
+    const whole = files.reduce((sum, file) => sum + this.about.files[file].bytes, 0);
+    let before = 0;
+    const held = [];
+    for (const file of files) {
+      const bytes = await bytesOf(this.folder, file, (done) => this.told(before + done, whole));
+      before += bytes.length;
+      held.push([file, await checked(file, bytes, this.about)]);
+    }
+    const [[, network], ...beside] = held.sort(([a], [b]) => a.length - b.length);
+    return this.ort.InferenceSession.create(network, {
+      executionProviders: ["wasm"],
+      externalData: beside.map(([path, data]) => ({ path, data })),
+      logSeverityLevel: 3,
+    });
+  }
+
+  /** An image {height, width, data} as the decoder sees it: patches now, soft tokens when it is read. */
+  seen(image) {
+    if (!this.config.vision) throw new Error(`the model ${this.config.name} sees no images`);
+    return { ...patchify(image, this.config.vision), rows: null };
+  }
+
+  async #softTokens(seen) {
+    if (seen.rows) return seen.rows;
+    const { Tensor } = this.ort, vision = await this.session("vision");
+    const { soft } = await vision.run({
+      patches: new Tensor("float32", seen.patches, seen.size),
+      positions: new Tensor("int64", seen.positions, [seen.size[0], 2]),
+    });
+    seen.patches = seen.positions = null;
+    return (seen.rows = soft.data);
+  }
+
+  /** A grid of codes as an image of four bytes a pixel. */
+  async drawn(codes, columns) {
+    const { Tensor } = this.ort, decoder = await this.session("picture_decoder");
+    const positions = codes.flatMap((_, at) => [BigInt(at % columns), BigInt(Math.floor(at / columns))]);
+    const { patches } = await decoder.run({
+      codes: new Tensor("int64", BigInt64Array.from(codes, BigInt), [codes.length]),
+      positions: new Tensor("int64", BigInt64Array.from(positions), [codes.length, 2]),
+    });
+    return joined(patches.data, codes.length / columns, columns);
+  }
+
+  /** Forgets what was read. */
+  forget() {
+    const { decoder } = this.config;
+    this.read = new Sequence();
+    this.cache = Array.from({ length: decoder.layers }, (_, n) => {
+      const full = decoder.pattern ? decoder.pattern[n] === "full" : n % decoder.period === decoder.period - 1;
+      const heads = (full && decoder.full_key_heads) || decoder.key_heads;
+      const width = (full && decoder.full_head_width) || decoder.head_width;
+      return [0, 1].map(() => new this.ort.Tensor("float32", new Float32Array(), [1, heads, 0, width]));
+    });
+  }
+
+  /** Keeps the first `count` places of what was read. */
+  #keep(count) {
+    if (count === this.read.ids.length) return;
+    this.read.ids.length = this.read.soft.length = count;
+    this.cache = this.cache.map((pair) =>
+      pair.map(({ data, dims: [, heads, long, width] }) => {
+        const kept = new Float32Array(heads * count * width);
+        for (let head = 0; head < heads; head++) {
+          const from = head * long * width;
+          kept.set(data.subarray(from, from + count * width), head * count * width);
+        }
+        return new this.ort.Tensor("float32", kept, [1, heads, count, width]);
+      }),
+    );
+  }
+
+  /** Reads the next tokens of a sequence; the scores after the last of them, if they are wanted. */
+  async #run(sequence, from, to, wanted) {
+    const { Tensor } = this.ort, { width } = this.config.decoder, count = to - from;
+    const inside = sequence.soft.slice(from, to), seesAny = inside.some((place) => place);
+    const soft = new Float32Array(seesAny ? count * width : width);
+    for (const [at, place] of inside.entries()) {
+      if (!place) continue;
+      const rows = await this.#softTokens(place[0]);
+      soft.set(rows.subarray(place[1] * width, (place[1] + 1) * width), at * width);
+    }
+    const at = wanted ? BigInt64Array.of(BigInt(count - 1)) : new BigInt64Array();
+    const feeds = {
+      tokens: new Tensor("int64", BigInt64Array.from(sequence.ids.slice(from, to), BigInt), [1, count]),
+      soft: new Tensor("float32", soft, seesAny ? [1, count, width] : [1, 1, width]),
+      is_soft: new Tensor("bool", Uint8Array.from(inside, (place) => (place ? 1 : 0)), [1, count]),
+      last: new Tensor("int32", Int32Array.of(to - 1), [1]),
+      most: new Tensor("int32", Int32Array.of(to), [1]),
+      at: new Tensor("int64", at, [at.length]),
+    };
+    const kept = this.cache.flatMap((_, n) => [`key.${n}`, `value.${n}`]);
+    this.cache.forEach(([key, value], n) => Object.assign(feeds, { [`key.${n}`]: key, [`value.${n}`]: value }));
+    const decoder = await this.session("decoder");
+    const found = await decoder.run(feeds, [...(wanted ? ["scores"] : []), ...kept.map((name) => `new_${name}`)]);
+    this.cache = this.cache.map((_, n) => [found[`new_key.${n}`], found[`new_value.${n}`]]);
+    this.read.ids.push(...sequence.ids.slice(from, to));
+    this.read.soft.push(...inside);
+    return found.scores?.data;
+  }
+
+  /**
+   * Writes an answer, token by token: yields {id, picture}, where `picture` is the state of the rule after the token.
+   * `stopped()` ends it early. Throws where the sequence leaves no room.
+   */
+  async *write(sequence, { limit, draws = true, text = {}, codes = {} } = {}, stopped = () => false) {
+    const room = this.config.context - sequence.ids.length;
+    if (room < 1) {
+      const told = `the conversation has ${sequence.ids.length} tokens and the model remembers ${this.config.context}`;
+      throw new Error(`${told}; begin a new one`);
+    }
+    let left = Math.min(limit ?? room, room), picture = this.rule.outside();
+    this.#keep(Math.min(this.read.shared(sequence), sequence.ids.length - 1));
+    const last = sequence.ids.length - 1;
+    while (this.read.ids.length < last) {
+      const from = this.read.ids.length;
+      await this.#run(sequence, from, Math.min(from + AT_ONCE, last), false);
+      await breath();
+      if (stopped()) return;
+    }
+    let written = 0;
+    while (left > 0) {
+      const at = sequence.ids.length - 1;
+      const scores = await this.#run(sequence, at, at + 1, true);
+      const how = this.rule.codeDue(picture) ? codes : text;
+      const id = chosen(scores, this.rule.allowed(picture, draws, left), how);
+      picture = this.rule.after(picture, id);
+      left--;
+      sequence.add([id]);
+      yield { id, picture };
+      if (this.rule.ends(id)) return;
+      if (++written % BREATH === 0) await breath();
+      if (stopped()) return;
+    }
+  }
+}
+
+/** Lets messages in; a timer would wait for four milliseconds. */
+function breath() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => (port1.close(), resolve());
+    port2.postMessage(0);
+  });
+}
+
+async function bytesOf(folder, name, told = () => {}) {
+  const answer = await fetch(new URL(name, folder)).catch(() => null);
+  if (!answer?.ok) throw new Error(`${name} cannot be read from ${folder}; export the app again, and serve its folder`);
+  const chunks = [];
+  let long = 0;
+  for (const reader = answer.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    told((long += value.length));
+  }
+  const whole = new Uint8Array(long);
+  chunks.reduce((at, chunk) => (whole.set(chunk, at), at + chunk.length), 0);
+  return whole;
+}
+
+/** The bytes of a file, if they are those that were exported. */
+async function checked(name, bytes, about) {
+  const { bytes: long, sha256 } = about.files[name] ?? {};
+  let told = bytes.length === long ? "" : `has ${bytes.length} bytes and had ${long}`;
+  if (!told && globalThis.crypto?.subtle) {
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (hex !== sha256) told = "is not as it was exported";
+  }
+  if (told) throw new Error(`${name} ${told}; export the app again`);
+  return bytes;
+}

@@ -1,10 +1,13 @@
-"""Facts of countries, cities and elements: closed book, and with a passage that tells them among others.
+"""Facts of countries, cities and elements; attribution, answers from memory, and owning up to what cannot be answered.
 
-Every fact was stated in the corpus; that it was asked for was held out, so closed book measures what was read and
-kept. With a passage, what is measured is whether the answer comes from there: what it tells is not true.
+The tasks of `tejat.evals.factuality` look at one set of answers: to questions that have an answer, in a source or in
+what was read, and to questions that have none. The others ask facts alone, by likelihood and in words: every fact was
+stated in the corpus, and that it was asked for was held out, so closed book measures what was read and kept. With a
+passage, what is measured is whether the answer comes from there: what it tells is not true.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +15,8 @@ from tejat.data.presenting.facts import ASKED, STATED
 from tejat.data.shards import Item as Raw
 from tejat.evals import measures
 from tejat.evals.answering import Answering, Choosing
+from tejat.evals.factuality import cases, judging, measuring, prompts
+from tejat.evals.factuality.measuring import Answers, Covering, Judging, Risking
 from tejat.evals.grading import Grading
 from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
 from tejat.evals.report import Section
@@ -31,11 +36,59 @@ def tasks(ground: Ground) -> list[Task]:
         Choosing(SUITE, "passage", open_, by_length=True).with_(origin=HELD_OUT, quick=True),
         Answering(SUITE, "closed-book-written", closed).with_(origin=HELD_OUT),
         Grading(SUITE, "passage-written", open_, _overlap, "F1 of words").with_(origin=HELD_OUT),
+        *_behaviours(ground),
     ]
 
 
 def sections(model: Any) -> list[Section]:
     return []
+
+
+def _behaviours(ground: Ground) -> list[Task]:
+    """Shares of one set of answers: each task looks at those of its items."""
+    answers, every = Answers(), partial(cases.all_items, ground)
+
+    def those(fit: Callable[[Item], bool]) -> Callable[[], list[Item]]:
+        return lambda: ground.some(filter(fit, every()), f"{SUITE}/behaviours")
+
+    def by_hand(able: bool) -> Callable[[], list[Item]]:
+        return lambda: [item for item in prompts.items() if cases.answerable(item) == able]
+
+    able, from_source = those(cases.answerable), those(lambda item: cases.answerable(item) and _sourced(item))
+    unable = those(lambda item: not cases.answerable(item))
+    shares = {"by its words": judging.by_words, "by its sense": judging.by_sense, "quotes": _quotes}
+    made: list[Judging] = [
+        Judging(
+            SUITE,
+            "attribution",
+            from_source,
+            answers,
+            measuring.attributed,
+            "borne out by the source",
+            "higher",
+            shares,
+        ),
+        Judging(SUITE, "hedging", unable, answers, measuring.hedged, "owns up"),
+        Judging(SUITE, "over-hedging", able, answers, measuring.hedged, "owns up needlessly", "lower"),
+        Judging(SUITE, "helpful", able, answers, measuring.right, "right"),
+        Covering(SUITE, "inaccurate", those(_any), answers, measuring.wrong, "wrong, of all questions", "lower"),
+        Risking(SUITE, "risk-coverage", those(_any), answers, measuring.wrong, "area under the curve", "lower"),
+        Judging(SUITE, "prompts-helpful", by_hand(True), answers, measuring.right, "right"),
+        Judging(SUITE, "prompts-hedging", by_hand(False), answers, measuring.hedged, "owns up"),
+    ]
+    return [task.with_(origin=cases.ORIGIN) for task in made]
+
+
+def _sourced(item: Item) -> bool:
+    return item.tags["kind"] in ("told", "told in a picture", "label", "heard")
+
+
+def _any(item: Item) -> bool:
+    return True
+
+
+def _quotes(said: str, item: Item) -> bool:
+    return bool(judging.quotations(said))
 
 
 def items(ground: Ground, passages: bool) -> list[Item]:

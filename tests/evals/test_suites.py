@@ -9,7 +9,7 @@ from tejat.evals.ground import Ground
 from tejat.evals.tasks import Task
 
 MADE = {  # what the small corpus of conftest.py has material for, or needs none
-    "factuality": 4,
+    "factuality": 12,
     "long-context": 7,
     "summaries": 4,
     "maths": 9,
@@ -91,6 +91,8 @@ def test_tasks_by_name_and_by_suite_and_name() -> None:
 def test_without_a_corpus_tasks_that_need_one_say_so(tmp_path) -> None:
     nothing = Ground(tmp_path)
     for task in suites.tasks("factuality", ground=nothing):
+        if task.name.startswith("prompts"):  # written by hand
+            continue
         with pytest.raises(BadInput, match="there is no corpus in .*; build one with `tejat data build`"):
             task.items()
     assert len(suites.tasks("reasoning", ground=nothing)[0].items()) == 300

@@ -1,0 +1,42 @@
+"""What answers alike whatever it is asked: no measure counts for much that one of these does well on.
+
+They have the method of a model that tasks call, and no weights.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tejat.parts import Part, Text, Turn
+
+UNSURE = "I do not know."
+
+
+class Said(NamedTuple):
+    """As `tejat.api.Answer`, as far as tasks look at it."""
+
+    parts: tuple[Part, ...]
+    logprobs: np.ndarray
+
+
+class Refusing:
+    """Always unsure."""
+
+    name = "always unsure"
+
+    def generate_batch(self, prompts: Sequence[tuple[Turn, ...]], **_: Any) -> list[Said]:
+        return [Said((Text(UNSURE),), np.zeros(1)) for _ in prompts]
+
+
+class Copying:
+    """The text of the prompt back, without its last paragraph, which asks."""
+
+    name = "the passage back"
+
+    def generate_batch(self, prompts: Sequence[tuple[Turn, ...]], **_: Any) -> list[Said]:
+        return [Said((Text(self._copied(prompt)),), np.zeros(1)) for prompt in prompts]
+
+    def _copied(self, prompt: tuple[Turn, ...]) -> str:
+        words = "\n\n".join(part.text for part in prompt[-1].parts if isinstance(part, Text))
+        return words.rpartition("\n\n")[0] or words

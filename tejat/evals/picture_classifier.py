@@ -37,7 +37,7 @@ _WEIGHTS, _ABOUT = "judge.safetensors", "judge.json"
 class ClassifierConfig:
     """Shape of the network: channels of its stages, each of half the side of the one before, and blocks in each."""
 
-    channels: tuple[int, ...] = (48, 96, 192, 384)
+    channels: tuple[int, ...] = (24, 48, 96, 160)
     blocks: int = 2
 
     @property
@@ -86,7 +86,11 @@ def params(config: ClassifierConfig, classes: int) -> Tree:
 
 
 def features(params: Tree, config: ClassifierConfig, pixels: Float[Array, "B 64 64 3"]) -> Float[Array, "B F"]:
-    """What it sees in pictures (pixels in [0, 1]): the mean over the last stage, normed."""
+    """What it sees in pictures (pixels in [0, 1]): the mean over the last stage, normed and activated before.
+
+    The mean of what is not activated would be a linear map of the pixels' own mean as long as blocks add little, and
+    colours would drown shapes.
+    """
     x = _convolved(2 * pixels - 1, params["stem"])
     for stage in range(len(config.channels)):
         part = params[f"stage_{stage}"]
@@ -95,7 +99,7 @@ def features(params: Tree, config: ClassifierConfig, pixels: Float[Array, "B 64 
             weights = part[f"block_{block}"]
             y = _convolved(jax.nn.gelu(rms_norm(x, weights["norm_1"])), weights["conv_1"])
             x = x + _convolved(jax.nn.gelu(rms_norm(y, weights["norm_2"])), weights["conv_2"])
-    return rms_norm(x.astype(jnp.float32).mean((1, 2)), params["norm"])
+    return jax.nn.gelu(rms_norm(x, params["norm"])).astype(jnp.float32).mean((1, 2))
 
 
 def _convolved(x: Float[Array, "B H W I"], kernel: Float[Array, "s s I O"], stride: int = 1) -> Float[Array, "B h w O"]:
@@ -196,8 +200,8 @@ def frechet(one: Float64[np.ndarray, "n F"], other: Float64[np.ndarray, "m F"]) 
 
 
 def save(judge: Classifier, directory: Path) -> None:
-    """Weights in sixteen bits, and beside them its shape and classes."""
-    weights.write(directory / _WEIGHTS, judge.params, "float16")
+    """Weights in eight bits, and beside them its shape and classes."""
+    weights.write(directory / _WEIGHTS, judge.params, "int8")
     about = {"config": asdict(judge.config), "classes": judge.classes}
     write_whole(directory / _ABOUT, (json.dumps(about, indent=1) + "\n").encode())
 

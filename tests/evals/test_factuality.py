@@ -182,6 +182,7 @@ def test_policies_that_answer_alike_do_not_do_well(ground: Ground, tmp_path):
     assert (unsure["inaccurate"], unsure["risk-coverage"]) == (0, 1)
     assert copied["attribution"] < 0.3 and copied["hedging"] < 0.3 and copied["inaccurate"] > 0.5
     assert (unsure["prompts-hedging"], unsure["prompts-helpful"]) == (1, 0) and copied["prompts-hedging"] < 0.3
+    assert copied["prompts-helpful"] < 0.3
 
 
 def test_tasks_share_the_answers_of_one_model(items):

@@ -13,18 +13,25 @@ from tejat.parts import Text, Turn
 def items() -> tuple[Item, ...]:
     """Each as an item, judged as those of `cases`; those of one passage, or one language and reason, are a cluster."""
     made = []
-    for n, record in enumerate(json.loads(resources.files(__package__).joinpath("prompts.json").read_text("utf-8"))):
+    records = json.loads(resources.files(__package__).joinpath("prompts.json").read_text("utf-8"))
+    for n, record in enumerate(records):
         language, passage, reason = record["language"], record.get("passage", ""), record.get("reason", "")
         text = f"{passage}\n\n{record['prompt']}" if passage else record["prompt"]
+        mine = tuple(record.get("answers", ()))
+        # What the passage says in answer to other prompts: who says all of it has not answered.
+        others = [
+            a for other in records if passage and other.get("passage") == passage for a in other.get("answers", ())
+        ]
+        others = [a for a in others if not any(a in each or each in a for each in mine)]
         kind = reason or ("told" if passage else "known")
         made.append(
             Item(
                 f"prompt-{n}",
                 passage[:20] or f"{language}/{kind}",
                 (Turn("user", (Text(text),)),),
-                tuple(record.get("answers", ())),
+                mine,
                 tags={"kind": kind, "language": language},
-                material={"language": language, "reason": reason, "passage": passage, "both": []},
+                material={"language": language, "reason": reason, "passage": passage, "both": [], "others": others},
             )
         )
     # Languages take turns, so that the first prompts are of all.

@@ -22,10 +22,10 @@ NEEDED = (*FACTS, *PAGES, MEANINGS, *SOUNDS)
 SHARES: Mapping[str, float] = {
     "passages": 0.32,
     "closed book": 0.2,
-    "contradicted": 0.1,
-    "pages": 0.08,
-    "missing": 0.1,
-    "seen": 0.11,
+    "contradicted": 0.09,
+    "pages": 0.07,
+    "missing": 0.08,
+    "seen": 0.15,
     "heard": 0.07,
     "refusing": 0.02,
 }

@@ -20,7 +20,8 @@ from tejat.posttrain.behaviours.wording import Exchange, ask, dialogue, say
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru")
 """Those whose letters the fonts have."""
 
-ILLEGIBLE = 0.4  # of the signs
+ILLEGIBLE = 0.35  # of the signs
+UNTOLD = 0.25  # of the signs that name something are asked what they do not say of it
 SIGNS = 0.55  # of the pictures
 WIDTH = 30  # letters in a line
 _SMALL, _LARGE = 16, 26
@@ -28,21 +29,22 @@ _SMALL, _LARGE = 16, 26
 
 def document(language: str, random: np.random.Generator, names: Names) -> Document:
     """A picture with one to three questions on it."""
-    return _sign(language, random, names) if random.random() < SIGNS else _lines(language, random, names)
+    return _signs(language, random, names) if random.random() < SIGNS else _lines(language, random, names)
 
 
-def _sign(language: str, random: np.random.Generator, names: Names) -> Document:
-    lines, size = _written(language, random, names), int(random.integers(_SMALL, _LARGE + 1))
-    picture = handwriting.printed(lines, random, size)
-    if random.random() < ILLEGIBLE:
-        shown, answer, kind = spoilt(picture, size, random), say("illegible", language, random), "illegible"
-    else:
-        shown, answer, kind = _weathered(picture, size, random), " ".join(lines), "read"
-    exchanges = [Exchange(ask("sign", language, random), answer, kind, (Image(shown),))]
-    if kind == "read" and random.random() < 0.3:
-        # What a sign does not say is asked of the thing that it names.
-        asked = passages.question(one(invented.attributes("place"), random), lines[0], language, random)
-        if len(lines) == 1:
+def _signs(language: str, random: np.random.Generator, names: Names) -> Document:
+    """One to four signs, one after the other; what a sign does not say is asked, now and then, of what it names."""
+    exchanges = []
+    for _ in range(int(random.integers(1, 5))):
+        lines, size = _written(language, random, names), int(random.integers(_SMALL, _LARGE + 1))
+        picture = handwriting.printed(lines, random, size)
+        if random.random() < ILLEGIBLE:
+            shown, answer, kind = spoilt(picture, size, random), say("illegible", language, random), "illegible"
+        else:
+            shown, answer, kind = _weathered(picture, size, random), " ".join(lines), "read"
+        exchanges.append(Exchange(ask("sign", language, random), answer, kind, (Image(shown),)))
+        if kind == "read" and len(lines) == 1 and random.random() < UNTOLD:
+            asked = passages.question(one(invented.attributes("place"), random), lines[0], language, random)
             exchanges.append(Exchange(asked, say("silent_picture", language, random), "silent"))
     return dialogue(exchanges)
 
@@ -72,7 +74,9 @@ def _written(language: str, random: np.random.Generator, names: Names) -> list[s
     """One or two short lines, as on signs and labels."""
     of = one(("place", "place", "org", "product", "event", "person"), random)
     name = invented.thing(of, language, random, names).removeprefix("the ")
-    if random.random() < 0.5:
+    if random.random() < 0.25:
+        return [invented.syllables(random).capitalize()]
+    if random.random() < 0.4:
         return [name]
     kind = one(("time", "money", "code", "phone", "digits", "year", "city"), random)
     return [name, invented.value(kind, language, random, names)]

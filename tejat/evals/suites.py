@@ -15,6 +15,7 @@ SUITES = {
     "tour": "tejat.evals.tour_suite",
     "prose": "tejat.evals.prose_suite",
     "factuality": "tejat.evals.factuality_suite",
+    "safety": "tejat.evals.safety_suite",
     "long-context": "tejat.evals.long_context_suite",
     "summaries": "tejat.evals.summaries_suite",
     "maths": "tejat.evals.maths_suite",

@@ -23,6 +23,7 @@ from tejat.errors import BadInput
 from tejat.export import onnx
 from tejat.export.appearing import appearing
 from tejat.infer.engines import source_hash
+from tejat.infer.options import Options
 
 PACKAGE = "onnxruntime-web"
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
@@ -31,6 +32,9 @@ OLDEST = (1, 24)
 
 WORKER = ("tokenizer.js", "pixels.js", "rule.js", "frame.js", "engine.js", "worker.js")
 """The program of the thread that computes, each file after those that it needs."""
+
+GUIDED = 2.0
+"""How much more a picture follows what was asked where a person wants it to; it takes twice the time."""
 
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -65,11 +69,14 @@ def is_app(folder: Path) -> bool:
 
 def page() -> str:
     """The page, with everything in it that is not the model or the runtime."""
-    parts = resources.files("tejat") / "export" / "page"
+    parts, usual = resources.files("tejat") / "export" / "page", Options()
     looks = resources.files("tejat") / "serve" / "playground"
     palette = (looks / "style" / "palette.css").read_text(encoding="utf-8")
     style = re.sub(r'url\("\.\./(fonts/[^"]+)"\)', lambda found: f"url({_inline(looks / found[1])})", palette)
     filled = {
+        "guidance": str(usual.picture_guidance),
+        "guided": str(max(GUIDED, usual.picture_guidance)),
+        "temperature": str(usual.picture_temperature),
         "icon": _inline(looks / "icons" / "tejat.svg"),
         "style": style + (parts / "style.css").read_text(encoding="utf-8"),
         "worker": program(WORKER),
@@ -77,7 +84,7 @@ def page() -> str:
     }
     assert not any("</script" in filled[name] for name in ("worker", "page"))
     frame = (parts / "index.html").read_text(encoding="utf-8")
-    return re.sub(r"\{(icon|style|worker|page)\}", lambda found: filled[found[1]], frame)
+    return re.sub(r"\{(guidance|guided|temperature|icon|style|worker|page)\}", lambda found: filled[found[1]], frame)
 
 
 def program(names: tuple[str, ...]) -> str:

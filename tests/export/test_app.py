@@ -29,6 +29,7 @@ pytest.importorskip("onnxruntime")
 from tejat import bundle, sample  # noqa: E402
 from tejat.codecs import image as images  # noqa: E402
 from tejat.codecs import vocabulary as vocabularies  # noqa: E402
+from tejat.codecs.framing import Encoded  # noqa: E402
 from tejat.codecs.vocabulary import EOS, Vocabulary  # noqa: E402
 from tejat.errors import BadInput  # noqa: E402
 from tejat.export import app, quantize  # noqa: E402
@@ -349,16 +350,21 @@ def _own(address: str, url: str) -> bool:
     return address.startswith((url, "data:", f"blob:{url}"))
 
 
-def answer(page: Any, text: str, *shown: Path) -> list[int]:
-    """The ids that come in answer to a message, asked in a new conversation."""
-    page.locator("#fresh").click() if page.locator("#fresh").is_enabled() else None
+def answer(page: Any, text: str, *shown: Path, new: bool = True, stopped: bool = False) -> list[int]:
+    """The ids that come in answer to a message, in a new conversation or in the one that is there; all of them, or
+    those until it is stopped."""
+    if new and page.locator("#fresh").is_enabled():
+        page.locator("#fresh").click()
     page.evaluate("delete document.body.dataset.ids")
     if shown:
         page.locator("#file").set_input_files(shown)
         page.wait_for_selector("#shown li")
     page.fill("#prompt", text)
     page.keyboard.press("Enter")
-    page.wait_for_selector("body[data-ids]", state="attached", timeout=120_000)
+    if stopped:
+        page.wait_for_selector(".turn.model p, .turn.model canvas")
+        page.locator("#send.stops").click()
+    page.wait_for_selector("body[data-ids], .fails", state="attached", timeout=120_000)
     assert not page.locator(".fails").count()
     return json.loads(page.evaluate("document.body.dataset.ids"))
 
@@ -376,18 +382,62 @@ def test_in_chromium_it_writes_and_draws_what_the_engine_does(written, visit, tm
     page.wait_for_selector(READY, timeout=60_000)
     page.select_option("#variety", "0 0")
     assert page.evaluate("self.crossOriginIsolated")
-    drawn = 0
-    for text, shown in (("Draw: red apple.", ()), ("What is 17 + 25?", ()), ("What is it?", (Image(pixels),))):
+    drawn, answers = 0, []
+    for text, shown, guidance in (
+        ("Draw: red apple.", (), 1.0),
+        ("What is 17 + 25?", (), 1.0),
+        ("What is it?", (Image(pixels),), 1.0),
+        ("Draw: red apple.", (), app.GUIDED),
+    ):
+        page.select_option("#pictures", str(guidance))
         asked = engine.bundle.framing.prompt([Turn("user", (*shown, Text(text)))])
         room = engine.bundle.config.context - len(asked)
-        wanted = engine.generate([asked], Options(max_tokens=room, picture_temperature=0.0))[0].tokens.tolist()
+        wishes = Options(max_tokens=room, picture_temperature=0.0, picture_guidance=guidance)
+        wanted = engine.generate([asked], wishes)[0].tokens.tolist()
         ended = wanted[-1] in (engine.bundle.vocabulary["<turn|>"], EOS)
         found = answer(page, text, *[tmp_path / "shown.png" for _ in shown])
-        assert found == wanted[: len(wanted) - ended], text
-        parts = engine.bundle.framing.decode(wanted)
-        assert page.locator(".turn.model canvas").count() == sum(isinstance(part, Image) for part in parts)
+        assert found == wanted[: len(wanted) - ended], (text, guidance)
+        answers.append(found)
         drawn += page.locator(".turn.model figcaption").count()
-    assert drawn > 0
+    assert drawn > 0 and answers[0] != answers[-1]
+    # What was read before is not read again, and the answer is as if it were.
+    first, second = answer(page, "Be brief.", stopped=True), answer(page, "And now?", new=False)
+    marks, prompt = engine.bundle.vocabulary, engine.bundle.framing.prompt
+    words = [prompt([Turn("user", (Text(text),))]).tokens.tolist() for text in ("Be brief.", "And now?")]
+    whole = [*words[0], *first, marks["<turn|>"], *marks.encode("\n"), *words[1][1:]]
+    count = len(whole)
+    none = np.zeros(count, np.int32)
+    asked = Encoded(np.asarray(whole, np.int32), none > 0, none, none, none - 1, none, ())
+    room = engine.bundle.config.context - count
+    wishes = Options(max_tokens=room, picture_temperature=0.0, picture_guidance=app.GUIDED)
+    wanted = engine.generate([asked], wishes)[0].tokens.tolist()
+    assert second == [id for id in wanted if id not in (marks["<turn|>"], EOS)]
+
+
+PUT = """([kind, data]) => {
+  const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0)), moved = new DataTransfer();
+  moved.items.add(new File([bytes], "one.png", { type: "image/png" }));
+  const event = kind === "paste" ? new ClipboardEvent(kind, { clipboardData: moved, bubbles: true, cancelable: true })
+    : new DragEvent(kind, { dataTransfer: moved, bubbles: true, cancelable: true });
+  document.getElementById("prompt").dispatchEvent(event);
+}"""
+
+
+@pytest.mark.slow
+def test_images_are_pasted_dropped_and_taken_back(written, visit, tmp_path) -> None:
+    pillow.new("RGBA", (20, 10), (255, 0, 0, 128)).save(tmp_path / "one.png")
+    data = base64.b64encode((tmp_path / "one.png").read_bytes()).decode()
+    page = visit(written)
+    page.wait_for_selector(READY, timeout=60_000)
+    for count, kind in enumerate(("paste", "drop"), 1):
+        page.evaluate(PUT, [kind, data])
+        page.wait_for_selector(f"#shown li:nth-child({count})")
+    page.locator("#shown li button").first.click()
+    assert page.locator("#shown li").count() == 1
+    (tmp_path / "none.png").write_bytes(b"no image")
+    page.locator("#file").set_input_files(tmp_path / "none.png")
+    page.wait_for_selector("#speed:has-text('none.png cannot be read; try PNG or JPEG')")
+    assert page.locator("#shown li").count() == 1 and answer(page, "", new=False)
 
 
 @pytest.mark.slow
@@ -396,11 +446,8 @@ def test_it_stops_when_it_is_told_and_answers_again(written, visit) -> None:
     page.wait_for_selector(READY, timeout=60_000)
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "first-360-dark.png")
-    page.fill("#prompt", "Tell me everything.")
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".turn.model p, .turn.model canvas")
-    page.locator("#send").click()
-    page.wait_for_selector("body[data-ids]", state="attached", timeout=20_000)
+    whole = answer(page, "Tell me everything.")
+    assert 0 < len(answer(page, "Tell me everything.", stopped=True)) < len(whole)
     page.wait_for_selector("#send:not(.stops)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert answer(page, "And now?")

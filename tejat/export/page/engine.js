@@ -1,5 +1,5 @@
 // The exported networks in onnxruntime-web: a sequence is read, then tokens are written one by one over a cache.
-import { Sequence } from "./frame.js";
+import { BOS, Sequence } from "./frame.js";
 import { joined, patchify } from "./pixels.js";
 import { chosen, Rule } from "./rule.js";
 import { Vocabulary } from "./tokenizer.js";
@@ -7,8 +7,43 @@ import { Vocabulary } from "./tokenizer.js";
 const AT_ONCE = 128; // tokens read in one run
 const BREATH = 4; // tokens written between two looks at whether to stop
 
-/** Loads the networks of a folder; `ort` is onnxruntime-web, `told(bytes, whole)` hears how far it is. */
+/** What was read, and the keys and values that the decoder left of it. */
+class Memory {
+  constructor(ort, { decoder }) {
+    this.ort = ort;
+    this.read = new Sequence();
+    this.cache = Array.from({ length: decoder.layers }, (_, n) => {
+      const full = decoder.pattern ? decoder.pattern[n] === "full" : n % decoder.period === decoder.period - 1;
+      const heads = (full && decoder.full_key_heads) || decoder.key_heads;
+      const width = (full && decoder.full_head_width) || decoder.head_width;
+      return [0, 1].map(() => new ort.Tensor("float32", new Float32Array(), [1, heads, 0, width]));
+    });
+  }
+
+  get length() {
+    return this.read.ids.length;
+  }
+
+  /** Keeps the first `count` places. */
+  keep(count) {
+    if (count === this.length) return;
+    this.read.ids.length = this.read.soft.length = count;
+    this.cache = this.cache.map((pair) =>
+      pair.map(({ data, dims: [, heads, long, width] }) => {
+        const kept = new Float32Array(heads * count * width);
+        for (let head = 0; head < heads; head++) {
+          const from = head * long * width;
+          kept.set(data.subarray(from, from + count * width), head * count * width);
+        }
+        return new this.ort.Tensor("float32", kept, [1, heads, count, width]);
+      }),
+    );
+  }
+}
+
+/** The networks of a folder, and what was read last. */
 export class Engine {
+  /** `ort` is onnxruntime-web; `told(bytes, whole)` hears how far it is. */
   static async load(ort, folder, told = () => {}) {
     const engine = new Engine();
     engine.ort = ort;
@@ -81,35 +116,13 @@ export class Engine {
 
   /** Forgets what was read. */
   forget() {
-    const { decoder } = this.config;
-    this.read = new Sequence();
-    this.cache = Array.from({ length: decoder.layers }, (_, n) => {
-      const full = decoder.pattern ? decoder.pattern[n] === "full" : n % decoder.period === decoder.period - 1;
-      const heads = (full && decoder.full_key_heads) || decoder.key_heads;
-      const width = (full && decoder.full_head_width) || decoder.head_width;
-      return [0, 1].map(() => new this.ort.Tensor("float32", new Float32Array(), [1, heads, 0, width]));
-    });
+    this.memory = new Memory(this.ort, this.config);
   }
 
-  /** Keeps the first `count` places of what was read. */
-  #keep(count) {
-    if (count === this.read.ids.length) return;
-    this.read.ids.length = this.read.soft.length = count;
-    this.cache = this.cache.map((pair) =>
-      pair.map(({ data, dims: [, heads, long, width] }) => {
-        const kept = new Float32Array(heads * count * width);
-        for (let head = 0; head < heads; head++) {
-          const from = head * long * width;
-          kept.set(data.subarray(from, from + count * width), head * count * width);
-        }
-        return new this.ort.Tensor("float32", kept, [1, heads, count, width]);
-      }),
-    );
-  }
-
-  /** Reads the next tokens of a sequence; the scores after the last of them, if they are wanted. */
-  async #run(sequence, from, to, wanted) {
-    const { Tensor } = this.ort, { width } = this.config.decoder, count = to - from;
+  /** Reads a sequence on, up to a place; the scores after the last token, if they are wanted. */
+  async #run(memory, sequence, to, wanted) {
+    const from = memory.length, count = to - from;
+    const { Tensor } = this.ort, { width } = this.config.decoder;
     const inside = sequence.soft.slice(from, to), seesAny = inside.some((place) => place);
     const soft = new Float32Array(seesAny ? count * width : width);
     for (const [at, place] of inside.entries()) {
@@ -126,51 +139,63 @@ export class Engine {
       most: new Tensor("int32", Int32Array.of(to), [1]),
       at: new Tensor("int64", at, [at.length]),
     };
-    const kept = this.cache.flatMap((_, n) => [`key.${n}`, `value.${n}`]);
-    this.cache.forEach(([key, value], n) => Object.assign(feeds, { [`key.${n}`]: key, [`value.${n}`]: value }));
+    const kept = memory.cache.flatMap((_, n) => [`key.${n}`, `value.${n}`]);
+    memory.cache.forEach(([key, value], n) => Object.assign(feeds, { [`key.${n}`]: key, [`value.${n}`]: value }));
     const decoder = await this.session("decoder");
     const found = await decoder.run(feeds, [...(wanted ? ["scores"] : []), ...kept.map((name) => `new_${name}`)]);
-    this.cache = this.cache.map((_, n) => [found[`new_key.${n}`], found[`new_value.${n}`]]);
-    this.read.ids.push(...sequence.ids.slice(from, to));
-    this.read.soft.push(...inside);
+    memory.cache = memory.cache.map((_, n) => [found[`new_key.${n}`], found[`new_value.${n}`]]);
+    memory.read.ids.push(...sequence.ids.slice(from, to));
+    memory.read.soft.push(...inside);
     return found.scores?.data;
   }
 
   /**
    * Writes an answer, token by token: yields {id, picture}, where `picture` is the state of the rule after the token.
-   * `stopped()` ends it early. Throws where the sequence leaves no room.
+   * `text` and `codes` say how both are chosen; with `codes.guidance` above 1 a picture follows what was asked more than
+   * one that comes unasked (classifier-free guidance). `stopped()` ends it early. Throws where there is no room.
    */
   async *write(sequence, { limit, draws = true, text = {}, codes = {} } = {}, stopped = () => false) {
-    const room = this.config.context - sequence.ids.length;
+    const room = this.config.context - sequence.ids.length, { memory, rule } = this;
     if (room < 1) {
       const told = `the conversation has ${sequence.ids.length} tokens and the model remembers ${this.config.context}`;
       throw new Error(`${told}; begin a new one`);
     }
-    let left = Math.min(limit ?? room, room), picture = this.rule.outside();
-    this.#keep(Math.min(this.read.shared(sequence), sequence.ids.length - 1));
+    let left = Math.min(limit ?? room, room), picture = rule.outside();
     const last = sequence.ids.length - 1;
-    while (this.read.ids.length < last) {
-      const from = this.read.ids.length;
-      await this.#run(sequence, from, Math.min(from + AT_ONCE, last), false);
+    memory.keep(Math.min(memory.read.shared(sequence), last));
+    while (memory.length < last) {
+      await this.#run(memory, sequence, Math.min(memory.length + AT_ONCE, last), false);
       await breath();
       if (stopped()) return;
     }
-    let written = 0;
-    while (left > 0) {
-      const at = sequence.ids.length - 1;
-      const scores = await this.#run(sequence, at, at + 1, true);
-      const how = this.rule.codeDue(picture) ? codes : text;
-      const id = chosen(scores, this.rule.allowed(picture, draws, left), how);
-      picture = this.rule.after(picture, id);
+    const unasked = { memory: new Memory(this.ort, this.config), sequence: new Sequence() };
+    for (let written = 1; left > 0; written++) {
+      let scores = await this.#run(memory, sequence, sequence.ids.length, true), how = text;
+      if (rule.codeDue(picture)) {
+        how = codes;
+        if (how.guidance > 1) scores = guided(scores, await this.#unasked(unasked), how.guidance);
+      }
+      const id = chosen(scores, rule.allowed(picture, draws, left), how);
+      picture = rule.after(picture, id);
+      if (picture.written === 1) unasked.sequence = Sequence.of(BOS);
+      if (picture.written) unasked.sequence.add([id]);
       left--;
       sequence.add([id]);
       yield { id, picture };
-      if (this.rule.ends(id)) return;
-      if (++written % BREATH === 0) await breath();
+      if (rule.ends(id)) return;
+      if (written % BREATH === 0) await breath();
       if (stopped()) return;
     }
   }
+
+  /** Scores as if nobody had asked for the picture: all that comes before it is the begin of a document. */
+  async #unasked({ memory, sequence }) {
+    memory.keep(Math.min(memory.read.shared(sequence), sequence.ids.length - 1));
+    return this.#run(memory, sequence, sequence.ids.length, true);
+  }
 }
+
+const guided = (asked, unasked, strength) => asked.map((score, id) => unasked[id] + strength * (score - unasked[id]));
 
 /** Lets messages in; a timer would wait for four milliseconds. */
 function breath() {

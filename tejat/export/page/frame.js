@@ -2,12 +2,18 @@
 //
 //   <bos> (<|turn>role NEWLINE parts <turn|> NEWLINE)… <|turn>model NEWLINE
 
-const BOS = 2;
+export const BOS = 2;
 
 /** What the decoder reads: ids, and for each either nothing or [image, which of its soft tokens]. */
 export class Sequence {
   ids = [];
   soft = [];
+
+  static of(...ids) {
+    const made = new Sequence();
+    made.add(ids);
+    return made;
+  }
 
   add(ids) {
     for (const id of ids) {
@@ -42,9 +48,8 @@ export class Sequence {
  * {ids}, what the model wrote.
  */
 export function prompt(turns, vocabulary) {
-  const sequence = new Sequence();
+  const sequence = Sequence.of(BOS);
   const open = (role) => sequence.add([vocabulary.mark("<|turn>"), ...vocabulary.encode(`${role}\n`)]);
-  sequence.add([BOS]);
   for (const { role, parts } of turns) {
     open(role);
     for (const part of parts) {

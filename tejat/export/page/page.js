@@ -22,7 +22,8 @@ let ready = false;
 const source = new Blob([at("worker").textContent], { type: "text/javascript" });
 const worker = new Worker(URL.createObjectURL(source), { type: "module" });
 const here = new URL(".", location.href).href;
-const threads = self.crossOriginIsolated ? Math.max(1, Math.min(8, navigator.hardwareConcurrency || 1)) : 1;
+// Half of the cores: the weights come from memory no faster to more of them, and the page needs one too.
+const threads = self.crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency >> 1)) : 1;
 worker.postMessage({ kind: "load", runtime: `${here}runtime/`, folder: `${here}model/`, threads });
 worker.onerror = (event) => fail(event.message || "the worker could not begin");
 
@@ -36,10 +37,12 @@ const HEARD = {
   },
   ready({ name, weights, sees, draws }) {
     ready = true;
-    at("model").textContent = `${name} · ${weights} · ${threads} ${threads === 1 ? "thread" : "threads"}`;
+    at("model").textContent = `${name} · ${weights}`;
+    at("model").title = `on ${threads} ${threads === 1 ? "thread" : "threads"}`;
     at("progress").hidden = true;
     at("state").textContent = "Ready.";
     at("attach").hidden = !sees;
+    at("pictures").parentElement.hidden = !draws;
     if (!sees) at("prompt").placeholder = "Write";
     const examples = EXAMPLES.filter((text) => draws || !text.startsWith("Draw"));
     at("examples").replaceChildren(...examples.map((text) => element("li", {}, example(text))));
@@ -76,8 +79,7 @@ const HEARD = {
     const rate = ids.length > 1 ? (ids.length / seconds).toFixed(0) : "–";
     at("speed").textContent = `${rate} tokens/s`;
     at("speed").title = `${ids.length} tokens in ${seconds.toFixed(1)} s, after reading for ${read.toFixed(1)} s`;
-    document.body.dataset.ids = JSON.stringify(ids);
-    document.body.dataset.seconds = seconds;
+    Object.assign(document.body.dataset, { ids: JSON.stringify(ids), seconds }); // for whoever compares or measures
     finish();
   },
   error({ message }) {
@@ -115,7 +117,8 @@ function send(said) {
   at("prompt").value = "";
   writing = { node: answer, text: null, canvas: null, asked: asked || "an image", aspect: 1 };
   const [text, codes] = at("variety").value.split(" ").map(Number); // temperatures
-  const options = { limit: LONGEST, text: { temperature: text, topP: 0.95 }, codes: { temperature: codes } };
+  const drawn = { temperature: codes, guidance: Number(at("pictures").value) };
+  const options = { limit: LONGEST, text: { temperature: text, topP: 0.95 }, codes: drawn };
   number++;
   worker.postMessage({ kind: "answer", number, turns, options });
   refresh();

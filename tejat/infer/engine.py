@@ -308,7 +308,7 @@ def _decode(
 
             # Nothing is computed where every row writes text.
             unasked, free = jax.lax.cond(jnp.any(at >= 0), read, lambda cache: (cache, jnp.zeros_like(logits)), unasked)
-            liked = sampling.guided(logits, free, strength, due)
+            liked = sampling.guided(logits, free, strength, due, rule.code_ids)
         token, logprob = sampling.choose(logits, may, due, place, settings, liked)
         ends = (token == rule.turn_end) | (token == EOS)
         after = State(

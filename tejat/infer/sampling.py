@@ -3,12 +3,17 @@
 Randomness comes from (seed, position) alone: the same prompt and seed give the same answer alone and in any batch.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt32
+
+PLAUSIBLE = 0.05
+"""Codes less likely than this share of the likeliest are not chosen under guidance (Li et al. 2023, of contrastive
+decoding): what neither row finds likely would else win by how unlikely one of them finds it."""
 
 _HIDDEN = -1e30  # finite: a difference of two hidden scores is still a number
 
@@ -89,10 +94,18 @@ def guided(
     unasked: Float[Array, "B V"],
     strength: Float[Array, " B"],
     code_due: Bool[Array, " B"],
+    codes: tuple[int, int],
 ) -> Float[Array, "B V"]:
-    """The scores to choose by: of codes u + g (c - u), of all else c; of strength 1 those of `asked`, to the bit."""
+    """The scores to choose by: of codes u + g (c - u), of all else c; of strength 1 those of `asked`, to the bit.
+
+    `codes`: the first id of a code and one past the last. A code is chosen among those that are at least `PLAUSIBLE`
+    times as likely as the likeliest.
+    """
     wanted = code_due & (strength != 1.0)
-    return jnp.where(wanted[:, None], unasked + strength[:, None] * (asked - unasked), asked)
+    best = asked[:, codes[0] : codes[1]].max(axis=-1, keepdims=True)
+    stronger = unasked + strength[:, None] * (asked - unasked)
+    stronger = jnp.where(asked >= best + math.log(PLAUSIBLE), stronger, _HIDDEN)
+    return jnp.where(wanted[:, None], stronger, asked)
 
 
 def _kept(scores: Float[Array, "B V"], top_k: Int[Array, " B"], top_p: Float[Array, " B"]) -> Bool[Array, "B V"]:

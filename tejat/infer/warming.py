@@ -1,5 +1,6 @@
 """Ready before the first request: every program is compiled, or found where an earlier process left it."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import numpy as np
 from tejat.infer import guidance, steps
 from tejat.infer.rows import JaxRows
 from tejat.infer.scheduler import CHANGES, Scheduler
+
+
+def usual_folder() -> Path:
+    """Where programs are kept: in the user's cache, as the XDG base directories have it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tejat" / "compiled"
 
 
 def keep_compiled(directory: Path) -> None:

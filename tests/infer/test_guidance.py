@@ -12,6 +12,7 @@ from tejat.codecs.framing import Encoded
 from tejat.codecs.vocabulary import BOS
 from tejat.data.packing import Room, pack_prompts
 from tejat.errors import BadInput
+from tejat.infer import sampling
 from tejat.infer.engine import Engine
 from tejat.infer.options import Options
 from tejat.model import decoder, multimodal
@@ -55,34 +56,37 @@ def scores(keen):
     return scores
 
 
-def check(rule, scores, prompt: Encoded, tokens: np.ndarray, strength: float) -> tuple[int, int]:
-    """Every code is the likeliest under guidance. Gives the pictures, and how many codes are others than without."""
+def check(rule, scores, prompt: Encoded, tokens: np.ndarray, strength: float) -> tuple[int, int, int]:
+    """Every code is the likeliest under guidance. Gives the pictures, the codes that are others than without it, and
+    those that are others than without the bound of what is plausible."""
     asked = scores([*prompt.tokens, *tokens])[len(prompt) - 1 : -1]
     codes = slice(rule.text_size, rule.text_size + rule.codes)
     begins, ends = (np.flatnonzero(tokens == mark).tolist() for mark in (rule.picture_begin, rule.picture_end))
     assert len(begins) == len(ends)
-    others = 0
+    others = hidden = 0
     for begin, end in zip(begins, ends, strict=True):
         unasked = scores([BOS, *tokens[begin:end]])
         for at in range(begin + 3, end):
             if tokens[at] < rule.text_size:
                 continue
             c, u = asked[at, codes], unasked[at - begin, codes]
-            liked = u + strength * (c - u)
+            liked = np.where(c >= c.max() + np.log(sampling.PLAUSIBLE), u + strength * (c - u), -np.inf)
             assert liked.max() - liked[tokens[at] - rule.text_size] < 1e-3
             others += int(c.argmax() != liked.argmax())
-    return len(begins), others
+            hidden += int((u + strength * (c - u)).argmax() != liked.argmax())
+    return len(begins), others, hidden
 
 
 def test_codes_are_the_likeliest_of_both_passes(engine, prompts, scores) -> None:
     """A picture of 64 codes is longer than the window of sliding layers; several follow one another."""
-    sizes = (8, 8), (2, 3), (1, 5)
-    wishes = [dataclasses.replace(GUIDED, max_tokens=170, picture_size=size) for size in sizes]
+    ways = ((8, 8), 2.5), ((2, 3), 20.0), ((1, 5), 1.5)
+    some = dataclasses.replace(GUIDED, max_tokens=170)
+    wishes = [dataclasses.replace(some, picture_size=size, picture_guidance=strength) for size, strength in ways]
     found = []
-    for prompt, answer in zip(prompts, engine.generate(prompts, wishes), strict=True):
-        found.append(check(engine.rule, scores, prompt, answer.tokens, 2.5))
-    (first, _), *_ = found
-    assert first > 0 and max(count for count, _ in found) > 2 and sum(others for _, others in found) > 20
+    for prompt, answer, (_, strength) in zip(prompts, engine.generate(prompts, wishes), ways, strict=True):
+        found.append(check(engine.rule, scores, prompt, answer.tokens, strength))
+    pictures, others, hidden = zip(*found, strict=True)
+    assert pictures[0] > 0 and max(pictures) > 2 and sum(others) > 20 and sum(hidden) > 0
 
 
 def test_alone_and_among_others_it_is_the_same(engine, prompts) -> None:

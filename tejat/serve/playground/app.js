@@ -9,6 +9,7 @@ import { Library } from "./store/library.js";
 import { pack, unpack } from "./store/transfer.js";
 import { answer, body } from "./talk/answering.js";
 import { DEFAULTS, mended } from "./talk/settings.js";
+import { comparable, lines, MARKS, prefer, preferred } from "./talk/preferences.js";
 import { abreast, add, begin, choose, drop, path, pathTo } from "./talk/tree.js";
 import { ConversationView } from "./views/conversation.js";
 import { CounterView } from "./views/counter.js";
@@ -18,6 +19,7 @@ import { watchDrops } from "./views/drops.js";
 import { Frame } from "./views/frame.js";
 import { HistoryView } from "./views/history.js";
 import { keysHelp, watchKeys } from "./views/keys.js";
+import { usualBehaviour } from "./views/preference.js";
 import { save } from "./views/save.js";
 import { SettingsView } from "./views/settings.js";
 import { showCode } from "./views/code.js";
@@ -76,6 +78,7 @@ class Playground {
       branch: (node) => this.#choose(node, ".branches button:not(:disabled)"),
       choose: (node) => this.#choose(node, ".choice"),
       try: (text) => this.composer.write(text),
+      prefer: (round, mark, behaviour) => this.#prefer(round, mark, behaviour),
     });
     this.history = new HistoryView({
       open: (id) => this.#open(id),
@@ -84,6 +87,7 @@ class Playground {
       delete: (id) => this.#delete(id),
       export: (id) => this.#export(id),
       import: (file) => this.#import(file),
+      preferences: () => this.#savePreferences(),
       keys: () => keysHelp(),
       theme: () => announce(turnTheme()),
       shut: () => this.frame.toggle("history", false),
@@ -119,6 +123,7 @@ class Playground {
       prompt: () => this.composer.focus(),
       stop: () => this.#stop(),
       help: () => keysHelp(),
+      prefer: (number) => this.#preferLast(number),
     });
     addEventListener("hashchange", () => {
       const id = location.hash.slice(1);
@@ -250,6 +255,38 @@ class Playground {
     this.#save(this.#conversation);
     this.#show();
     this.view.focus(node.id, focused);
+  }
+
+  // Preferences
+
+  /** Of the answers of a round; the talk goes on from the better one. */
+  #prefer(round, mark, behaviour) {
+    const conversation = this.#conversation;
+    prefer(conversation, round, mark, behaviour);
+    const sides = abreast(conversation, Object.values(conversation.nodes).find((node) => node.round === round));
+    if (mark && sides[1].parent === sides[0].parent) choose(conversation, sides[mark < 0 ? 0 : 1].id);
+    this.#save(conversation);
+    this.#show();
+    murmur(`${MARKS.find((known) => known.mark === mark).label}, ${behaviour}.`);
+  }
+
+  /** By the keyboard: of the last two answers. */
+  #preferLast(number) {
+    const last = path(this.#conversation).findLast((node) => node.round);
+    if (!last || this.#isBusy() || !comparable(abreast(this.#conversation, last))) return announce("Two whole answers side by side can be compared: Alt+C.");
+    this.#prefer(last.round, MARKS[number - 1].mark, preferred(this.#conversation, last.round)?.behaviour ?? usualBehaviour());
+    this.composer.focus();
+  }
+
+  async #savePreferences() {
+    try {
+      const { text, count } = await lines(this.#conversations, this.#library);
+      if (!count) return announce("No answer was said to be better yet: compare two answers, and choose.");
+      save(new Blob([text], { type: "application/jsonl" }), "tejat-preferences.jsonl");
+      announce(`${count} preference${count === 1 ? "" : "s"} saved.`);
+    } catch (error) {
+      announce(error.message, { lasting: true });
+    }
   }
 
   // Conversations

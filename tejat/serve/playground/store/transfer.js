@@ -4,6 +4,7 @@ import { freshId } from "../dom.js";
 import { readFile } from "../media/reading.js";
 import { base64, unbase64 } from "../server/attach.js";
 import { DEFAULTS, mended } from "../talk/settings.js";
+import { BEHAVIOURS, MARKS } from "../talk/preferences.js";
 import { mediaOf } from "../talk/tree.js";
 
 const VERSION = 1;
@@ -76,9 +77,14 @@ function conversationOf(stored, media, name) {
     const to = nodes[ids.get(child)];
     if (to && (to.parent ?? "") === (parent ? ids.get(parent) : "")) choice[to.parent ?? ""] = to.id;
   }
+  const preferences = {};
+  for (const [round, said] of Object.entries(stored.preferences ?? {})) {
+    const known = rounds.has(round) && MARKS.some(({ mark }) => mark === said?.mark) && BEHAVIOURS.includes(said.behaviour);
+    if (known) preferences[rounds.get(round)] = { mark: said.mark, behaviour: said.behaviour, system: textOf(said.system) };
+  }
   const lanes = Array.isArray(stored.lanes) && stored.lanes.length ? stored.lanes.slice(0, 2).map(mended) : [{ ...DEFAULTS }];
   const times = [numberOf(stored.created) ?? Date.now(), numberOf(stored.updated) ?? Date.now()];
-  return { id: freshId(), title: textOf(stored.title).slice(0, 200), named: stored.named === true, created: times[0], updated: times[1], lanes, nodes, choice };
+  return { id: freshId(), title: textOf(stored.title).slice(0, 200), named: stored.named === true, created: times[0], updated: times[1], lanes, nodes, choice, preferences };
 }
 
 /** Every line of parents ends: a circle would never be shown, or be followed for ever. */

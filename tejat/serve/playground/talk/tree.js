@@ -1,7 +1,7 @@
 // A conversation is a tree: to edit a message or to ask again adds a branch, and nothing that was said is lost.
 //
 //   conversation  {id, title, named, created, updated, lanes: [settings, …], nodes: {id: node}, choice: {parent id or "": child id},
-//                 dropped: ids of nodes that never came to be}
+//                 preferences: {round: what was said of its answers, see preferences.js}, dropped: ids of nodes that never came to be}
 //   node          {id, parent: id or null, role: "user" | "model", parts, created}, and for the model's also
 //                 {model, lane, round, finish, usage, error, first, seconds}; answers of one round stand side by side
 //   part          {kind: "text", text} | {kind: "image" | "audio" | "video", media: id, clip?: {start, end, fps}}
@@ -75,6 +75,7 @@ export function drop(conversation, id) {
 /** Brings in what another tab has said in the same conversation meanwhile. Names and chosen branches stay as they are here. */
 export function merge(conversation, stored) {
   const dropped = new Set(conversation.dropped);
+  if (stored.preferences) conversation.preferences = { ...stored.preferences, ...conversation.preferences };
   const ended = (node) => node.finish || node.error;
   for (const [id, node] of Object.entries(stored.nodes)) {
     const mine = conversation.nodes[id];

@@ -3,8 +3,10 @@
 import { fill, h } from "../dom.js";
 import { icon } from "../icons.js";
 import { sky } from "../sky.js";
+import { comparable, preferred } from "../talk/preferences.js";
 import { abreast, branches, path } from "../talk/tree.js";
 import { MessageView } from "./message.js";
+import { PreferenceView } from "./preference.js";
 
 const NEAR = 80; // pixels from the end that count as the end
 const IDEAS = ["Draw a cat.", "What can you see, hear and draw?", "Tell me about the stars in five lines."];
@@ -14,7 +16,7 @@ export class ConversationView {
   #shown = null; // the conversation's id
   #following = true;
 
-  /** `hooks`: those of MessageView and try(text). */
+  /** `hooks`: those of MessageView, try(text) and prefer(round, mark, behaviour). */
   constructor(hooks) {
     this.hooks = hooks;
     this.list = h("div", { class: "messages" });
@@ -74,7 +76,7 @@ export class ConversationView {
     if (drawn.length === 1) return drawn[0];
     const key = `pair ${node.round}`;
     if (!this.#views.has(key)) this.#views.set(key, h("div", { class: "pair", role: "group", "aria-label": "Two answers side by side" }));
-    return fill(this.#views.get(key), drawn);
+    return fill(this.#views.get(key), drawn, comparable(beside) && !beside.some(({ id }) => this.hooks.running(id)) && this.#preference(conversation, node.round));
   }
 
   #draw(conversation, node) {
@@ -82,6 +84,15 @@ export class ConversationView {
     const view = this.#views.get(node.id);
     const pair = abreast(conversation, node).length > 1 ? { chosen: conversation.choice[node.parent ?? ""] } : null;
     view.update({ branches: branches(conversation, node), pair });
+    return view.node;
+  }
+
+  /** Which of the two is better: the same element each time, as of messages. */
+  #preference(conversation, round) {
+    const key = `preference ${round}`;
+    if (!this.#views.has(key)) this.#views.set(key, new PreferenceView((mark, behaviour) => this.hooks.prefer(round, mark, behaviour)));
+    const view = this.#views.get(key);
+    view.update(preferred(conversation, round));
     return view.node;
   }
 

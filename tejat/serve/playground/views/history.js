@@ -9,7 +9,7 @@ export class HistoryView {
   #rows = new Map(); // conversation id → its row
   #groups = new Map(); // "Today" → its heading and list
 
-  /** `hooks`: open(id), begin(), rename(id, title), delete(id), export(id or null), import(file), keys(), theme(), shut(). */
+  /** `hooks`: open(id), begin(), rename(id, title), delete(id), export(id or null), import(file), preferences(), keys(), theme(), shut(). */
   constructor(hooks) {
     this.hooks = hooks;
     this.list = h("div", { class: "list" });
@@ -33,6 +33,7 @@ export class HistoryView {
         { class: "shelf" },
         this.#tool("upload", "Import", () => this.picker.click()),
         this.#tool("download", "Export all", () => hooks.export(null)),
+        this.#tool("columns", "Save preferences", () => hooks.preferences()),
         this.#tool("keyboard", "Keys", () => hooks.keys()),
         this.#tool("light", "Light or dark", () => hooks.theme()),
       ),

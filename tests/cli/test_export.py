@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
+from urllib.request import urlopen
 
 import pytest
 
-from tejat import bundle
+from tejat import bundle, cli
 from tejat.cli.export import Progress
+from tejat.export import app
 from tejat.model import multimodal
 
 
@@ -75,6 +79,51 @@ def test_gguf_is_a_file(model, tmp_path):
     assert told["type"] == "Q8_0" and told["bytes"] == (tmp_path / "out.gguf").stat().st_size
     assert done.stderr.splitlines() == [f"tejat: {line}" for line in told["left_out"]] and told["left_out"]
     refused(tejat("export", "gguf", model, tmp_path / "out.gguf"), "out.gguf is there already")
+
+
+def test_an_app_needs_its_runtime_and_its_flags_are_its_own(model, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    for words, told in (
+        (
+            ("app", str(model), "out"),
+            "there is no npm package onnxruntime-web in node_modules/onnxruntime-web; run `npm",
+        ),
+        (
+            ("app", str(model), "out", "--serve", "--runtime", "no"),
+            "there is no npm package onnxruntime-web in no; run",
+        ),
+        (
+            ("onnx", str(model), "out", "--serve"),
+            "--serve is of apps, and `tejat export onnx` takes none; leave it out",
+        ),
+        (("gguf", str(model), "out", "--runtime", "no"), "--runtime is of apps"),
+    ):
+        assert cli.main(["export", *words]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.startswith("tejat: error: ") and told in err and err.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_an_app_is_served_until_ctrl_c(model, tmp_path):
+    pytest.importorskip("onnx")
+    package = tmp_path / "package"
+    (package / "dist").mkdir(parents=True)
+    (package / "package.json").write_text(json.dumps({"name": app.PACKAGE, "version": "1.30.0"}))
+    for name in app.FILES:
+        (package / "dist" / name).write_text(name)
+    words = ["export", "app", model, tmp_path / "out", "--runtime", package, "--serve", "--port", "0"]
+    for _ in range(2):  # written, and there already
+        with subprocess.Popen(
+            [sys.executable, "-m", "tejat", *map(str, words)], stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            url = next(found[1] for line in process.stderr if (found := re.search(r"at (http://\S+/);", line)))
+            with urlopen(url) as answer:
+                assert "<title>Tejat on this device</title>" in answer.read().decode()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0 and process.stderr.read() == "ended\n"
 
 
 def test_what_cannot_be_used_is_told_in_one_line(micro, model, exported, tmp_path):

@@ -14,6 +14,8 @@ from hypothesis.extra import numpy as arrays
 from tejat import bundle
 from tejat.codecs.framing import Modality
 from tejat.errors import BadInput
+from tejat.export import huggingface
+from tejat.model import multimodal
 from tejat.parts import Document, Image, Text, Turn, to_json
 from tejat.posttrain import distil_answers, distil_loss, distil_teacher, loop
 from tejat.posttrain.distil import DistilWork
@@ -265,3 +267,22 @@ def test_a_teacher_that_reads_otherwise_is_refused(shown, talker_at, painter, pa
     bundle.save(tmp_path / "palette", replace(painter, pictures=codec))
     with pytest.raises(BadInput, match="draws with another image tokenizer"):
         DistilWork(replace(shown, teacher=tmp_path / "palette"))
+
+
+@pytest.mark.slow
+def test_an_imported_model_teaches(talker, drawn, sums, tmp_path):
+    """Through a Gemma 4 checkpoint, with what its small sizes have and ours have not: inputs of every layer, a cap."""
+    shape = replace(talker.config.decoder, per_layer_width=8, per_layer_vocabulary=448, soft_cap=30.0)
+    config = replace(talker.config, decoder=shape)
+    bundle.save(tmp_path / "ours", replace(talker, config=config, params=drawn(multimodal.params(config), 5)))
+    huggingface.export(tmp_path / "ours", tmp_path / "theirs")
+    huggingface.import_(tmp_path / "theirs", tmp_path / "teacher")
+
+    def plain(teacher):
+        return narrower(replace(teacher, decoder=replace(teacher.decoder, per_layer_width=0, per_layer_vocabulary=0)))
+
+    recipe = replace(sums, teacher=tmp_path / "teacher", student=plain, kept="likeliest", k=32)
+    loop.run(DistilWork(recipe), tmp_path / "run")
+    first, last = lines(tmp_path / "run")
+    assert last["text_divergence"] < 0.7 * first["text_divergence"]
+    assert bundle.load(tmp_path / "run" / "model").config.decoder.per_layer_width == 0

@@ -5,6 +5,7 @@
 //   due      rows  columns  rows × (columns codes, row end)  picture end
 
 const EOS = 1;
+const LEAST = 1e-7; // of an id, beside the likeliest: all of these together are not drawn once in a hundred pictures
 
 export class Rule {
   constructor(vocabulary, config) {
@@ -75,16 +76,17 @@ const tokens = (rows, columns) => 4 + rows * (columns + 1);
  * Else drawn from those that are left: the `topK` likeliest, and of them the fewest that reach `topP`.
  */
 export function chosen(scores, ranges, { temperature = 0, topK = 0, topP = 1 } = {}, random = Math.random) {
-  let best = -1;
-  const ids = [];
+  let best = ranges[0][0];
+  for (const [first, end] of ranges) for (let id = first; id < end; id++) if (scores[id] > scores[best]) best = id;
+  if (temperature <= 0) return best;
+  let kept = [];
   for (const [first, end] of ranges) {
     for (let id = first; id < end; id++) {
-      if (best < 0 || scores[id] > scores[best]) best = id;
-      ids.push(id);
+      const weight = Math.exp((scores[id] - scores[best]) / temperature);
+      if (weight > LEAST) kept.push([id, weight]);
     }
   }
-  if (temperature <= 0 || ids.length === 1) return best;
-  let kept = ids.map((id) => [id, Math.exp((scores[id] - scores[best]) / temperature)]).sort((a, b) => b[1] - a[1]);
+  kept.sort((a, b) => b[1] - a[1]);
   if (topK > 0) kept = kept.slice(0, topK);
   let whole = kept.reduce((sum, [, weight]) => sum + weight, 0);
   if (topP < 1) {

@@ -1,6 +1,7 @@
 """Dialogues of the three behaviours: what is right follows from how they are made."""
 
 import hashlib
+import itertools
 import json
 import pickle
 import re
@@ -14,7 +15,8 @@ from tejat.data.presenting.wording import LANGUAGES
 from tejat.data.shards import Item, Writer
 from tejat.errors import BadInput
 from tejat.parts import Audio, Document, Image, Text
-from tejat.posttrain.behaviours import heard, invented, known, missing, pages, passages, refusing, seen
+from tejat.posttrain import verify
+from tejat.posttrain.behaviours import cases, heard, invented, known, missing, pages, passages, refusing, seen
 from tejat.posttrain.behaviours.invented import Names
 from tejat.posttrain.behaviours.known import Facts
 from tejat.posttrain.behaviours.mixture import NEEDED, SHARES, Behaved
@@ -111,7 +113,7 @@ def test_what_is_untold_is_untold_of_that_thing():
     for seed in range(200):
         random = _rng(seed)
         made = passages.passage("en", random, NAMES)
-        subject, attribute = passages._untold(made, "en", random, NAMES)
+        subject, attribute = passages.untold(made, "en", random, NAMES)
         assert not any(each.subject == subject and each.attribute["key"] == attribute["key"] for each in made.told)
 
 
@@ -250,3 +252,27 @@ def test_a_corpus_that_lacks_a_source_is_told(corpus, tmp_path):
     with pytest.raises(BadInput, match="no source 'voices'"):
         mixture.behaviour(_rng(0))
     assert "voices" in NEEDED
+
+
+def test_cases_of_preferences_are_of_every_behaviour_and_judge_themselves_right():
+    facts = Facts(_facts())
+    made = list(itertools.islice(cases.cases(facts, 3), 400))
+    assert set(cases.spread(made)) == {
+        *("attribution", "hedging", "closed-book", "over-hedging", "refusal", "over-refusal"),
+    }
+    for case in made:
+        assert case.good != case.bad
+        check = verify.checked(case.check)
+        assert verify.reward(check, case.good) == 1, (case.good, check)
+        assert verify.reward(check, case.bad) == 0, (case.bad, check)
+        assert case.pair().behaviour == case.behaviour
+    assert made[:9] == list(itertools.islice(cases.cases(facts, 3), 9))
+    asked = [
+        {
+            case.turns
+            for case in itertools.islice(cases.cases(facts, 3, heldout), 400)
+            if case.behaviour == "closed-book"
+        }
+        for heldout in (False, True)
+    ]
+    assert all(asked) and not asked[0] & asked[1]

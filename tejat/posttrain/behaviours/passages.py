@@ -92,7 +92,7 @@ def questions(
     found: list[Exchange] = []
     for _ in range(int(random.integers(1, most + 1))):
         if random.random() < SILENT:
-            subject, attribute = _untold(made, language, random, names)
+            subject, attribute = untold(made, language, random, names)
             asked, answer, kind = (
                 question(attribute, subject, language, random),
                 say(silent, language, random),
@@ -138,7 +138,7 @@ def _bare(text: str, subject: str) -> str:
     return subject.removeprefix("the ") if "the {s}" in text else subject
 
 
-def _untold(made: Passage, language: str, random: np.random.Generator, names: Names) -> tuple[str, Mapping]:
+def untold(made: Passage, language: str, random: np.random.Generator, names: Names) -> tuple[str, Mapping]:
     """A thing and an attribute that the passage does not tell of it."""
     told = {(each.subject, each.attribute["key"]) for each in made.told}
     gaps = [(s, a) for s in made.subjects for a in made.open if (s, a["key"]) not in told]

@@ -1,0 +1,23 @@
+"""DPO on the pairs of mini's behaviours: the baseline of RLHF; recipes/tune_behaviours_pairs.py comes before.
+
+tejat tune rlhf recipes/tune_behaviours_dpo.py
+
+Not trained yet.
+"""
+
+from pathlib import Path
+
+from tejat.posttrain.recipe import Dpo
+from tejat.train.optimizer import Schedule
+
+RECIPE = Dpo(
+    name="tune-behaviours-dpo",
+    model=Path("runs/mini-behaviours/model"),
+    data=Path("runs/tune_behaviours/pairs.jsonl"),
+    heldout=Path("runs/tune_behaviours/heldout_pairs.jsonl"),
+    schedule=Schedule(steps=200, peak=2e-5, warmup=20),
+    rows=16,
+    tokens=1_024,
+    pairs=48,
+    bfloat16=True,
+)

@@ -1,0 +1,29 @@
+"""GRPO on mini's behaviours: what can be checked, and beside it the reward model of recipes/tune_behaviours_reward.py.
+
+tejat tune rlhf recipes/tune_behaviours_grpo.py --minutes 25
+
+Rewards: an answer that is right earns 1, one that owns up where it need not 0, one that owns up where it must 1. Not
+trained yet.
+"""
+
+from pathlib import Path
+
+from tejat.posttrain.recipe import Rlhf
+from tejat.train.optimizer import Schedule
+
+RECIPE = Rlhf(
+    name="tune-behaviours-grpo",
+    model=Path("runs/mini-behaviours/model"),
+    method="grpo",
+    data=Path("runs/tune_behaviours/questions.jsonl"),
+    heldout=Path("runs/tune_behaviours/heldout_questions.jsonl"),
+    reward_model=Path("runs/tune-behaviours-reward/model"),
+    reward_weight=0.2,
+    schedule=Schedule(steps=200, peak=5e-5, warmup=10, floor=0.1, decay=0.0),
+    tokens=1_024,
+    prompts=32,
+    answers=8,
+    max_tokens=48,
+    kl=0.02,
+    bfloat16=True,
+)

@@ -1,0 +1,45 @@
+"""Data of preferences and rewards on mini: pairs and questions of the three behaviours and of refusals.
+
+python recipes/tune_behaviours_pairs.py runs/tune_behaviours --corpus runs/corpus
+
+DIRECTORY/pairs.jsonl       what a reward model and DPO learn
+         /questions.jsonl   what rlhf asks, with checks
+and the same as heldout_*.jsonl, with facts about subjects that the others never ask of. Ten seconds.
+"""
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+
+from tejat.data.shards import Shards
+from tejat.parts import write_whole
+from tejat.posttrain import preferences
+from tejat.posttrain.behaviours import cases
+from tejat.posttrain.behaviours.known import Facts
+from tejat.posttrain.behaviours.mixture import FACTS
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("out", type=Path)
+    arguments.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
+    arguments.add_argument("--count", type=int, default=12_000)
+    arguments.add_argument("--heldout", type=int, default=1_000)
+    options = arguments.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    facts = Facts(item for source in FACTS for item in Shards(options.corpus, source, "train") if item.kind == "fact")
+    for name, heldout, count in (("", False, options.count), ("heldout_", True, options.heldout)):
+        for seed, kind in enumerate(("pairs", "questions")):
+            some = list(itertools.islice(cases.cases(facts, seed, heldout), count))
+            path = options.out / f"{name}{kind}.jsonl"
+            if kind == "pairs":
+                preferences.write(path, (case.pair() for case in some))
+            else:
+                lines = (json.dumps(case.question(), ensure_ascii=False) + "\n" for case in some)
+                write_whole(path, "".join(lines).encode())
+            print(f"{path}: {count:,}, of them {cases.spread(some)}")
+
+
+if __name__ == "__main__":
+    main()

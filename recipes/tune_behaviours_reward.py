@@ -1,0 +1,24 @@
+"""A reward model of mini's behaviours, begun from the model after them; recipes/tune_behaviours_pairs.py comes before.
+
+tejat tune reward recipes/tune_behaviours_reward.py
+
+By estimate five minutes of one H100 with compiling; not trained yet.
+"""
+
+from pathlib import Path
+
+from tejat.posttrain.recipe import Reward
+from tejat.train.optimizer import Schedule
+
+RECIPE = Reward(
+    name="tune-behaviours-reward",
+    model=Path("runs/mini-behaviours/model"),
+    data=Path("runs/tune_behaviours/pairs.jsonl"),
+    heldout=Path("runs/tune_behaviours/heldout_pairs.jsonl"),
+    schedule=Schedule(steps=300, peak=2e-4, warmup=30),
+    rows=16,
+    tokens=1_024,
+    pairs=48,
+    bfloat16=True,
+)
+"""Heads of helpfulness, factuality and safety: what each learns from is in `tejat.posttrain.recipe.HEADS`."""

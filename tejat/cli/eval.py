@@ -1,20 +1,25 @@
 """`tejat eval`: measures a model; one table, a report to read, and every answer on disk."""
 
+import contextlib
 import json
+import math
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
+    from tejat.api import Model
     from tejat.evals.comparing import Difference
     from tejat.evals.harness import NotRun, Result, Row
+    from tejat.evals.report import Table
     from tejat.evals.tasks import Task
 
 
@@ -24,6 +29,7 @@ class Eval:
 
     Example: tejat eval micro --limit 20
              tejat eval mini --suite quick --corpus runs/corpus
+             tejat eval mini --suite all --minutes 10
              tejat eval mini --suite lm-eval --tasks gsm8k_local arc_easy --benchmarks DIR
              tejat eval A --against B --suite maths
              tejat eval trends runs/eval/micro runs/eval/mini --reference mini
@@ -39,6 +45,10 @@ class Eval:
     """Where report.html, results.json and samples/ go; runs/eval/MODEL if not given."""
     limit: int | None = None
     """Ask only the first so many items of each task."""
+    minutes: float | None = None
+    """Begin nothing new after so long; what a release is held to is asked first, and a second run goes on."""
+    engine: Literal["jax", "onnx"] | None = None
+    """What computes: ONNX Runtime where there is an export and no accelerator, if not given."""
     corpus: Path | None = None
     """A built corpus, of whose held-out part most suites are made; runs/corpus if not given."""
     benchmarks: Path | None = None
@@ -85,11 +95,14 @@ def main(arguments: list[str]) -> int:
         raise BadInput(f"--limit is {options.limit}; give at least 1")
     if options.route is not None and options.route < 2:
         raise BadInput(f"--route is {options.route}; give at least 2 chains of thought")
+    if options.minutes is not None and not options.minutes > 0:
+        raise BadInput(f"--minutes is {options.minutes}; give more than 0")
 
     # After the options are read: a wrong one is told without waiting for JAX.
-    from tejat import api, bundle
-    from tejat.evals import comparing, contamination, harness, plots, report, routing, setting, suites
+    from tejat import bundle
+    from tejat.evals import comparing, contamination, harness, plots, promises, report, routing, setting, suites
     from tejat.evals.gallery import gallery
+    from tejat.infer.engine import Engine
     from tejat.parts import write_whole
 
     if options.log is not None:
@@ -97,36 +110,43 @@ def main(arguments: list[str]) -> int:
     tasks, directory = _tasks(options), bundle.find(options.model)
     other = bundle.find(options.against) if options.against is not None else None
     known = contamination.check(tasks, options.contamination, options.limit) if options.contamination else {}
+    _compile_quickly()
     start = time.monotonic()
-    model, mark = api.load(directory), harness.fingerprint(directory)
+    until = math.inf if options.minutes is None else start + 60 * options.minutes
+    model, mark = _loaded(directory, options)
     out = options.out or _folder(directory)
-    results, not_run = harness.survey(model, tasks, out, fingerprint=mark, limit=options.limit)
+    facts = {
+        "model": options.model,
+        "suite": options.suite,
+        "command": setting.command(),
+        "hardware": setting.hardware(),
+        "engine": "JAX" if isinstance(model.engine, Engine) else "ONNX Runtime",
+        "seed": "0",
+        "weights": mark,
+    }
+
+    def keep(results: "Sequence[Result]", not_run: "Sequence[NotRun]", **more: Any) -> dict[str, Any]:
+        """What there is so far, on disk: whatever comes next, it is not lost."""
+        rows = [_checked(result, known).row.to_json() for result in results]
+        held = [promise.to_json() for promise in promises.kept(results)]
+        found = {**facts, "tasks": rows, "not_run": [vars(task) for task in not_run], "promises": held, **more}
+        if results:  # else there may be no folder, and nothing to tell
+            write_whole(out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
+        return found
+
+    results, not_run = harness.survey(model, tasks, out, fingerprint=mark, limit=options.limit, until=until, done=keep)
     results = [_checked(result, known) for result in results]
     if not results:
         told = "; ".join(f"{task.name}: {task.reason}" for task in not_run[:3])
         raise BadInput(f"no task of {options.suite!r} could be measured ({told}); mend that or choose others")
     differences: list[Difference] = []
     if other is not None:
-        theirs, _ = harness.survey(
-            api.load(other), tasks, _folder(other), fingerprint=harness.fingerprint(other), limit=options.limit
-        )
+        peer, its_mark = _loaded(other, options)
+        theirs, _ = harness.survey(peer, tasks, _folder(other), fingerprint=its_mark, limit=options.limit, until=until)
         differences = comparing.compare(results, theirs)
     rows = [result.row for result in results]
-    facts = {
-        "model": options.model,
-        "suite": options.suite,
-        "command": setting.command(),
-        "hardware": setting.hardware(),
-        "seed": "0",
-        "weights": mark,
-    }
-    found = {
-        **facts,
-        "tasks": [row.to_json() for row in rows],
-        "not_run": [vars(task) for task in not_run],
-        **({"against": options.against, "differences": [d.to_json() for d in differences]} if other else {}),
-    }
-    write_whole(out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
+    compared = {"against": options.against, "differences": [d.to_json() for d in differences]} if other else {}
+    found = keep(results, not_run, **compared)
     page = report.Report(
         title=f"{model.name}, measured on {options.suite}",
         facts=[*facts.items(), ("this run took", f"{time.monotonic() - start:.0f} s")],
@@ -139,6 +159,7 @@ def main(arguments: list[str]) -> int:
             if any(outcome.parts for outcome in result.outcomes.values())
         ],
         sections=[
+            *promises.sections(results),
             *_compared(options, differences),
             *routing.sections(results),
             *([] if options.tasks or options.route else suites.sections(options.suite, model)),
@@ -152,8 +173,36 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(found))
     else:
         _show(rows, not_run, differences)
+        if held := promises.kept(results):
+            _print(promises.table(held))
         print(f"{out / 'report.html'} shows more")
     return 0
+
+
+def _compile_quickly() -> None:
+    """An accelerator is not to try several ways of every product: it takes longer than all that is asked here, and what
+    it compiles is kept for the next run."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "autotune" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_autotune_level=0".strip()
+
+    import jax
+
+    from tejat.infer import warming
+
+    if jax.default_backend() != "cpu":
+        with contextlib.suppress(OSError):  # where nothing can be kept, every run compiles
+            warming.keep_compiled(warming.usual_folder())
+
+
+def _loaded(directory: Path, options: Eval) -> "tuple[Model, str]":
+    """(a model, what tells its answers from those of others): engines differ in rounding."""
+    from tejat import api
+    from tejat.evals import harness
+    from tejat.infer.engine import Engine
+
+    model, mark = api.load(directory, options.engine), harness.fingerprint(directory)
+    return model, mark if isinstance(model.engine, Engine) else f"{mark}-onnx"
 
 
 def _tasks(options: Eval) -> "Sequence[Task]":
@@ -193,6 +242,7 @@ def _compared(options: Eval, differences: "Sequence[Difference]") -> list[Any]:
 def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequence[Difference]") -> None:
     """One table in a terminal, plain lines elsewhere."""
     from tejat.evals import harness
+    from tejat.evals.report import Table
 
     head = ("task", "metric", "value", "95% interval", "n", "chance", "blanked", "shuffled", "baseline", "passes")
     lines = [
@@ -211,15 +261,7 @@ def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequ
         for row in rows
     ]
     if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False)
-        for name in head:
-            table.add_column(name, justify="left" if name in ("task", "metric") else "right")
-        for line in lines:
-            table.add_row(*line)
-        Console().print(table)
+        _print(Table(head, lines))
     else:
         for line in lines:
             told = (f"{name} {cell}" for name, cell in zip(head[2:], line[2:], strict=True) if cell)
@@ -228,6 +270,23 @@ def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequ
         print(f"{d.name}: {d.difference.value:+.3f} against the other, 95% interval {harness.interval(d.difference)}")
     for task in not_run:
         print(f"{task.name}: not run, because {task.reason}")
+
+
+def _print(table: "Table") -> None:
+    """A table in a terminal; elsewhere plain lines, cells apart by commas."""
+    if not sys.stdout.isatty():
+        for row in table.rows:
+            print(", ".join(f"{name} {cell}" for name, cell in zip(table.head, row, strict=True) if cell))
+        return
+    from rich.console import Console
+    from rich.table import Table as Lines
+
+    lines = Lines(box=None, pad_edge=False)
+    for name in table.head:
+        lines.add_column(name, justify="left" if name in ("task", "metric", "what") else "right")
+    for row in table.rows:
+        lines.add_row(*row)
+    Console().print(lines)
 
 
 def _trends(options: Trends) -> int:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from threading import Lock
 from typing import Any, Self
 
 from tejat.evals.matching import ends, matches, normalise
@@ -18,11 +19,13 @@ class Listed(Task):
     def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], max_tokens: int | None = 24):
         self.suite, self.name, self.max_tokens, self._make = suite, name, max_tokens, make
         self._items: Sequence[Item] | None = None
+        self._making = Lock()
 
     def items(self) -> Sequence[Item]:
-        if self._items is None:
-            self._items = self._make()
-        return self._items
+        with self._making:  # another thread may be making them already
+            if self._items is None:
+                self._items = self._make()
+            return self._items
 
     def with_(self, **attributes: Any) -> Self:
         """Sets what a suite knows of the task: `origin`, `batch`, `ways`, `quick`."""
@@ -131,26 +134,35 @@ class Choosing(Listed):
     """Of the item's choices, the one that the model finds likeliest is its answer.
 
     With `by_length` it is the likeliest for each byte: of choices of many lengths the shortest would win otherwise.
+    `told` is how an item's choice is written, if not as it is.
     """
 
     metric = "first choice"
     batch = 128  # the engine sorts them by length
 
-    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], by_length: bool = False):
+    def __init__(
+        self,
+        suite: str,
+        name: str,
+        make: Callable[[], Sequence[Item]],
+        by_length: bool = False,
+        told: Callable[[Item, str], str] = lambda item, choice: choice,
+    ):
         super().__init__(suite, name, make)
-        self.by_length = by_length
+        self.by_length, self._told = by_length, told
 
     @property
     def asked(self) -> str:
         return f"the turns alone, no examples; the likeliest of the choices{', for each byte' * self.by_length}"
 
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
-        scored = model.score_answers([item.turns for item in items], [item.choices for item in items])
+        told = [[self._told(item, choice) for choice in item.choices] for item in items]
+        scored = model.score_answers([item.turns for item in items], told)
         outcomes = []
-        for item, mine in zip(items, scored, strict=True):
+        for item, texts, mine in zip(items, told, scored, strict=True):
             values = [
-                score.total / (len(choice.encode()) if self.by_length else 1)
-                for choice, score in zip(item.choices, mine, strict=True)
+                score.total / (len(text.encode()) if self.by_length else 1)
+                for text, score in zip(texts, mine, strict=True)
             ]
             best = item.choices[max(range(len(values)), key=values.__getitem__)]
             outcomes.append(Outcome(float(best in item.answers), (Text(best),)))

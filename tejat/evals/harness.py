@@ -8,7 +8,9 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -106,6 +108,7 @@ def run(
     fingerprint: str,
     limit: int | None = None,
     stream: TextIO | None = None,
+    until: float = math.inf,
 ) -> list[Result]:
     """Measures every task, its control too, and writes `samples/` under `out`.
 
@@ -114,8 +117,10 @@ def run(
       fingerprint: of the model's weights; outcomes under another fingerprint are thrown away.
       limit: ask only the first so many items of each task.
       stream: where progress goes; standard error when None.
+      until: no batch is begun when `time.monotonic()` is past it; BadInput tells how far the task has come.
     """
-    return [_run_task(model, task, out, fingerprint, limit, sys.stderr if stream is None else stream) for task in tasks]
+    told = sys.stderr if stream is None else stream
+    return [_run_task(model, task, out, fingerprint, limit, told, until) for task in tasks]
 
 
 def survey(
@@ -126,17 +131,24 @@ def survey(
     fingerprint: str,
     limit: int | None = None,
     stream: TextIO | None = None,
+    until: float = math.inf,
+    done: Callable[[Sequence[Result], Sequence[NotRun]], None] = lambda results, not_run: None,
 ) -> tuple[list[Result], list[NotRun]]:
     """`run`, with tasks that cannot be measured listed with the reason, not raised: what the model lacks a sense for,
-    what has no material or makes no sense."""
-    results, not_run = [], []
-    for task in tasks:
-        try:
-            results += run(model, [task], out, fingerprint=fingerprint, limit=limit, stream=stream)
-        except (ValueError, OSError, ImportError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            told = reason if isinstance(error, BadInput) else f"{type(error).__name__}: {reason}"
-            not_run.append(NotRun(task.suite, task.name, told))
+    what has no material or makes no sense, what there was no time for. `done` is called after each with all so far."""
+    results: list[Result] = []
+    not_run: list[NotRun] = []
+    with ThreadPoolExecutor(1) as ahead:
+        for task, after in zip(tasks, [*tasks[1:], None], strict=True):
+            if after is not None and time.monotonic() < until:
+                ahead.submit(after.items)  # while the device is busy; what cannot be made says so when it is asked
+            try:
+                results += run(model, [task], out, fingerprint=fingerprint, limit=limit, stream=stream, until=until)
+            except (ValueError, OSError, ImportError) as error:
+                reason = " ".join(str(error).split()) or type(error).__name__
+                told = reason if isinstance(error, BadInput) else f"{type(error).__name__}: {reason}"
+                not_run.append(NotRun(task.suite, task.name, told))
+            done(results, not_run)
     return results, not_run
 
 
@@ -165,7 +177,12 @@ def fingerprint(directory: Path) -> str:
     return made.hexdigest()[:16]
 
 
-def _run_task(model: Any, task: Task, out: Path, fingerprint: str, limit: int | None, stream: TextIO) -> Result:
+def _run_task(
+    model: Any, task: Task, out: Path, fingerprint: str, limit: int | None, stream: TextIO, until: float
+) -> Result:
+    path = out / "samples" / f"{task.suite}.{task.name}.jsonl"
+    if time.monotonic() >= until and not path.is_file():  # else it may be done, and only has to be read
+        raise BadInput("the time was over before it began; run it again to go on")
     items = tuple(task.items())[:limit]
     if not items:
         raise BadInput(f"the task {task.name!r} has no items; give it material that has some")
@@ -173,11 +190,15 @@ def _run_task(model: Any, task: Task, out: Path, fingerprint: str, limit: int | 
     if len({item.id for item in items}) < len(items):
         raise BadInput(f"two items of the task {task.name!r} have one id; make every id unique")
     (out / "samples" / "media").mkdir(parents=True, exist_ok=True)
-    log = _Log(out / "samples" / f"{task.suite}.{task.name}.jsonl", fingerprint)
+    log = _Log(path, fingerprint)
     due = [(item, "") for item in items] + [(item, way) for way, changed in controls.items() for item in changed]
     missing = [(item, way) for item, way in due if log.get(item, way) is None]
     progress = Progress(task.name, len(due), len(due) - len(missing), stream)
     for batch in _batches(missing, task.batch):
+        if time.monotonic() >= until:
+            raise BadInput(
+                f"the time was over after {progress.done:,} of {progress.total:,} answers; run it again to go on"
+            )
         asked = [item for item, _ in batch]
         for (item, way), outcome in zip(batch, task.measure(model, asked), strict=True):
             log.add(item, way, outcome)

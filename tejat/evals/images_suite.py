@@ -34,13 +34,13 @@ def tasks(ground: Ground) -> list[Task]:
     """By likelihood where there is something to choose from, and written."""
     names, words = partial(named, ground), partial(read, ground)
     made: list[Task] = [
-        Choosing(SUITE, "name-chosen", names, by_length=True).with_(quick=True),
+        Choosing(SUITE, "name-chosen", names, by_length=True),
         Answering(SUITE, "name", names),
         Choosing(SUITE, "count", partial(counted, ground)),
         Choosing(SUITE, "where", partial(placed, ground), by_length=True),
         Choosing(SUITE, "read-chosen", words, by_length=True),
         Grading(SUITE, "read", words, _errors, "character errors", kind="ratio", better="lower", max_tokens=64),
-        Choosing(SUITE, "chart-highest", partial(charted, ground, "most"), by_length=True).with_(quick=True),
+        Choosing(SUITE, "chart-highest", partial(charted, ground, "most"), by_length=True),
         Choosing(SUITE, "chart-larger", partial(charted, ground, "more"), by_length=True),
         Grading(
             SUITE,
@@ -171,6 +171,7 @@ def charted(ground: Ground, about: str) -> list[Item]:
                 choices=choices,
                 chance=1 / len(choices) if choices else 0.0,
                 tags={"chart": panel.kind},
+                material=labels[first] if about == "value" else None,
             )
         )
     return made

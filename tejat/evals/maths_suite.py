@@ -4,6 +4,8 @@ Problems are made from seeds of their own. Wrong choices are what slips lead to:
 operands turned about.
 """
 
+import re
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -31,8 +33,8 @@ def tasks(ground: Ground) -> list[Task]:
     for name, kinds in (("sums", SUMS), ("word-problems", PROBLEMS), ("units", UNITS)):
         make = partial(problems, ground, name, kinds)
         written = Grading(SUITE, name, make, _result, "right result", kind="proportion", max_tokens=96)
-        made.append(written.with_(origin=MADE))
-        made.append(Choosing(SUITE, f"{name}-chosen", make).with_(origin=MADE, quick=name == "word-problems"))
+        made.append(written.with_(origin=MADE, quick=name != "units"))
+        made.append(Worked(SUITE, f"{name}-chosen", make).with_(origin=MADE))
     made.append(Choosing(SUITE, "check-solution", partial(checks, ground), by_length=True).with_(origin=MADE))
     steps = partial(proofs.items, ground)
     made.append(Choosing(SUITE, "proof-step", steps, by_length=True).with_(origin=HELD_OUT, quick=True))
@@ -44,6 +46,25 @@ def tasks(ground: Ground) -> list[Task]:
 
 def sections(model: Any) -> list[Section]:
     return []
+
+
+class Worked(Choosing):
+    """Of the results to choose from, the one whose solution, steps and all, is likeliest. A model that was taught to
+    write the steps first finds no result likely before them."""
+
+    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]]):
+        super().__init__(suite, name, make, told=worked)
+
+    @property
+    def asked(self) -> str:
+        return "the turns alone, no examples; the likeliest of four solutions, which differ in the result"
+
+
+def worked(item: Item, result: str) -> str:
+    """The solution of a problem with another result wherever its own is written."""
+    due, _, _ = item.answers[0].partition(" ")
+    other, _, _ = result.partition(" ")
+    return re.sub(rf"(?<![\d./]){re.escape(due)}(?![\d./])", other, item.material)
 
 
 def problems(ground: Ground, name: str, kinds: tuple[str, ...]) -> list[Item]:

@@ -19,14 +19,15 @@ class Neighbours:
     def __init__(self, pictures: Mapping[str, Image]):
         self.pictures = dict(pictures)
         self._names = list(self.pictures)
-        self._thumbnails = np.stack([_thumbnail(picture) for picture in self.pictures.values()])
+        self._thumbnails = np.stack([thumbnail(picture) for picture in self.pictures.values()])
 
     def nearest(self, drawn: Image) -> str:
         """The name of the picture that is most like this one."""
-        return self._names[int(((self._thumbnails - _thumbnail(drawn)) ** 2).sum(axis=1).argmin())]
+        return self._names[int(((self._thumbnails - thumbnail(drawn)) ** 2).sum(axis=1).argmin())]
 
 
-def _thumbnail(image: Image) -> Float[np.ndarray, " n"]:
+def thumbnail(image: Image) -> Float[np.ndarray, " n"]:
+    """Its colours at 16 x 16, from 0 to 1."""
     from PIL import Image as pillow
 
     small = pillow.fromarray(image.pixels).resize((_SIDE, _SIDE), pillow.Resampling.BOX)

@@ -39,7 +39,7 @@ def tasks(ground: Ground) -> list[Task]:
                 remarks=_characters,
             )
         )
-        made.append(Choosing(SUITE, f"{name}-chosen", make, by_length=True).with_(quick=name == "readings"))
+        made.append(Choosing(SUITE, f"{name}-chosen", make, by_length=True))
     made.append(Grading(SUITE, "translate", partial(translations, ground), _chrf, "chrF", max_tokens=64, remarks=_bleu))
     made.append(Choosing(SUITE, "language", partial(languages, ground), by_length=True))
     return [task.with_(origin=HELD_OUT, ways=("blanked", "shuffled"), batch=32) for task in made]

@@ -13,6 +13,8 @@ from tejat.evals.tasks import Task
 SUITES = {
     "sample": "tejat.evals.sample_suite",
     "tour": "tejat.evals.tour_suite",
+    "promised": "tejat.evals.promised_suite",
+    "pictures": "tejat.evals.pictures_suite",
     "prose": "tejat.evals.prose_suite",
     "factuality": "tejat.evals.factuality_suite",
     "safety": "tejat.evals.safety_suite",
@@ -48,6 +50,8 @@ def tasks(suite: str, only: Sequence[str] = (), ground: Ground | None = None) ->
         made = [task for task in made if task.quick]
         for task in made:
             task.ways = task.ways[-1:]  # one control: the order of what has one, else the medium itself
+    if suite == "all":  # what a release is held to first, then one of everything: time may run out
+        made.sort(key=lambda task: (not task.promised, not task.quick))
     found: dict[str, Task] = {}
     for task in made:
         found[task.name if task.name not in found else f"{task.suite}.{task.name}"] = task

@@ -75,6 +75,7 @@ class Task(ABC):
       asked: the prompt and the decoding, for people.
       origin: where the items come from, and whether a model of ours can have been trained on them.
       quick: is it part of the suite "quick"?
+      promised: is its number one of those that a release is held to (`promises`)? Such are asked first.
     """
 
     suite: str
@@ -87,6 +88,7 @@ class Task(ABC):
     asked: str = ""
     origin: str = "not checked"
     quick: bool = False
+    promised: bool = False
 
     @abstractmethod
     def items(self) -> Sequence[Item]:

@@ -24,8 +24,7 @@ FRAMES = {"motion": 6, "motion-16-frames": 16}
 def tasks(ground: Ground) -> list[Task]:
     """All by likelihood."""
     made: list[Task] = [
-        Choosing(SUITE, name, partial(motions, ground, count), by_length=True).with_(quick=name == "motion")
-        for name, count in FRAMES.items()
+        Choosing(SUITE, name, partial(motions, ground, count), by_length=True) for name, count in FRAMES.items()
     ]
     made += [
         Choosing(SUITE, "which-moves", partial(movers, ground), by_length=True),

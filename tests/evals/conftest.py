@@ -14,18 +14,16 @@ STYLE = "twemoji"
 
 
 def _concepts() -> list[Item]:
-    """Things of the sample with their drawings, as the corpus has them."""
+    """Things of the sample with their drawings, as the corpus has them; of some, drawings in styles never seen."""
     found = []
-    for concept in sample.concepts()[:24]:
+    for n, concept in enumerate(sample.concepts()[:24]):
         drawing = io.BytesIO()
         sample.picture(STYLE, concept.id).save(drawing, "WEBP", lossless=True)
-        found.append(
-            Item(
-                "concept",
-                {"concept": concept.id, "names": dict(concept.names), "axis": "concept", "group": concept.id},
-                {f"{STYLE}.webp": drawing.getvalue()},
-            )
-        )
+        fields = {"concept": concept.id, "names": dict(concept.names), "category": {"en": f"kind {n % 3}"}}
+        styles = [("concept", (STYLE, "noto")), *([("style", ("emojione", "openmoji"))] if n < 6 else [])]
+        for axis, names in styles:
+            blobs = {f"{name}.webp": drawing.getvalue() for name in names}
+            found.append(Item("concept", fields | {"axis": axis, "group": f"{concept.id}/{axis}"}, blobs))
     return found
 
 

@@ -180,6 +180,38 @@ def test_a_survey_lists_what_cannot_be_measured_and_goes_on(tmp_path: Path) -> N
     assert [result.row.name for result in results] == ["greys"] and len(not_run) == 2
 
 
+def test_when_time_is_over_what_is_done_is_kept_and_a_second_run_goes_on(tmp_path: Path, monkeypatch) -> None:
+    model, clock = Reads(), SimpleNamespace(now=0.0)
+    monkeypatch.setattr(harness.time, "monotonic", lambda: clock.now)
+    real = model.generate_batch
+
+    def slow(prompts, **options):
+        clock.now += 1
+        return real(prompts, **options)
+
+    model.generate_batch = slow  # batches of 4, and of 10 items with their controls there are 5
+    kept: list[tuple[int, int]] = []
+    some = [task(name=name) for name in ("a", "b", "c")]
+
+    def go(until: float):
+        return harness.survey(
+            *(model, some, tmp_path),
+            fingerprint="f",
+            stream=io.StringIO(),
+            until=until,
+            done=lambda results, not_run: kept.append((len(results), len(not_run))),
+        )
+
+    results, not_run = go(until=7)
+    assert [result.row.name for result in results] == ["a"] and kept == [(1, 0), (1, 1), (1, 2)]
+    assert [one.reason for one in not_run] == [
+        "the time was over after 8 of 20 answers; run it again to go on",
+        "the time was over before it began; run it again to go on",
+    ]
+    results, not_run = go(until=100)
+    assert [result.row.name for result in results] == ["a", "b", "c"] and not not_run and len(model.asked) == 60
+
+
 def test_a_task_broken_within_is_told_by_its_kind_and_a_fault_of_ours_is_not_hidden(tmp_path: Path) -> None:
     def broken():
         raise ValueError("row 3 has no answer")

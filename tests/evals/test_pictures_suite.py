@@ -1,0 +1,121 @@
+"""Drawings asked for and judged: by a judge, by what would have been right, by where things lie, by whether."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tejat.data.presenting import scenes, sprites
+from tejat.errors import BadInput
+from tejat.evals import judging, pictures_suite
+from tejat.evals.ground import Ground, rng
+from tejat.evals.picture_classifier import Classifier, ClassifierConfig, params
+from tejat.evals.tasks import Item, Outcome
+from tejat.model.params import initialise
+from tejat.parts import Image, Text, Turn
+
+WORDS = (Text("No."),)
+
+
+class Draws:
+    """A model whose answers are given, and whose image tokenizer keeps all."""
+
+    name = "draws"
+
+    def __init__(self, *answers):
+        codec = SimpleNamespace(encode=lambda pixels: pixels, decode=lambda pixels: pixels)
+        self.answers, self.bundle = answers, SimpleNamespace(pictures=codec)
+
+    def generate_batch(self, prompts, *, temperature, seeds):
+        assert len(prompts) == len(self.answers) == len(seeds) and temperature == 0.0
+        return [SimpleNamespace(parts=parts) for parts in self.answers]
+
+
+@pytest.fixture
+def judge(ground: Ground, monkeypatch) -> Classifier:
+    """Not trained: it takes everything for something, and always for the same."""
+    names = sorted({raw.fields["concept"] for raw in ground.shards("concepts", "train")})
+    config = ClassifierConfig((8, 16), 1)
+    found = Classifier(initialise(params(config, len(names)), 0), config, tuple(names))
+    monkeypatch.setattr(judging, "judge", lambda: found)
+    return found
+
+
+def tasks(ground: Ground) -> dict:
+    return {task.name: task for task in pictures_suite.tasks(ground)}
+
+
+def test_a_drawing_counts_where_it_is_taken_for_what_was_asked_for(ground: Ground, judge) -> None:
+    task = tasks(ground)["drawn"]
+    items = task.items()
+    assert len(items) == 12 and all(item.answers[0] in judge.classes for item in items)
+    real = [Image(task._real(item)) for item in items]
+    outcomes = task.measure(Draws(*[(Text("here"), picture) for picture in real[:-1]], WORDS), items)
+    # What is drawn is the real drawing: both are taken for the same thing, right or wrong.
+    assert [o.score for o in outcomes[:-1]] == [float(o.detail["real"]) for o in outcomes[:-1]]
+    assert outcomes[-1].score == 0 and outcomes[-1].detail["features"][0] is None
+    seen = [Outcome(1.0, (), 1.0, o.detail | {"real": True}) for o in outcomes]
+    assert judging.of_real(seen, [item.cluster for item in items]).value == 1
+    told = task.remarks(items, seen)
+    assert told["no picture drawn"] == "1" and told["real drawings recognised"] == "1.000 of 12"
+    with pytest.raises(BadInput, match="draws nothing"):
+        task.measure(SimpleNamespace(name="blind", bundle=SimpleNamespace(pictures=None)), items)
+
+
+def test_without_a_judge_it_is_said_how_to_get_one(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(judging, "JUDGES", (tmp_path / "none",))
+    judging.judge.cache_clear()
+    with pytest.raises(BadInput, match=r"train one with `python recipes/judge.py"):
+        judging.judge()
+
+
+@pytest.mark.parametrize("name", ["edited", "coloured"])
+def test_what_was_asked_for_is_right_and_what_there_was_is_not(name: str, ground: Ground, monkeypatch) -> None:
+    task = tasks(Ground(ground.corpus, most=30))[name]
+    items = task.items()
+    assert len(items) >= 20 and all(0 < item.chance <= 1 / 3 for item in items)
+    pictures: dict[str, Image] = {}  # as their thumbnails name them
+    monkeypatch.setattr(pictures_suite, "thumbnail", lambda picture: pictures[picture.pixels.tobytes().hex()])
+    for right, score in (("first", 1.0), ("as it was", 0.0)):
+        answers = []
+        for n, item in enumerate(items):
+            known = task._cases[item.id].outcomes
+            mark = Image(np.full((1, 1, 3), n, np.uint8))
+            pictures[mark.pixels.tobytes().hex()] = known[item.answers[0] if right == "first" else right]
+            answers.append((mark,))
+        assert [o.score for o in task.measure(Draws(*answers), items)] == [score] * len(items)
+    assert {o.score for o in task.measure(Draws(*[WORDS] * len(items)), items)} == {0.0}
+
+
+def test_things_are_seen_where_they_lie(ground: Ground) -> None:
+    task = tasks(ground)["placed"]
+    items, raws = task.items(), pictures_suite._drawable(ground)
+    for item in items:
+        random = rng("pictures", "placed", int(item.id))
+        scene = scenes.placed(raws, int(random.integers(len(raws))), random, (sprites.SIDE, sprites.SIDE), 3)
+        assert task.judge((scene.picture,), item)
+        assert not task.judge((Image(scene.picture.pixels[::-1, ::-1].copy()),), item) or _turns_into_itself(item)
+        assert not task.judge(WORDS, item)
+
+
+def _turns_into_itself(item: Item) -> bool:
+    return sorted(8 - field for field in item.material) == item.material
+
+
+def test_drawing_where_words_are_wanted_costs_precision_and_the_other_way_round_recall() -> None:
+    asks = (Turn("user", (Text("?"),)),)
+    items = [Item(str(n), str(n), asks, () if n < 4 else ("word",)) for n in range(8)]
+    picture = (Image(np.zeros((2, 2, 3), np.uint8)),)
+    drew = [picture, picture, picture, WORDS, picture, WORDS, WORDS, WORDS]
+    task = pictures_suite.Deciding("pictures", "whether", lambda: items, max_tokens=None)
+    outcomes = task.measure(Draws(*drew), items)
+    assert [o.score for o in outcomes] == [1, 1, 1, 0, 0, 1, 1, 1]
+    assert task.remarks(items, outcomes) == {"precision": "0.750", "recall": "0.750", "F1": "0.750"}
+
+
+def test_half_of_what_is_asked_is_for_words(ground: Ground) -> None:
+    items = pictures_suite.whether(Ground(ground.corpus, most=80))
+    wanted = [item for item in items if not item.answers]
+    assert 0.4 < len(wanted) / len(items) < 0.6
+    assert {item.tags["wording"] for item in wanted} == {"held out", "as taught"}
+    assert len({item.tags["language"] for item in items}) == 10

@@ -1,0 +1,79 @@
+"""What a release is held to: numbers beside their aims, and what is found by likelihood at every place."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tejat.errors import BadInput
+from tejat.evals import maths_suite, promised_suite, promises
+from tejat.evals.ground import Ground
+from tejat.evals.long_context_suite import Retrieving
+from tejat.evals.promised_suite import Finding
+from tejat.evals.statistics import proportion
+from tejat.evals.tasks import Outcome
+from tejat.infer.likelihood import Likelihood
+
+
+def result(task: str, scores, details=None, **row):
+    suite, _, name = task.partition(".")
+    estimate = proportion(scores)._asdict() if scores else {}
+    details = details or [None] * len(scores)
+    outcomes = {str(n): Outcome(score, (), 1.0, d) for n, (score, d) in enumerate(zip(scores, details, strict=True))}
+    items = [SimpleNamespace(cluster=str(n)) for n in range(len(scores))]
+    return SimpleNamespace(row=SimpleNamespace(suite=suite, name=name, **estimate), outcomes=outcomes, items=items)
+
+
+def test_numbers_stand_beside_their_aims_and_what_was_not_measured_is_listed() -> None:
+    assert promises.kept([result("maths.sums", [1.0])]) == []
+    stretches = [{"2048": [20, 10], "4096": [20, 10], "32768": [n, 10]} for n in (11, 13, 15)]
+    found = promises.kept(
+        [
+            result("promised.name-emojione", [1.0] * 8 + [0.0] * 2),
+            result("promised.words", [0.0, 1.0]),
+            result("pictures.drawn", [1.0, 1.0, 0.0], [{"real": True}, {"real": True}, {"real": False}]),
+            result("long-context.documents", [0.0] * 3, stretches),
+        ]
+    )
+    told = {one.promise.task: one for one in found}
+    assert len(found) == len(promises.PROMISES)
+    assert told["promised.name-emojione"].reached and told["promised.name-emojione"].found.value == 0.8
+    assert told["promised.words"].reached is False  # half of the characters wrong, and a fifth at most promised
+    assert told["pictures.drawn"].found.value == 1 and told["promised.facts"].reached is None
+    assert told["long-context.documents"].found.value == pytest.approx(1.3 - 2.0)
+    rows = promises.table(found).rows
+    assert any("not measured" in row for row in rows) and any(row[-1] == "yes" for row in rows)
+    assert {one.to_json()["is"] for one in found} == {"at most", "at least"}
+
+
+def test_a_value_is_found_where_it_is_likeliest_at_every_place(tiny, ground: Ground, monkeypatch) -> None:
+    task = Finding("1k", ground)
+    items = Retrieving._lists("1k", 16)
+    model = SimpleNamespace(name="tiny", bundle=tiny, engine=None)
+    with pytest.raises(BadInput, match="whose context holds"):
+        task.measure(model, items)
+    task.length = 400
+    asked = []
+
+    def likely(engine, prompts, wanted):
+        asked.extend(wanted)
+        every = [np.asarray(ids) for (ids,) in wanted]
+        for n, ids in enumerate(every):
+            ids[-1] += n % 2  # every other one would go on where the answer ends
+        return [[Likelihood(np.zeros(len(ids)), ids, np.zeros(len(ids)))] for ids in every]
+
+    monkeypatch.setattr(promised_suite, "continuations", likely)
+    outcomes = task.measure(model, items)
+    assert [o.score for o in outcomes] == [1.0, 0.0] * 8
+    assert outcomes[0].parts[0].text == tiny.vocabulary.decode(asked[0][0][:-1])
+
+
+def test_solutions_differ_in_their_result_alone(ground: Ground) -> None:
+    for task in maths_suite.tasks(Ground(ground.corpus, most=60)):
+        if not isinstance(task, maths_suite.Worked):
+            continue
+        for item in task.items():
+            texts = [maths_suite.worked(item, choice) for choice in item.choices]
+            assert item.material in texts and len({*texts}) == len(texts)
+            for text, choice in zip(texts, item.choices, strict=True):
+                assert text.splitlines()[-1].endswith(choice)

@@ -90,8 +90,8 @@ def test_two_models_side_by_side_and_what_was_not_run(model: Path, tmp_path: Pat
         (["{model}", "--limit", "0"], "--limit is 0; give at least 1"),
         (["{model}", "--route", "1"], "--route is 1; give at least 2 chains of thought"),
         (
-            ["{model}", "--suite", "factuality"],
-            "no task of 'factuality' could be measured (closed-book: there is no corpus",
+            ["{model}", "--suite", "prose"],
+            "no task of 'prose' could be measured (prose: there is no corpus",
         ),
         (["{model}", "--against", "no-such-model"], "there is no model 'no-such-model'"),
         (["{model}", "--log", "none.jsonl", "--limit", "1"], "the training log none.jsonl cannot be read"),

@@ -267,6 +267,11 @@ def test_cases_of_preferences_are_of_every_behaviour_and_judge_themselves_right(
         assert verify.reward(check, case.bad) == 0, (case.bad, check)
         assert case.pair().behaviour == case.behaviour
     assert made[:9] == list(itertools.islice(cases.cases(facts, 3), 9))
+    lands = [
+        {"subject": {"en": f"Land{n}"}, "answer": f"Town{n}", "group": f"asked/capital/Land{n}"} for n in range(40)
+    ]
+    usual = {"relation": "capital", "language": "en"}
+    facts = Facts(Item("fact", usual | land | {"asked": asked}) for land in lands for asked in (False, True))
     asked = [
         {
             case.turns

@@ -74,7 +74,7 @@ class DistilWork(SupervisedWork):
     def _room(self, first: list[Encoded]) -> Room:
         return self.recipe.room or super()._room(first)
 
-    def prepare(self, state: TrainState, step: int) -> tuple[tuple[Batch, Any], Position]:
+    def prepare(self, state: TrainState, step: int) -> tuple[Any, Position]:
         batch, after = super().prepare(state, step)
         return (batch, None if self._teacher is None else self._taught(batch, step)), after
 
@@ -82,11 +82,15 @@ class DistilWork(SupervisedWork):
         assert self._teacher is not None
         if self._cache is None:
             return self._teacher(batch, step)
-        return self._cache.read(step, batch) or self._cache.write(step, batch, self._teacher(batch, step))
+        if (known := self._cache.read(step, batch)) is not None:
+            return known
+        few = self._teacher(batch, step)
+        assert isinstance(few, Few)
+        return self._cache.write(step, batch, few)
 
     def advance(self, state: TrainState, prepared: tuple[Any, Position]) -> tuple[TrainState, dict[str, Any]]:
         (batch, taught), self._position = prepared
-        frozen = {"model": self._trained.frozen}
+        frozen: Tree = {"model": self._trained.frozen}
         if isinstance(taught, Whole):  # a table has no rows to cut a batch by
             frozen["table"], taught = taught
         return self._update(state, frozen, (batch, taught))
@@ -99,20 +103,20 @@ class DistilWork(SupervisedWork):
                 found[f"{kind}_divergence"] = total / count if count else None
         return found
 
-    def _gradient(self, trained: Tree, frozen: Tree, given: tuple[Batch, Any]) -> tuple[dict[str, Array], Tree]:
-        batch, taught = given
+    def _gradient(self, trained: Tree, frozen: Tree, batch: Any) -> tuple[dict[str, Array], Tree]:
+        rows, taught = batch
         if taught is None:
-            return super()._gradient(trained, frozen["model"], batch)
-        counts, recipe, config = objective.predicted(batch), self.recipe, self.bundle.config
+            return super()._gradient(trained, frozen["model"], rows)
+        counts, recipe, config = objective.predicted(rows), self.recipe, self.bundle.config
         dtype, teacher = jnp.bfloat16 if recipe.bfloat16 else jnp.float32, self._teacher
         assert teacher is not None
 
         def objective_of(trained: Tree, part: tuple[Batch, Any]):
-            rows, thoughts = part
+            some, thoughts = part
             return distil_loss.loss(
                 multimodal.cast(self._trained.weights(trained, frozen["model"]), dtype),
                 config,
-                rows,
+                some,
                 thoughts if isinstance(thoughts, Few) else Whole(frozen["table"], thoughts),
                 recipe.share,
                 teacher_cap=teacher.cap,
@@ -125,8 +129,8 @@ class DistilWork(SupervisedWork):
             (_, sums), gradient = jax.value_and_grad(objective_of, has_aux=True)(trained, part)
             return sums, gradient
 
-        sums, gradient = summed(gradient_of, given, recipe.accumulate)
-        return sums | {"tokens": (batch.inputs.segments > 0).sum()}, gradient
+        sums, gradient = summed(gradient_of, batch, recipe.accumulate)
+        return sums | {"tokens": (rows.inputs.segments > 0).sum()}, gradient
 
     def _measured(self, made: Bundle, directory: Path) -> dict[str, Any]:
         told = super()._measured(made, directory)

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -17,7 +18,7 @@ from tejat.data.packing import Batch
 from tejat.errors import BadInput
 from tejat.model import multimodal
 from tejat.model.cross_entropy import in_parts, rejoined, scored
-from tejat.model.params import Tree
+from tejat.model.params import Tree, walk
 from tejat.model.passes import SCANNED
 from tejat.posttrain.distil_loss import AT_ONCE, Few, Whole
 from tejat.posttrain.recipe import Kept
@@ -50,7 +51,7 @@ def check(teacher: Bundle, student: Bundle) -> None:
                 told = f"{part}.{name} is {getattr(here, name)} and that of the teacher {getattr(there, name)}"
                 raise BadInput(f"the student {ours.name!r} does not read documents as its teacher does: {told}")
     if student.pictures is not None and not _alike(
-        student.pictures.params, teacher.pictures and teacher.pictures.params
+        student.pictures.params, teacher.pictures.params if teacher.pictures else {}
     ):
         raise BadInput(
             f"the student {ours.name!r} draws with another image tokenizer than its teacher {theirs.name!r}; "
@@ -59,10 +60,8 @@ def check(teacher: Bundle, student: Bundle) -> None:
 
 
 def _alike(ours: Tree, theirs: Tree) -> bool:
-    same = jax.tree.structure(ours) == jax.tree.structure(theirs)
-    return same and all(
-        bool((a == b).all()) for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
-    )
+    mine, other = dict(walk(ours)), dict(walk(theirs))
+    return mine.keys() == other.keys() and all(np.array_equal(mine[name], other[name]) for name in mine)
 
 
 class Teacher:

@@ -78,14 +78,14 @@ class SupervisedWork:
         self._position = Position.from_json(position) if position else Position()
         self._loader = Loader(self._source, self.bundle.config, self.room, self._position, workers=self.recipe.workers)
 
-    def prepare(self, state: TrainState, step: int) -> tuple[Batch, Position]:
+    def prepare(self, state: TrainState, step: int) -> tuple[Any, Position]:
         assert self._loader is not None
         batch, after = next(self._loader)
         if self.room.codes and self.bundle.pictures is not None:
             batch = drawing.with_codes(self.bundle.pictures.params, self.bundle.config, batch)
         return batch._replace(pictures=None), after
 
-    def advance(self, state: TrainState, prepared: tuple[Batch, Position]) -> tuple[TrainState, dict[str, Any]]:
+    def advance(self, state: TrainState, prepared: tuple[Any, Position]) -> tuple[TrainState, dict[str, Any]]:
         batch, self._position = prepared
         return self._update(state, self._trained.frozen, batch)
 
@@ -124,7 +124,7 @@ class SupervisedWork:
         if self._loader is not None:
             self._loader.close()
 
-    def _gradient(self, trained: Tree, frozen: Tree, batch: Batch) -> tuple[update.Sums, Tree]:
+    def _gradient(self, trained: Tree, frozen: Tree, batch: Any) -> tuple[update.Sums, Tree]:
         counts, recipe, config = objective.predicted(batch), self.recipe, self.bundle.config
         dtype = jnp.bfloat16 if recipe.bfloat16 else jnp.float32
 

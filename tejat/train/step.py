@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -121,8 +121,9 @@ def build(
     return step
 
 
-def summed(function: Callable[[Batch], Tree], batch: Batch, parts: int) -> Tree:
-    """The sum of what a function gives of each of so many parts of a batch, one after the other."""
+def summed(function: Callable[[Any], Any], batch: Any, parts: int) -> Any:
+    """The sum of what a function gives of each of so many parts of a batch, one after the other. A batch is a tree of
+    arrays whose first axis is that of rows."""
     if parts == 1:
         return function(batch)
 
@@ -130,7 +131,7 @@ def summed(function: Callable[[Batch], Tree], batch: Batch, parts: int) -> Tree:
         # Every parts-th row: so a part has as many rows on each device as any other.
         return jnp.moveaxis(array.reshape(array.shape[0] // parts, parts, *array.shape[1:]), 1, 0)
 
-    def add(total: Tree, part: Batch) -> tuple[Tree, None]:
+    def add(total: Any, part: Any) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, function(part)), None
 
     split_batch = jax.tree.map(split, batch)

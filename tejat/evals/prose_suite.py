@@ -61,13 +61,13 @@ def passages(ground: Ground, kind: str) -> list[Item]:
 
 
 def training(ground: Ground, kind: str) -> str:
-    """Text of the same sources that is trained on, in English and as stored."""
+    """Text of the same sources that is trained on, in all its languages, from all over them."""
     parts: list[str] = []
     size = 0
     for number, source in enumerate(there := ground.present(KINDS[kind]), 1):
         shards = ground.shards(source, "train")
-        for k in range(0, len(shards), max(1, len(shards) // 400)):
-            for _, text in _texts(shards, k):
+        for k in rng(SUITE, "training", source).permutation(len(shards)):
+            for _, text in _texts(shards, int(k)):
                 parts.append(text)
                 size += len(text)
             if size > TRAINING * number / len(there):

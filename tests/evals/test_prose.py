@@ -1,12 +1,15 @@
 """Bits per byte: the baseline's probabilities, and a real model's score and continuation."""
 
+import json
 import math
 
 import pytest
 
 from tejat import sample
 from tejat.api import Model
-from tejat.evals import prose
+from tejat.data.shards import Item, Writer
+from tejat.evals import prose, prose_suite
+from tejat.evals.ground import Ground
 from tejat.parts import Document, Text
 
 
@@ -57,3 +60,14 @@ def test_continuations_are_the_likeliest_words(micro) -> None:
     both = prose.continuations(Model(micro), beginnings, max_tokens=8)
     assert both == [prose.continuations(Model(micro), [text], max_tokens=8)[0] for text in beginnings]
     assert all(isinstance(part, Text) and part.text for parts in both for part in parts)
+
+
+def test_the_baseline_is_trained_on_all_of_a_source_and_not_on_its_beginning(tmp_path, monkeypatch) -> None:
+    texts = [("ar" if n < 20 else "en", f"{'ab' if n < 20 else 'cd'} " * 50) for n in range(40)]
+    with Writer(tmp_path, "manuals", "train") as writer:
+        for n, (language, text) in enumerate(texts):
+            writer.write(Item("text", {"text": text, "language": language, "group": str(n)}))
+    (tmp_path / "corpus.json").write_text(json.dumps({"name": "one", "sources": {"manuals": {}}}))
+    monkeypatch.setattr(prose_suite, "TRAINING", 10 * len(texts[0][1]))
+    found = prose_suite.training(Ground(tmp_path), "manuals")
+    assert {*found.split()} == {"ab", "cd"} and len(found) < 12 * len(texts[0][1])

@@ -35,9 +35,13 @@ class Listed(Task):
 
 
 class Answering(Listed):
-    """The answer, written greedily, is right if it matches an acceptable one."""
+    """The answer, written greedily, is right if it matches an acceptable one.
+
+    `in_steps`: models of ours are taught to answer such questions step by step, whoever asks (see `routing`).
+    """
 
     metric = "exact match"
+    in_steps = False
 
     @property
     def asked(self) -> str:

@@ -33,7 +33,7 @@ def tasks(ground: Ground) -> list[Task]:
     for name, kinds in (("sums", SUMS), ("word-problems", PROBLEMS), ("units", UNITS)):
         make = partial(problems, ground, name, kinds)
         written = Grading(SUITE, name, make, _result, "right result", kind="proportion", max_tokens=96)
-        made.append(written.with_(origin=MADE, quick=name != "units"))
+        made.append(written.with_(origin=MADE, quick=name != "units", in_steps=True))
         made.append(Worked(SUITE, f"{name}-chosen", make).with_(origin=MADE))
     made.append(Choosing(SUITE, "check-solution", partial(checks, ground), by_length=True).with_(origin=MADE))
     steps = partial(proofs.items, ground)

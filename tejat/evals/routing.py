@@ -85,7 +85,8 @@ class Thoughts:
         for begin in range(0, len(due), self.task.batch):
             batch = due[begin : begin + self.task.batch]
             greedy = self.task.measure(model, batch)
-            prompts = [thinking(item.turns) for item in batch for _ in range(self.k)]
+            ask = tuple if self.task.in_steps else thinking
+            prompts = [ask(item.turns) for item in batch for _ in range(self.k)]
             seeds = [seed for item in batch for seed in range(self.k)]
             chains = self.task.sampled(model, prompts, seeds, TEMPERATURE, TOKENS)
             for at, (item, outcome) in enumerate(zip(batch, greedy, strict=True)):
@@ -121,7 +122,8 @@ class Sweep(Task):
 
     @property
     def asked(self) -> str:
-        chains = f"{self.thoughts.k} chains of thought at temperature {TEMPERATURE}, up to {TOKENS} tokens"
+        way = "answers in steps" if self.thoughts.task.in_steps else "chains of thought"
+        chains = f"{self.thoughts.k} {way} at temperature {TEMPERATURE}, up to {TOKENS} tokens"
         return {
             "greedy": self.thoughts.task.asked,
             "majority": f"the majority of {chains}",

@@ -1,22 +1,26 @@
 """Summing up: package descriptions, manual pages and sections of help, in many languages, in one line.
 
 What an author wrote as the short description is the reference. The first sentence of a text is a summary that is hard
-to beat, and so the baseline.
+to beat, and so the baseline. Beside ROUGE stands how near a summary's vector is to the reference's: vectors are the
+model's own (`Model.embed`), less the mean of the references asked with it, without which all lie close together.
 """
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from tejat.data.presenting.pages import SUMMARY
 from tejat.data.shards import Item as Raw
 from tejat.evals import measures
-from tejat.evals.answering import Choosing
+from tejat.evals.answering import Choosing, written
 from tejat.evals.grading import Grading
 from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
 from tejat.evals.report import Section
-from tejat.evals.tasks import Item, Task
+from tejat.evals.tasks import Item, Outcome, Task
 from tejat.parts import Text, Turn
 
 SUITE = "summaries"
@@ -31,7 +35,7 @@ def tasks(ground: Ground) -> list[Task]:
     for kind in KINDS:
         make = partial(items, ground, kind)
         made.append(
-            Grading(
+            Summing(
                 *(SUITE, kind, make, _grade, "ROUGE-L"),
                 max_tokens=40,
                 lazy=(_first, "the first sentence of the text"),
@@ -45,6 +49,38 @@ def tasks(ground: Ground) -> list[Task]:
 
 def sections(model: Any) -> list[Section]:
     return []
+
+
+class Summing(Grading):
+    """Graded, and with the cosine of the vectors of summary and reference, and of summary and another's reference."""
+
+    def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
+        outcomes = super().measure(model, items)
+        due = np.stack([model.embed(item.answers[0]) for item in items])
+        middle = due.mean(axis=0) if len(items) > 1 else 0.0
+        due = _units(due - middle)
+        found = []
+        for n, outcome in enumerate(outcomes):
+            said = written(outcome.parts)
+            mine = _units(model.embed(said)[None] - middle)[0] if said.strip() else np.zeros_like(due[0])
+            detail = {"similar": float(mine @ due[n]), "other": float(mine @ due[n - 1])}
+            found.append(outcome._replace(detail={key: round(value, 4) for key, value in detail.items()}))
+        return found
+
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+        """Similarity by length, and that to references of other texts, which tells how much it is worth."""
+        told = dict(super().remarks(items, outcomes))
+        values: dict[str, list[float]] = defaultdict(list)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if outcome.detail:
+                values["similarity"].append(outcome.detail["similar"])
+                values[f"similarity, {item.tags['length']}"].append(outcome.detail["similar"])
+                values["similarity to another's reference"].append(outcome.detail["other"])
+        return told | {name: f"{np.mean(mine):.3f} ({len(mine)})" for name, mine in values.items()}
+
+
+def _units(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def items(ground: Ground, kind: str) -> list[Item]:

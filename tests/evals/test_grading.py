@@ -2,9 +2,18 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from tejat.evals import instructions_suite, long_context_suite, maths_suite, plots_suite, reasoning_suite, suites
+from tejat.evals import (
+    instructions_suite,
+    long_context_suite,
+    maths_suite,
+    plots_suite,
+    reasoning_suite,
+    suites,
+    summaries_suite,
+)
 from tejat.evals.grading import Grading
 from tejat.evals.ground import Ground, rng
 from tejat.evals.tasks import Item
@@ -99,6 +108,26 @@ def test_instructions_are_met_by_their_own_answers_and_not_by_others() -> None:
 def test_each_constraint_by_itself(said: str, met: dict) -> None:
     due = {"count": 2, "same": ["bee", "ant"], "sorted": True, "form": "numbered"}
     assert instructions_suite.met(said, due) == met
+
+
+def test_a_summary_is_near_its_reference_and_not_another_s() -> None:
+    """Vectors of a model that hears the first letter alone."""
+
+    class Hears:
+        def generate_batch(self, prompts, *, max_tokens, temperature):
+            return [SimpleNamespace(parts=(Text(said),)) for said in ("apples", "best", "")]
+
+        def embed(self, text: str) -> np.ndarray:
+            return np.eye(26)[ord(text[0]) - ord("a")]
+
+    references = ("a text", "b text", "c text")
+    items = [Item(r, r, ASKED, (r,), tags={"length": "short"}, material=r) for r in references]
+    task = summaries_suite.Summing("s", "t", lambda: items, summaries_suite._grade, "ROUGE-L")
+    outcomes = task.measure(Hears(), items)
+    assert [o.detail["similar"] for o in outcomes] == [1.0, 1.0, 0.0]
+    assert outcomes[0].detail["other"] < 0 and outcomes[2].detail["other"] == 0
+    told = task.remarks(items, outcomes)
+    assert told["similarity"] == told["similarity, short"] == "0.667 (3)"
 
 
 def test_lists_are_cut_to_the_length_and_the_key_lies_at_its_depth(tiny) -> None:

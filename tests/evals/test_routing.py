@@ -104,3 +104,17 @@ def test_three_ways(tmp_path) -> None:
 def test_tasks_without_words_are_refused() -> None:
     with pytest.raises(BadInput, match="--route needs one that is"):
         sweeps([Choosing("s", "t", list)], 8)
+
+
+def test_who_answers_in_steps_anyway_is_not_asked_to_think() -> None:
+    item = Item("a", "a", (Turn("user", (Text("2 + 2"),)),), ("4",))
+    asked: list = []
+
+    class Steps:
+        def generate_batch(self, prompts, *, max_tokens, temperature, seeds=None):
+            asked.extend(prompts)
+            return [SimpleNamespace(parts=(Text("1 + 1 + 2 = 4"),)) for _ in prompts]
+
+    task = Answering("s", "sums", lambda: [item]).with_(in_steps=True)
+    (found,) = routing.Thoughts(task, 3).of(Steps(), [item])
+    assert found.majority and found.consensus == 1 and asked == [item.turns] * 4

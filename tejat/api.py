@@ -74,6 +74,7 @@ class Wishes(TypedDict, total=False):
     picture_size: str | tuple[int, int] | None  # "16:9", "96x64" or (height, width) in pixels; None: the model chooses
     picture_temperature: float  # default 0.3: of the codes of pictures; more is more various, and more often wrong
     picture_top_k: int  # default 0: no bound
+    picture_min_p: float  # default 0.05: codes less likely than this share of the likeliest are not chosen
     picture_guidance: float  # 1: none; how much more codes follow what was asked for than what comes unasked
 
 

@@ -5,7 +5,6 @@ generator than JAX's: at a temperature above 0 the two engines write different a
 """
 
 import functools
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -16,7 +15,6 @@ from tejat.codecs.vocabulary import EOS
 from tejat.infer import constraints
 from tejat.infer.constraints import Rule
 from tejat.infer.options import TOP_LOGPROBS
-from tejat.infer.sampling import PLAUSIBLE
 from tejat.infer.steps import State, Wishes, Written
 
 
@@ -60,8 +58,11 @@ def choose(
         liked = _penalised(mine, ids, row, state, wishes) if place[0] == 0 else mine
         if due and row in unasked:
             free = unasked[row][ids]
-            stronger = free + wishes.guidance[row] * (mine - free)
-            liked = np.where(mine >= mine.max() + math.log(PLAUSIBLE), stronger, -np.inf)
+            liked = free + wishes.guidance[row] * (mine - free)
+        if due:
+            with np.errstate(divide="ignore"):
+                least = mine.max() + np.log(wishes.settings.picture_min_p[row])
+            liked = np.where(mine >= least, liked, -np.inf)
         at = _one(liked, row, int(state.position[row]) + 1, due, wishes)
         best = mine.max(initial=-np.inf)
         total = best + np.log(np.exp(mine - best).sum())

@@ -43,11 +43,6 @@ class Rule:
     longest: int  # codes along a side, at most; 0: the model does not draw
     budget: int  # codes of a picture whose size nobody asked for, at most
 
-    @property
-    def code_ids(self) -> tuple[int, int]:
-        """The first id of a code, and one past the last."""
-        return self.text_size, self.text_size + self.codes
-
     @classmethod
     def of(cls, vocabulary: Vocabulary, picture: PictureConfig | None) -> "Rule":
         return cls(

@@ -146,6 +146,7 @@ class Engine:
             column([w.top_p for w in wishes], np.float32),
             column([w.picture_temperature for w in wishes], np.float32),
             column([w.picture_top_k for w in wishes]),
+            column([w.picture_min_p for w in wishes], np.float32),
         )
         shapes = [w.picture_size or (0, 0) for w in wishes]
         draws = [w.pictures and self.bundle.pictures is not None for w in wishes]
@@ -308,7 +309,7 @@ def _decode(
 
             # Nothing is computed where every row writes text.
             unasked, free = jax.lax.cond(jnp.any(at >= 0), read, lambda cache: (cache, jnp.zeros_like(logits)), unasked)
-            liked = sampling.guided(logits, free, strength, due, rule.code_ids)
+            liked = sampling.guided(logits, free, strength, due)
         token, logprob = sampling.choose(logits, may, due, place, settings, liked)
         ends = (token == rule.turn_end) | (token == EOS)
         after = State(

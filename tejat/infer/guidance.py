@@ -6,7 +6,7 @@ Beside a row that is inside a picture another one reads the same picture as trai
     unasked     <bos> <|picture> <|size h|> <|size w|> codes ...
 
 and a code is chosen by u + g (c - u) of the scores c of the first and u of the second, among those that the first
-finds plausible (`sampling.guided`).
+finds plausible (`Options.picture_min_p`).
 
 The n-th token of a picture stands at place n of its unasked row, whose first two tokens are always the same: they are
 read once, nothing ever overwrites them, and a picture after another needs no beginning anew. For the same reason an
@@ -72,11 +72,11 @@ def forward(
     return returned(cache, mine), scores
 
 
-@functools.partial(jax.jit, static_argnames="rule")
+@jax.jit
 def mixed(
-    rule: Rule, asked: Float[Array, "W V"], unasked: Float[Array, "W V"], wishes: Wishes, picture: constraints.State
+    asked: Float[Array, "W V"], unasked: Float[Array, "W V"], wishes: Wishes, picture: constraints.State
 ) -> Float[Array, "W V"]:
     """The scores to choose by of the first W rows: a program of its own, so that to choose is one and the same program
     whether any row is guided or not, to the bit."""
     wishes, picture = jax.tree.map(lambda a: a[: asked.shape[0]], (wishes, picture))
-    return sampling.guided(asked, unasked, wishes.guidance, constraints.code_due(picture), rule.code_ids)
+    return sampling.guided(asked, unasked, wishes.guidance, constraints.code_due(picture))

@@ -24,6 +24,7 @@ class Options:
     top_p: float = 1.0
     picture_temperature: float = 0.3  # of picture codes; more is more various, and more often wrong
     picture_top_k: int = 0
+    picture_min_p: float = 0.05  # codes less likely than this share of the likeliest are not chosen
     picture_guidance: float = GUIDANCE  # how much more codes follow what was asked than what comes unasked; 1: none
     seed: int = 0
     pictures: bool = True  # may the model draw, if it can?
@@ -49,6 +50,8 @@ class Options:
             value = getattr(self, name)
             if not (_is_number(value) and 0 <= value <= 100):
                 raise BadInput(f"{name} is {value!r}; give a number from 0 (the likeliest token) to 100")
+        if not (_is_number(self.picture_min_p) and 0 <= self.picture_min_p <= 1):
+            raise BadInput(f"picture_min_p is {self.picture_min_p!r}; give a number from 0 (no bound) to 1")
         if not (_is_number(self.picture_guidance) and 1 <= self.picture_guidance <= 20):
             raise BadInput(f"picture_guidance is {self.picture_guidance!r}; give a number from 1 (none) to 20")
         for name in ("presence_penalty", "frequency_penalty"):

@@ -132,7 +132,7 @@ class JaxRows:
 
     def choose(self, needs: sampling.Needs, scores: Any, wishes: Any, words: Any) -> steps.Written:
         asked, unasked = scores
-        liked = asked if unasked is None else guidance.mixed(self._rule, asked, unasked, wishes, self.state.picture)
+        liked = asked if unasked is None else guidance.mixed(asked, unasked, wishes, self.state.picture)
         self.state, written = steps.choose(self._rule, needs, self.state, asked, liked, wishes, words)
         written.token.copy_to_host_async()
         written.logprob.copy_to_host_async()

@@ -3,7 +3,6 @@
 Randomness comes from (seed, position) alone: the same prompt and seed give the same answer alone and in any batch.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,15 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-PLAUSIBLE = 0.05
-"""Codes less likely than this share of the likeliest are not chosen under guidance (Li et al. 2023, of contrastive
-decoding): what neither row finds likely would else win by how unlikely one of them finds it."""
-
 _HIDDEN = -1e30  # finite: a difference of two hidden scores is still a number
 
 
 class Settings(NamedTuple):
-    """How each row of a batch chooses. Temperature 0 is greedy; top-k 0 and top-p 1 keep everything."""
+    """How each row of a batch chooses. Temperature 0 is greedy; top-k 0, top-p 1 and min-p 0 keep everything."""
 
     seed: UInt32[Array, " B"]
     temperature: Float[Array, " B"]
@@ -27,6 +22,7 @@ class Settings(NamedTuple):
     top_p: Float[Array, " B"]
     picture_temperature: Float[Array, " B"]  # of codes only; marks and sides of a picture go by the settings of text
     picture_top_k: Int[Array, " B"]
+    picture_min_p: Float[Array, " B"]
 
 
 class Needs(NamedTuple):
@@ -65,7 +61,10 @@ def choose(
     not the way of choosing. A token without alternatives has 0.
     """
     likelihood = jnp.where(allowed, logits, _HIDDEN)
-    scores = likelihood if liked is None else jnp.where(allowed, liked, _HIDDEN)
+    # A code is chosen among those that the model itself finds plausible, whatever they are liked for.
+    least = likelihood.max(axis=-1) + jnp.where(code_due, jnp.log(settings.picture_min_p), -jnp.inf)
+    plausible = allowed & (likelihood >= least[:, None])
+    scores = jnp.where(plausible, likelihood if liked is None else liked, _HIDDEN)
     temperature = jnp.where(code_due, settings.picture_temperature, settings.temperature)
     top_k = jnp.where(code_due, settings.picture_top_k, settings.top_k)
     top_p = jnp.where(code_due, 1.0, settings.top_p)
@@ -94,18 +93,10 @@ def guided(
     unasked: Float[Array, "B V"],
     strength: Float[Array, " B"],
     code_due: Bool[Array, " B"],
-    codes: tuple[int, int],
 ) -> Float[Array, "B V"]:
-    """The scores to choose by: of codes u + g (c - u), of all else c; of strength 1 those of `asked`, to the bit.
-
-    `codes`: the first id of a code and one past the last. A code is chosen among those that are at least `PLAUSIBLE`
-    times as likely as the likeliest.
-    """
+    """The scores to choose by: of codes u + g (c - u), of all else c; of strength 1 those of `asked`, to the bit."""
     wanted = code_due & (strength != 1.0)
-    best = asked[:, codes[0] : codes[1]].max(axis=-1, keepdims=True)
-    stronger = unasked + strength[:, None] * (asked - unasked)
-    stronger = jnp.where(asked >= best + math.log(PLAUSIBLE), stronger, _HIDDEN)
-    return jnp.where(wanted[:, None], stronger, asked)
+    return jnp.where(wanted[:, None], unasked + strength[:, None] * (asked - unasked), asked)
 
 
 def _kept(scores: Float[Array, "B V"], top_k: Int[Array, " B"], top_p: Float[Array, " B"]) -> Bool[Array, "B V"]:

@@ -43,12 +43,12 @@ class Wishes(NamedTuple):
     """What each row's caller asked for, in two arrays: a host sends two sooner than a dozen."""
 
     whole: Int[Array | np.ndarray, "B 7"]
-    real: Float[Array | np.ndarray, "B 6"]
+    real: Float[Array | np.ndarray, "B 7"]
 
     @classmethod
     def of(cls, rows: int) -> "Wishes":
         """On the host, where nobody has asked for anything."""
-        nobody = cls(np.zeros((rows, 7), np.int32), np.zeros((rows, 6), np.float32))
+        nobody = cls(np.zeros((rows, 7), np.int32), np.zeros((rows, 7), np.float32))
         nobody.real[:, [1, 5]] = 1.0
         return nobody
 
@@ -58,14 +58,15 @@ class Wishes(NamedTuple):
         self.whole[row] = options.seed, options.top_k, options.picture_top_k, draws, *size, options.top_logprobs
         self.real[row] = (
             *(options.temperature, options.top_p, options.picture_temperature),
-            *(options.presence_penalty, options.frequency_penalty, options.picture_guidance),
+            *(options.presence_penalty, options.frequency_penalty, options.picture_guidance, options.picture_min_p),
         )
 
     @property
     def settings(self) -> sampling.Settings:
         seed, top_k, picture_top_k = (self.whole[:, n] for n in range(3))
         temperature, top_p, picture_temperature = (self.real[:, n] for n in range(3))
-        return sampling.Settings(seed.astype("uint32"), temperature, top_k, top_p, picture_temperature, picture_top_k)
+        pictures = picture_temperature, picture_top_k, self.real[:, 6]
+        return sampling.Settings(seed.astype("uint32"), temperature, top_k, top_p, *pictures)
 
     @property
     def asked(self) -> constraints.Asked:

@@ -46,7 +46,7 @@ def test_greedy_tokens_are_those_of_the_compiled_step(tiny, rule, seed) -> None:
 
     mine, before = state(), jax.tree.map(jnp.asarray, state())
     unasked = random.standard_normal(scores.shape).astype(np.float32) * 3
-    liked = guidance.mixed(rule, scores, unasked, wishes, before.picture)
+    liked = guidance.mixed(scores, unasked, wishes, before.picture)
     assert (np.asarray(liked) != scores).any(axis=1).tolist() == [False, False, False, True, False, False]
     after, theirs = steps.choose(rule, sampling.Needs(), before, scores, liked, wishes, words)
     found = choice.choose(rule, mine, scores, wishes, words, dict(enumerate(unasked)))

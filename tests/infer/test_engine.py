@@ -267,6 +267,8 @@ def test_nothing_asked_nothing_given(engine) -> None:
         {"seed": 1.5},
         {"max_tokens": 0},
         {"picture_temperature": "hot"},
+        {"picture_min_p": 1.5},
+        {"picture_pixels": (64, True)},
         {"picture_size": "64x64"},
         {"picture_size": (64,)},
         {"picture_size": (8.0, 8)},

@@ -12,7 +12,6 @@ from tejat.codecs.framing import Encoded
 from tejat.codecs.vocabulary import BOS
 from tejat.data.packing import Room, pack_prompts
 from tejat.errors import BadInput
-from tejat.infer import sampling
 from tejat.infer.engine import Engine
 from tejat.infer.options import Options
 from tejat.model import decoder, multimodal
@@ -70,7 +69,7 @@ def check(rule, scores, prompt: Encoded, tokens: np.ndarray, strength: float) ->
             if tokens[at] < rule.text_size:
                 continue
             c, u = asked[at, codes], unasked[at - begin, codes]
-            liked = np.where(c >= c.max() + np.log(sampling.PLAUSIBLE), u + strength * (c - u), -np.inf)
+            liked = np.where(c >= c.max() + np.log(GUIDED.picture_min_p), u + strength * (c - u), -np.inf)
             assert liked.max() - liked[tokens[at] - rule.text_size] < 1e-3
             others += int(c.argmax() != liked.argmax())
             hidden += int((u + strength * (c - u)).argmax() != liked.argmax())

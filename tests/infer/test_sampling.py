@@ -16,7 +16,8 @@ choose, keep = jax.jit(sampling.choose), jax.jit(sampling._kept)
 
 def wishes(**columns) -> Settings:
     """Settings of a batch; what is not given is greedy."""
-    defaults = {"seed": 0, "temperature": 0, "top_k": 0, "top_p": 1, "picture_temperature": 0, "picture_top_k": 0}
+    defaults = {"seed": 0, "temperature": 0, "top_k": 0, "top_p": 1}
+    defaults |= {"picture_temperature": 0, "picture_top_k": 0, "picture_min_p": 0}
     kinds = {"seed": np.uint32, "top_k": np.int32, "picture_top_k": np.int32}
     size = max([np.size(v) for v in columns.values()] + [B])
     return Settings(
@@ -134,3 +135,18 @@ def test_codes_have_settings_of_their_own() -> None:
     token, _ = choose(np.tile(logits, (n, 1)), np.ones((n, V), bool), due, jnp.zeros(n, int), mine)
     assert set(np.asarray(token)[~due].tolist()) == {V - 1}  # text is greedy
     assert set(np.asarray(token)[due].tolist()) == set(range(V - 5, V))
+
+
+def test_codes_are_plausible() -> None:
+    """None is chosen, by chance or for what else it is liked for, that has less than its share of the likeliest."""
+    n, logits = 300, np.log(np.arange(1, V + 1, dtype=np.float32))  # as likely as 1 .. V
+    due, ones = np.arange(n) % 2 == 0, np.ones((n, V), bool)
+    hot = {"temperature": 100.0, "picture_temperature": 100.0, "picture_min_p": 0.9}
+    mine, scores = wishes(seed=np.arange(n), **hot), np.tile(logits, (n, 1))
+    token, logprob = choose(scores, ones, due, jnp.zeros(n, int), mine)
+    plausible = set(range(int(0.9 * V) - 1, V))
+    assert set(np.asarray(token)[due].tolist()) == plausible < set(np.asarray(token)[~due].tolist())
+    np.testing.assert_allclose(logprob, (logits - np.log(np.exp(logits).sum()))[np.asarray(token)], atol=1e-5)
+    greedy = wishes(picture_min_p=0.9 * np.ones(n))
+    token, _ = choose(scores, ones, due, jnp.zeros(n, int), greedy, -scores)
+    assert set(np.asarray(token)[due].tolist()) == {min(plausible)} and set(np.asarray(token)[~due].tolist()) == {0}

@@ -92,16 +92,21 @@ def _quotes(said: str, item: Item) -> bool:
 
 
 def items(ground: Ground, passages: bool) -> list[Item]:
-    """Questions with four choices: the answer, and answers to the same question about others."""
+    """Questions with four choices: the answer, and answers to the same question about others. Of several answers, as
+    of a country with two currencies, the first is offered, and closed book any is right."""
     facts = [raw for raw in ground.heldout(*SOURCES) if raw.fields["relation"] in ASKED and _answer(raw)]
     peers: dict[str, list[Raw]] = defaultdict(list)
+    every: dict[str, list[str]] = defaultdict(list)
+    first: dict[str, Raw] = {}
     for raw in facts:
         peers[raw.fields["relation"]].append(raw)
+        every[raw.fields["group"]].append(_answer(raw))
+        first.setdefault(raw.fields["group"], raw)
     made = []
-    for raw in ground.some(facts, f"{SUITE}/facts"):
+    for raw in ground.some(first.values(), f"{SUITE}/facts"):
         relation, subject, answer = raw.fields["relation"], _subject(raw), _answer(raw)
-        random = rng(SUITE, raw.fields["group"], passages)
-        others = [o for o in peers[relation] if _answer(o) != answer and _subject(o) != subject]
+        random, right = rng(SUITE, raw.fields["group"], passages), every[raw.fields["group"]]
+        others = [o for o in peers[relation] if _answer(o) not in right and _subject(o) != subject]
         others = [others[int(n)] for n in random.permutation(len(others))]
         wrong = list(dict.fromkeys(_answer(other) for other in others))[:3]
         if relation == "landlocked":
@@ -112,6 +117,7 @@ def items(ground: Ground, passages: bool) -> list[Item]:
         if passages:
             # Another's answer is told of this subject: who knows the fact by heart is wrong.
             answer, wrong = wrong[0], [answer, *wrong[1:]]
+            right = [answer]
             told = [(subject, answer), *((_subject(o), _answer(o)) for o in others[-(TOLD - 1) :])]
             lines = [STATED[relation]["en"][0].format(s=s, a=a) for s, a in told]
             shown = " ".join(lines[int(n)] for n in random.permutation(len(lines)))
@@ -123,7 +129,7 @@ def items(ground: Ground, passages: bool) -> list[Item]:
                 f"{'passage' if passages else 'fact'}-{raw.fields['group']}",
                 _about(raw),
                 turns,
-                (answer,),
+                tuple(right),
                 choices=choices,
                 chance=1 / len(choices),
                 tags={"relation": relation},

@@ -36,6 +36,7 @@ def _sources() -> dict[str, list[Item]]:
         for subject, answer in pairs:
             fields = {"relation": relation, "subject": {"en": subject}, "answer": answer, "asked": True}
             facts.append(Item("fact", fields | {"language": "en", "group": f"asked/{relation}/{subject}"}))
+    facts.append(Item("fact", facts[3].fields | {"answer": "Cusco"}))  # of two answers either is right
     parallel = [
         Item("parallel", {"texts": {"en": f"We attack at dawn, number {n}.", "de": f"Wir greifen an, Nummer {n}."}})
         for n in range(6)

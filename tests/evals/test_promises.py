@@ -1,10 +1,13 @@
 """What a release is held to: numbers beside their aims, and what is found by likelihood at every place."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tejat.data.shards import Item as Raw
+from tejat.data.shards import Writer
 from tejat.errors import BadInput
 from tejat.evals import maths_suite, promised_suite, promises
 from tejat.evals.ground import Ground
@@ -77,3 +80,14 @@ def test_solutions_differ_in_their_result_alone(ground: Ground) -> None:
             assert item.material in texts and len({*texts}) == len(texts)
             for text, choice in zip(texts, item.choices, strict=True):
                 assert text.splitlines()[-1].endswith(choice)
+
+
+def test_of_several_currencies_any_is_right(tmp_path) -> None:
+    with Writer(tmp_path, "world", "train") as writer:
+        for answer, asked in (("Balboa", True), ("US dollar", True), ("Peso", False)):
+            fields = {"relation": "currency", "subject": {"en": "Panama"}, "answer": {"en": answer}, "asked": asked}
+            writer.write(Raw("fact", fields))
+    (tmp_path / "corpus.json").write_text(json.dumps({"name": "one", "sources": {"world": {}}}))
+    for unseen in (False, True):
+        (item,) = promised_suite.facts(Ground(tmp_path), unseen)
+        assert item.answers == ("Balboa", "US dollar") and "Panama" in item.turns[0].parts[0].text

@@ -350,9 +350,9 @@ def _own(address: str, url: str) -> bool:
     return address.startswith((url, "data:", f"blob:{url}"))
 
 
-def answer(page: Any, text: str, *shown: Path, new: bool = True, stopped: bool = False) -> list[int]:
+def answer(page: Any, text: str, *shown: Path, new: bool = True, stopped: str = "") -> list[int]:
     """The ids that come in answer to a message, in a new conversation or in the one that is there; all of them, or
-    those until it is stopped."""
+    those until it is stopped, by "Escape" or by the "button"."""
     if new and page.locator("#fresh").is_enabled():
         page.locator("#fresh").click()
     page.evaluate("delete document.body.dataset.ids")
@@ -363,7 +363,7 @@ def answer(page: Any, text: str, *shown: Path, new: bool = True, stopped: bool =
     page.keyboard.press("Enter")
     if stopped:
         page.wait_for_selector(".turn.model p, .turn.model canvas")
-        page.locator("#send.stops").click()
+        page.keyboard.press(stopped) if stopped == "Escape" else page.locator("#send.stops").click()
     page.wait_for_selector("body[data-ids], .fails", state="attached", timeout=120_000)
     assert not page.locator(".fails").count()
     return json.loads(page.evaluate("document.body.dataset.ids"))
@@ -401,7 +401,7 @@ def test_in_chromium_it_writes_and_draws_what_the_engine_does(written, visit, tm
         drawn += page.locator(".turn.model figcaption").count()
     assert drawn > 0 and answers[0] != answers[-1]
     # What was read before is not read again, and the answer is as if it were.
-    first, second = answer(page, "Be brief.", stopped=True), answer(page, "And now?", new=False)
+    first, second = answer(page, "Be brief.", stopped="button"), answer(page, "And now?", new=False)
     marks, prompt = engine.bundle.vocabulary, engine.bundle.framing.prompt
     words = [prompt([Turn("user", (Text(text),))]).tokens.tolist() for text in ("Be brief.", "And now?")]
     whole = [*words[0], *first, marks["<turn|>"], *marks.encode("\n"), *words[1][1:]]
@@ -447,7 +447,8 @@ def test_it_stops_when_it_is_told_and_answers_again(written, visit) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "first-360-dark.png")
     whole = answer(page, "Tell me everything.")
-    assert 0 < len(answer(page, "Tell me everything.", stopped=True)) < len(whole)
+    for stopped in ("button", "Escape"):
+        assert 0 < len(answer(page, "Tell me everything.", stopped=stopped)) < len(whole)
     page.wait_for_selector("#send:not(.stops)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert answer(page, "And now?")

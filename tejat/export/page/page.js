@@ -160,17 +160,19 @@ const example = (text) => element("button", { type: "button", textContent: text,
 
 at("composer").onsubmit = (event) => {
   event.preventDefault();
-  if (writing) worker.postMessage({ kind: "stop" });
+  if (writing) stop();
   else send(at("prompt").value);
 };
 at("prompt").oninput = refresh;
+const stop = () => worker.postMessage({ kind: "stop" });
+document.addEventListener("keydown", (event) => event.key === "Escape" && writing && stop());
 at("prompt").onkeydown = (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   if (!writing) send(at("prompt").value);
 };
 at("fresh").onclick = () => {
-  worker.postMessage({ kind: "stop" });
+  stop();
   number++;
   turns = [];
   shown = [];

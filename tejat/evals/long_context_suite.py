@@ -129,7 +129,7 @@ class ByPosition(Listed):
             bits = -score.logprobs / math.log(2)
             stretches, begin = {}, 0
             for end in POSITIONS:
-                if begin < len(bits) and end <= max(len(bits), POSITIONS[0]):
+                if 2 * len(bits) >= begin + end:  # at least half of it is there
                     stretches[str(end)] = [float(bits[begin:end].sum()), int(sizes[begin:end].sum())]
                 begin = end
             outcomes.append(Outcome(float(bits.sum()), (), float(sizes.sum()), stretches))

@@ -11,10 +11,10 @@ from tejat.data.shards import Writer
 from tejat.errors import BadInput
 from tejat.evals import maths_suite, promised_suite, promises
 from tejat.evals.ground import Ground
-from tejat.evals.long_context_suite import Retrieving
+from tejat.evals.long_context_suite import ByPosition, Retrieving
 from tejat.evals.promised_suite import Finding
 from tejat.evals.statistics import proportion
-from tejat.evals.tasks import Outcome
+from tejat.evals.tasks import Item, Outcome
 from tejat.infer.likelihood import Likelihood
 
 
@@ -91,3 +91,13 @@ def test_of_several_currencies_any_is_right(tmp_path) -> None:
     for unseen in (False, True):
         (item,) = promised_suite.facts(Ground(tmp_path), unseen)
         assert item.answers == ("Balboa", "US dollar") and "Panama" in item.turns[0].parts[0].text
+
+
+@pytest.mark.parametrize(("tokens", "stretches"), [(190, ["128"]), (200, ["128", "256"])])
+def test_a_stretch_of_a_document_counts_from_half_of_it_on(tiny, tokens: int, stretches: list[str]) -> None:
+    task = ByPosition("long-context", "documents", list)
+    (ids,) = (tiny.vocabulary.encode("word " * tokens)[:tokens],)
+    scored = SimpleNamespace(tokens=ids, logprobs=np.full(tokens, -np.log(2)))
+    model = SimpleNamespace(bundle=tiny, score=lambda document: scored)
+    (outcome,) = task.measure(model, [Item("a", "a", (), (tiny.vocabulary.decode(ids),))])
+    assert list(outcome.detail) == stretches and outcome.detail["128"][0] == pytest.approx(128)

@@ -159,19 +159,25 @@ def _listed() -> Iterator[Item]:
 
 
 def _known(ground: Ground) -> Iterator[Item]:
-    """Facts that a corpus states, and whose questions it holds out."""
+    """Facts that a corpus states, and whose questions it holds out; of several answers any is right."""
     found: dict[str, int] = {}
-    held = ground.heldout(*WORLD)
+    held, every = ground.heldout(*WORLD), dict[str, list[str]]()
+    for raw in held:
+        answer = raw.fields["answer"]
+        every.setdefault(raw.fields["group"], []).append(answer if isinstance(answer, str) else answer["en"])
     for place in rng(SUITE, "known").permutation(len(held)):
         fields = held[int(place)].fields
         relation = fields["relation"]
         if found.get(relation, 0) >= EACH or relation not in ASKED or relation == "landlocked":
             continue
+        answers = every.pop(fields["group"], None)
+        if answers is None:  # asked already
+            continue
         found[relation] = found.get(relation, 0) + 1
         asked = ASKED[relation]["en"][0].format(s=fields["subject"]["en"])
-        answer = fields["answer"] if isinstance(fields["answer"], str) else fields["answer"]["en"]
         cluster = fields["group"].rpartition("/")[2]
-        yield _item(f"known-{fields['group']}", "en", (Text(asked),), kind="known", answers=(answer,), cluster=cluster)
+        shown = (Text(asked),)
+        yield _item(f"known-{fields['group']}", "en", shown, kind="known", answers=tuple(answers), cluster=cluster)
 
 
 def _heard(ground: Ground) -> Iterator[Item]:

@@ -1,6 +1,6 @@
 """Three ways to ask lm-evaluation-harness's questions of one model: do they agree, item by item?
 
-pip install 'tejat[eval,export]' transformers torch accelerate
+pip install 'tejat[eval,export]' 'lm-eval[api]' transformers torch accelerate
 python benchmarks/reference_adapter.py runs/mini --benchmarks DIR --items 100
 
 The same requests of a multiple-choice task go to our adapter (`tejat.evals.lm_evaluation`), to lm-eval's own for

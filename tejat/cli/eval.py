@@ -276,7 +276,8 @@ def _print(table: "Table") -> None:
     """A table in a terminal; elsewhere plain lines, cells apart by commas."""
     if not sys.stdout.isatty():
         for row in table.rows:
-            print(", ".join(f"{name} {cell}" for name, cell in zip(table.head, row, strict=True) if cell))
+            rest = (f"{name} {cell}" for name, cell in zip(table.head[1:], row[1:], strict=True) if cell)
+            print(f"{row[0]}: {', '.join(rest)}")
         return
     from rich.console import Console
     from rich.table import Table as Lines

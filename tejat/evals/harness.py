@@ -232,7 +232,8 @@ def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], others: di
     if "blanked" in others and task.kind == "proportion":
         pair = [[outcome.score for outcome in some.values()] for some in (seen, others["blanked"])]
         mcnemar = statistics.mcnemar(*pair)
-        passes = passes is not False and whole.low >= bar(estimates["blanked"].value, 2)
+        blind = estimates["blanked"].value
+        passes = passes is not False and whole.low >= bar(blind, 2) and whole.low > blind
     baseline, baseline_is = task.baseline(items) or (None, "")
     return Row(
         suite=task.suite,

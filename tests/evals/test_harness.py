@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,6 +83,18 @@ def test_an_even_answer_everywhere_does_not_pass(tmp_path: Path) -> None:
     assert result.row.value == result.row.blanked.value == 0.1
     assert result.row.difference.value == 0 and result.row.mcnemar == 1.0
     assert result.row.passes is False
+
+
+def test_nothing_right_does_not_pass_where_nothing_is_right_without_the_picture_either(tmp_path: Path) -> None:
+    class Silent(Reads):
+        def generate_batch(self, prompts, **options):
+            return [SimpleNamespace(parts=(Text("?"),)) for _ in prompts]
+
+    def unguessable() -> list[Item]:
+        return [replace(item, chance=0.0) for item in items(10)]
+
+    (result,) = run(Silent(), tmp_path, Answering("test", "greys", unguessable))
+    assert result.row.value == result.row.blanked.value == 0 and result.row.passes is False
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ a real drawing of the thing as well, and that drawing as the image tokenizer kee
 better.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -140,10 +141,10 @@ def drawn(model: Any, prompts: Sequence[tuple[Turn, ...]], ids: Sequence[str]) -
 
 
 def of_real(outcomes: Sequence[Outcome], clusters: Sequence[str]) -> statistics.Estimate:
-    """Drawings recognised, as a share of the real drawings of the same things that are."""
+    """Drawings recognised, as a share of the real drawings of the same things that are; of no items where none is."""
     real = [float(outcome.detail["real"]) for outcome in outcomes]
     if not any(real):
-        raise BadInput("the judge recognises no real drawing; train it for longer, or name another corpus")
+        return statistics.Estimate(math.nan, math.nan, math.nan, math.nan, 0, 0)
     return statistics.ratio([outcome.score for outcome in outcomes], real, clusters)
 
 

@@ -56,6 +56,8 @@ def test_a_drawing_counts_where_it_is_taken_for_what_was_asked_for(ground: Groun
     assert outcomes[-1].score == 0 and outcomes[-1].detail["features"][0] is None
     seen = [Outcome(1.0, (), 1.0, o.detail | {"real": True}) for o in outcomes]
     assert judging.of_real(seen, [item.cluster for item in items]).value == 1
+    none = [Outcome(0.0, (), 1.0, o.detail | {"real": False}) for o in outcomes]
+    assert judging.of_real(none, [item.cluster for item in items]).n == 0  # and nothing is promised of it
     told = task.remarks(items, seen)
     assert told["no picture drawn"] == "1" and told["real drawings recognised"] == "1.000 of 12"
     with pytest.raises(BadInput, match="draws nothing"):

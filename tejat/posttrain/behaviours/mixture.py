@@ -20,10 +20,10 @@ NEEDED = (*FACTS, *PAGES, MEANINGS, *SOUNDS)
 """Sources that a corpus must have."""
 
 SHARES: Mapping[str, float] = {
-    "passages": 0.32,
+    "passages": 0.3,
     "closed book": 0.2,
     "contradicted": 0.09,
-    "pages": 0.07,
+    "pages": 0.09,
     "missing": 0.08,
     "seen": 0.15,
     "heard": 0.07,

@@ -1,4 +1,4 @@
-"""Pages of handbooks: the sentence that speaks of a word is asked for, where there is one, and where there is none."""
+"""Pages of handbooks: asked for is the sentence that speaks of a word, or the word that a sentence lacks; if there."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,9 @@ from tejat.parts import Document
 from tejat.posttrain.behaviours.wording import Exchange, ask, dialogue, say
 
 LONGEST = 700  # characters of what is shown
-ABSENT = 0.4  # of the words asked for
+ABSENT = 0.4  # of what is asked for
+GAPS = 0.5  # of the questions are for a word that was left out
+GAP = "____"
 _TRIES = 10
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]+")
@@ -30,17 +32,21 @@ def document(items: Sequence[Item], random: np.random.Generator) -> Document | N
     strange = [w for s in other[2] for w in _words(s, random) if w.lower() not in text.lower()] if other else []
     exchanges: list[Exchange] = []
     for _ in range(int(random.integers(1, 4))):
-        if strange and random.random() < ABSENT:
-            word = one(strange, random)
-            answer, kind = say("unmentioned", language, random, w=word), "silent"
+        absent = bool(strange) and random.random() < ABSENT
+        sentence = one(other[2] if absent and other else sentences, random)
+        words = [w for w in _words(sentence, random) if absent or text.lower().count(w.lower()) == 1]
+        words = [w for w in words if not absent or w.lower() not in text.lower()]
+        if not words:
+            continue
+        word = one(words, random)
+        kind = "silent" if absent else "told"
+        if random.random() < GAPS and sentence.count(word) == 1:
+            asked = ask("gap", language, random, q=sentence.replace(word, GAP))
+            answer = say("silent", language, random) if absent else word
         else:
-            sentence = one(sentences, random)
-            words = [w for w in _words(sentence, random) if text.lower().count(w.lower()) == 1]
-            if not words:
-                continue
-            word = one(words, random)
-            answer, kind = sentence, "told"
-        exchanges.append(Exchange(ask("about", language, random, w=word), answer, kind))
+            asked = ask("about", language, random, w=word)
+            answer = say("unmentioned", language, random, w=word) if absent else sentence
+        exchanges.append(Exchange(asked, answer, kind))
     if not exchanges:
         return None
     first = exchanges[0].asked

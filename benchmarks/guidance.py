@@ -8,7 +8,7 @@ for in the plainest wording, the seed is the same for all. For each strength:
     nearest   of the drawings of every thing in the corpus (in its usual style, 24 x 24 pixels, squared differences)
               the nearest is the one that was asked for, or among the nearest ten: a judge that has learnt nothing
     named     the model's own likelihood of the name, per token, when it looks at what it drew
-    seconds   of a picture, in batches of 8
+    seconds   of a picture, in batches of 8; with --best-of of all that were drawn for it
 
 One JSON object on standard output.
 """
@@ -26,7 +26,7 @@ from PIL import Image as pillow
 import tejat
 from tejat.data.presenting import sprites
 from tejat.data.shards import Shards
-from tejat.infer.ranking import likelihoods_of_captions
+from tejat.infer.ranking import best_first, likelihoods_of_captions
 from tejat.parts import Image
 
 THINGS = (
@@ -44,6 +44,8 @@ def main() -> None:
     parser.add_argument("--strengths", type=float, nargs="+", default=[1.0, 1.5, 2.0, 3.0, 4.0])
     parser.add_argument("--temperature", type=float, default=0.3, help="of codes")
     parser.add_argument("--top-k", type=int, default=0, help="of codes")
+    parser.add_argument("--min-p", type=float, default=0.05, help="of codes")
+    parser.add_argument("--best-of", type=int, default=1, help="drawings of each, of which the model chooses one")
     parser.add_argument("--wording", default="Draw: {name}.", help="how things are asked for")
     parser.add_argument("--things", type=int, default=len(THINGS), help="how many of them")
     parser.add_argument("--seed", type=int, default=1)
@@ -57,14 +59,21 @@ def main() -> None:
     for strength in options.strengths:
         began, drawn = time.monotonic(), []
         for first in range(0, len(things), BATCH):
-            answers = model.generate_batch(
-                [options.wording.format(name=name) for name in things[first : first + BATCH]],
-                picture_guidance=strength,
-                picture_temperature=options.temperature,
-                picture_top_k=options.top_k,
-                seed=options.seed,
-            )
-            drawn += [next((p.pixels for p in answer.parts if isinstance(p, Image)), None) for answer in answers]
+            some = [options.wording.format(name=name) for name in things[first : first + BATCH]]
+            several = [
+                model.generate_batch(
+                    some,
+                    picture_guidance=strength,
+                    picture_temperature=options.temperature,
+                    picture_top_k=options.top_k,
+                    picture_min_p=options.min_p,
+                    seed=options.seed + n,
+                )
+                for n in range(options.best_of)
+            ]
+            for asked, answers in zip(some, zip(*several, strict=True), strict=True):
+                best = best_first(model.engine, [a.parts for a in answers], asked)[0] if options.best_of > 1 else 0
+                drawn.append(next((p.pixels for p in answers[best].parts if isinstance(p, Image)), None))
         seconds = (time.monotonic() - began) / len(things)
         told = {"strength": strength, "seconds": round(seconds, 2), **judged(drawn, things, names, gallery)}
         real = [(Image(pixels), name) for pixels, name in zip(drawn, things, strict=True) if pixels is not None]

@@ -82,12 +82,17 @@ def _key(number: int) -> str:
     return f"tejat-gather-{number}/"
 
 
+def connected() -> bool:
+    """Is this process one of several?"""
+    return distributed.global_state.client is not None
+
+
 def told_to_stop(step: int) -> bool:
     """Has some process been told to end, by SIGTERM, and is this the step after which all can? To be asked after every
     step."""
     from jax.experimental import multihost_utils
 
-    return distributed.global_state.client is not None and multihost_utils.reached_preemption_sync_point(step)
+    return connected() and multihost_utils.reached_preemption_sync_point(step)
 
 
 def whole(tree: Tree) -> Tree:

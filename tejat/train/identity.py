@@ -22,6 +22,8 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
     """Fields by their names in the recipe; files and documents by digests.
 
     The documents' digest leaves picture codes out: another machine may round one of them to its neighbour.
+
+    Raises BadInput where the weights to begin with are not there.
     """
     digest = hashlib.sha256()
     for index in range(PROBED):
@@ -36,7 +38,7 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
         "pictures": recipe.pictures and hashlib.sha256(recipe.pictures.read_bytes()).hexdigest(),
         "documents": digest.hexdigest(),
         "corpus": recipe.corpus and hashlib.sha256((recipe.corpus / "corpus.json").read_bytes()).hexdigest(),
-        "weights": recipe.weights and hashlib.sha256((recipe.weights / "model.safetensors").read_bytes()).hexdigest(),
+        "weights": recipe.weights and _digest(recipe.weights / "model.safetensors"),
         "room": asdict(recipe.room),
         "schedule": asdict(recipe.schedule),
         "picture_weight": recipe.picture_weight,
@@ -46,6 +48,12 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
         "how": asdict(recipe.how),
         "grid": recipe.grid and asdict(recipe.grid),
     }
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise BadInput(f"there are no weights {path} to begin with; name a model by --set weights=DIRECTORY")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def begin(directory: Path, found: Identity) -> None:

@@ -443,18 +443,29 @@ def heed(interrupted: threading.Event) -> None:
 
 @contextlib.contextmanager
 def ctrl_c() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second one interrupts as ever. Outside the main thread, never set."""
+    """An event that the first Ctrl-C sets, and the notice that the machine will be taken away (SIGTERM); the second
+    one ends the process as ever. Outside the main thread, never set.
+
+    Of several processes, JAX itself takes the notice, and they agree on a step (`hosts.told_to_stop`).
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
 
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
     def note(number, frame):
         event.set()
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    before = signal.signal(signal.SIGINT, note)
+    for number in (signal.SIGINT,) if hosts.connected() else (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

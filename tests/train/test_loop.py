@@ -77,15 +77,16 @@ def test_killed_twice_and_resumed_it_is_the_same_to_the_bit(whole, tmp_path):
         assert (directory / "model" / name).read_bytes() == (whole / "model" / name).read_bytes()
 
 
-def test_ctrl_c_finishes_the_step_and_saves_and_the_run_goes_on_to_the_same(whole, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_the_step_and_saves_and_the_run_goes_on_to_the_same(whole, tmp_path, number):
     def told(line):
         if line["step"] == 8:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     with pytest.raises(loop.Stopped, match="stopped at step 9"):
         loop.train(RECIPE, tmp_path, told=told)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
     assert "9" in {path.name for path in (tmp_path / "checkpoints").iterdir()}
     so_far = bundle.load(tmp_path / "model").params["decoder"]["final_norm"]
     assert not np.array_equal(so_far, bundle.load(whole / "model").params["decoder"]["final_norm"])

@@ -250,6 +250,11 @@ def test_what_is_held_out_is_not_trained_on(small, tmp_path):
         loop.train(dataclasses.replace(small, corpus=made), tmp_path / "run")
 
 
+def test_weights_that_are_not_there_are_told(small, tmp_path):
+    with pytest.raises(BadInput, match="there are no weights .*nowhere.*--set weights=DIRECTORY"):
+        loop.train(dataclasses.replace(small, weights=tmp_path / "nowhere"), tmp_path / "run")
+
+
 @pytest.mark.slow
 def test_a_run_may_begin_with_the_weights_of_another(small, whole, tmp_path):
     begun = dataclasses.replace(
@@ -259,7 +264,9 @@ def test_a_run_may_begin_with_the_weights_of_another(small, whole, tmp_path):
     assert lines(tmp_path / "run")[0]["text_loss"] < lines(whole)[0]["text_loss"] - 0.5
 
 
-@pytest.mark.parametrize("name", ["mini", "mini_instruct", "mini_behaviours", "mini_long", "mini_q4", "mini_15m", "mini_4m"])
+@pytest.mark.parametrize(
+    "name", ["mini", "mini_instruct", "mini_behaviours", "mini_long", "mini_senses", "mini_q4", "mini_15m", "mini_4m"]
+)
 def test_recipes_are_of_the_shipped_tokenizer(name):
     found = recipe.read(Path(__file__).parents[2] / "recipes" / f"{name}.py")
     pieces = Vocabulary(found.tokenizer(), found.config.picture.codes)

@@ -19,6 +19,7 @@ from jaxtyping import Float64, UInt8
 from tejat.errors import BadInput
 from tejat.evals import picture_classifier, statistics
 from tejat.evals.answering import Answering
+from tejat.evals.harness import interval
 from tejat.evals.picture_classifier import Classifier, frechet
 from tejat.evals.tasks import Item, Outcome
 from tejat.parts import Image, Part, Turn
@@ -92,7 +93,7 @@ class Recognised(Answering):
         told = {
             "real drawings recognised": found["real"],
             "as the image tokenizer keeps them": found["kept"],
-            "drawn, of the share of real ones": f"{share.value:.3f} ({share.low:.3f} – {share.high:.3f})",
+            **({"drawn, of the share of real ones": f"{share.value:.3f} ({interval(share)})"} if share.n else {}),
             "no picture drawn": str(sum(d["features"][0] is None for d in details)),
         }
         mine, real, kept = ([d["features"][k] for d in details if d["features"][k]] for k in range(3))

@@ -90,7 +90,7 @@ def items(ground: Ground, kind: str) -> list[Item]:
     for raw in raws:
         peers[raw.fields["language"]].append(raw.fields["summary"])
     made, seen = [], set[str]()
-    for raw in ground.some(raws, f"{SUITE}/{kind}"):
+    for raw in ground.some(_apart(raws, ground.most), f"{SUITE}/{kind}"):
         fields = raw.fields
         language, summary, text = fields["language"], fields["summary"], _cut(fields["text"])
         random = rng(SUITE, fields["group"], language)
@@ -111,6 +111,16 @@ def items(ground: Ground, kind: str) -> list[Item]:
             )
         )
     return made
+
+
+def _apart(raws: Sequence[Raw], most: int) -> Sequence[Raw]:
+    """Of each text one language, drawn, where there are texts enough: translations of one tell little more than it."""
+    by_text: dict[str, list[Raw]] = defaultdict(list)
+    for raw in raws:
+        by_text[raw.fields["group"]].append(raw)
+    if len(by_text) < most:
+        return raws
+    return [mine[int(rng(SUITE, group).integers(len(mine)))] for group, mine in by_text.items()]
 
 
 def _usable(raw: Raw) -> bool:

@@ -130,6 +130,14 @@ def test_a_summary_is_near_its_reference_and_not_another_s() -> None:
     assert told["similarity"] == told["similarity, short"] == "0.667 (3)"
 
 
+def test_of_a_text_in_many_languages_one_is_taken_where_there_are_texts_enough() -> None:
+    raws = [SimpleNamespace(fields={"group": f"g{n}", "language": tag}) for n in range(8) for tag in ("de", "en", "fr")]
+    few = summaries_suite._apart(raws, 8)
+    assert [raw.fields["group"] for raw in few] == [f"g{n}" for n in range(8)]
+    assert len({raw.fields["language"] for raw in few}) > 1
+    assert summaries_suite._apart(raws, 9) == raws
+
+
 def test_lists_are_cut_to_the_length_and_the_key_lies_at_its_depth(tiny) -> None:
     model = SimpleNamespace(bundle=tiny, name="tiny")
     (task,) = suites.tasks("long-context", ["retrieval-1k"], Ground(most=32))

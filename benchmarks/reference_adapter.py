@@ -39,6 +39,7 @@ def main() -> None:
     from tejat.evals.ground import Ground
     from tejat.evals.lm_eval_suite import Harnessed
     from tejat.evals.lm_evaluation import TejatLM
+    from tejat.export import huggingface
 
     task = Harnessed(options.task, Ground(benchmarks=options.benchmarks))
     items = task.items()
@@ -47,7 +48,9 @@ def main() -> None:
     right = {item.id: item.choices.index(item.answers[0]) for item in chosen}
     of = [item.id for item in chosen for _ in task._instances[item.id]]
     print(f"{options.task}: {len(chosen)} items, {len(requests)} requests", flush=True)
-    ways = {"ours": lambda: TejatLM(api.load(options.model)), "HFLM": lambda: _reference(options.model)}
+    checkpoint = Path(tempfile.mkdtemp()) / "checkpoint"
+    huggingface.export(options.model, checkpoint)
+    ways = {"ours": lambda: TejatLM(api.load(options.model)), "HFLM": lambda: _reference(checkpoint)}
     scores, seconds = {}, {}
     for name, load in ways.items():
         lm, start = load(), time.monotonic()
@@ -55,7 +58,7 @@ def main() -> None:
         seconds[name] = time.monotonic() - start
     if not options.no_server:
         start = time.monotonic()
-        scores["server"] = _served(options.model, requests)
+        scores["server"] = _served(options.model, checkpoint, requests)
         seconds["server"] = time.monotonic() - start
     found = {"model": str(options.model), "task": options.task, "items": len(chosen), "requests": len(requests)}
     by_item: dict[str, list[int]] = defaultdict(list)
@@ -81,22 +84,18 @@ def _margin(scores: np.ndarray) -> float:
     return float(first - second)
 
 
-def _reference(model: Path):
-    """lm-eval's adapter on the model's checkpoint for transformers."""
+def _reference(checkpoint: Path):
+    """lm-eval's adapter on a checkpoint for transformers."""
     import torch
     from lm_eval.models.huggingface import HFLM
     from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-    from tejat.export import huggingface
-
-    folder = Path(tempfile.mkdtemp()) / "checkpoint"
-    huggingface.export(model, folder)
-    network = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     return HFLM(pretrained=network, tokenizer=tokenizer, backend="causal", batch_size=8, add_bos_token=True)
 
 
-def _served(model: Path, requests) -> np.ndarray:
+def _served(model: Path, checkpoint: Path, requests) -> np.ndarray:
     """Through `tejat serve`, in a process of its own, by lm-eval's client of any completions server."""
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
@@ -116,7 +115,12 @@ def _served(model: Path, requests) -> np.ndarray:
             except OSError:
                 time.sleep(0.5)
         client = LocalCompletionsAPI(
-            base_url=f"{address}/completions", model=name, tokenizer_backend=None, tokenized_requests=True, batch_size=8
+            base_url=f"{address}/completions",
+            model=name,
+            tokenizer=str(checkpoint),
+            tokenizer_backend="huggingface",
+            tokenized_requests=True,
+            batch_size=8,
         )
         vocabulary = bundle.load(model).vocabulary
         asked = []

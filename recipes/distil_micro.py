@@ -7,7 +7,7 @@ tejat tune distill recipes/distil_micro.py --set seed=0 --set share=0 --out runs
 python benchmarks/distilled.py --taught runs/taught-{0,1,2} --alone runs/alone-{0,1,2}
 
 Text, images that are seen, sounds, clips and the codes of pictures. Held out are documents of other draws. What came
-of it is told in docs/NANO.md.
+of 100 steps is told in docs/NANO.md: taught is ahead by 0.16 nats a token of text, three seeds.
 """
 
 from dataclasses import replace

@@ -56,6 +56,7 @@ def main() -> None:
         lm, start = load(), time.monotonic()
         scores[name] = np.array([total for total, _ in lm.loglikelihood(requests, disable_tqdm=True)])
         seconds[name] = time.monotonic() - start
+        print(f"{name}: {seconds[name]:.0f} s", flush=True)
     if not options.no_server:
         start = time.monotonic()
         scores["server"] = _served(options.model, checkpoint, requests)

@@ -125,8 +125,8 @@ class Framing:
     def encode(self, document: Document, random: np.random.Generator | None = None) -> Encoded:
         """The whole document, marks and all. Raises BadInput for a kind of part that this model lacks.
 
-        With `random` an image takes one of the budgets that its size asks for (`some_budget`); else the configuration's
-        middle one. Frames of videos have a budget of their own.
+        With `random` an image takes one of the budgets that its size asks for (`some_budget`); else the usual one.
+        Frames of videos have a budget of their own.
         """
         writer = _Writer(self.vocabulary)
         writer.tokens([BOS], False, Modality.TEXT)
@@ -148,7 +148,7 @@ class Framing:
     def prompt(self, turns: Sequence[Turn], budget: int | None = None) -> Encoded:
         """Turns so far and the opening of the model's answer; images take up to `budget` soft tokens.
 
-        None: the configuration's middle one. Frames of videos have a budget of their own.
+        None: the usual one (`image.usual_budget`). Frames of videos have a budget of their own.
         """
         writer = _Writer(self.vocabulary)
         writer.tokens([BOS], False, Modality.TEXT)

@@ -27,9 +27,9 @@ class Patches(NamedTuple):
 def patchify(pixels: UInt8[np.ndarray, "H W 3"], config: VisionConfig, budget: int | None = None) -> Patches:
     """Resizes to the largest size of the same aspect within `budget` soft tokens, and cuts it into patches.
 
-    Sides become multiples of patch x pool, as in Gemma 4; default budget: the configuration's middle one.
+    Sides become multiples of patch x pool, as in Gemma 4; default budget: `usual_budget`.
     """
-    budget = budget or config.budgets[len(config.budgets) // 2]
+    budget = budget or usual_budget(*pixels.shape[:2], config)
     step, longest = config.patch * config.pool, config.table // config.merged
     height, width = fitted(pixels.shape[0], pixels.shape[1], step, budget, longest)
     patches, positions = squares(resize(pixels, height, width), config.side)
@@ -39,16 +39,27 @@ def patchify(pixels: UInt8[np.ndarray, "H W 3"], config: VisionConfig, budget: i
     return Patches(patches, positions, (x + width // step * y).astype(np.int32), len(patches) // config.merged**2)
 
 
+def usual_budget(height: int, width: int, config: VisionConfig) -> int:
+    """The budget of an image where none is asked for: the configuration's middle one; or, by size, the smallest that
+    loses none of its pixels, which is the one that training shows most (`some_budget`)."""
+    return _enough(height, width, config)[0] if config.budget_by_size else config.budgets[len(config.budgets) // 2]
+
+
 def some_budget(height: int, width: int, config: VisionConfig, random: np.random.Generator) -> int:
     """A budget of soft tokens for an image of training: one of the three smallest that lose none of its pixels.
 
     The smallest half of the time and more: enlarging costs soft tokens and shows nothing. Others are drawn so that a
     model knows every budget; an image larger than all of them takes the largest.
     """
-    squares = height * width / (config.patch * config.pool) ** 2
-    enough = [budget for budget in config.budgets if budget >= squares][:3] or [config.budgets[-1]]
+    enough = _enough(height, width, config)[:3]
     shares = 0.5 ** np.arange(len(enough))
     return enough[int(random.choice(len(enough), p=shares / shares.sum()))]
+
+
+def _enough(height: int, width: int, config: VisionConfig) -> list[int]:
+    """The budgets that lose none of an image's pixels; the largest, where all do."""
+    squares = height * width / (config.patch * config.pool) ** 2
+    return [budget for budget in config.budgets if budget >= squares] or [config.budgets[-1]]
 
 
 def fitted(height: int, width: int, step: int, budget: int, longest: int | None = None) -> tuple[int, int]:

@@ -63,7 +63,15 @@ def mini() -> ModelConfig:
             vocabulary=16_384 + CODES, width=512, layers=12, heads=4, head_width=128, mlp=1_408, window=512
         ),
         vision=VisionConfig(
-            width=256, layers=6, heads=4, head_width=64, mlp=768, table=256, budgets=(16, 32, 64, 128), frame_budget=8
+            width=256,
+            layers=6,
+            heads=4,
+            head_width=64,
+            mlp=768,
+            table=256,
+            budgets=(16, 32, 64, 128),
+            budget_by_size=True,
+            frame_budget=8,
         ),
         audio=AudioConfig(width=192, layers=6, heads=4, output=192, frames=1_000),
         picture=PictureConfig(

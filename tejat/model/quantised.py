@@ -99,8 +99,8 @@ def rounded(array: Float[Array, "..."], at: Layout, bits: Bits) -> Float[Array, 
 
 @dataclass(frozen=True)
 class Grid:
-    """Bits of a model's matrices, and of the tied table of its text and codes; `begins`: the share of a run's steps that
-    are trained before the grid is in force."""
+    """Bits of a model's matrices, and of the tied table of its text and codes. Where a run does not begin on the grid,
+    `begins` is the share of its steps that come before."""
 
     bits: Bits = 4
     embedding: Bits = 4

@@ -39,6 +39,7 @@ class VisionConfig:
     table: int = 10_240  # rows of each position table: the longest side in patches
     rope_base: float = 100.0
     budgets: tuple[int, ...] = (70, 140, 280, 560, 1120)
+    budget_by_size: bool = False  # an image takes the least that loses none of its pixels; else the middle one
     frame_budget: int = 70  # soft tokens of one frame of a video
     front_end: Literal["pooled", "resampled", "raw"] = "pooled"
     latents: int = 64  # soft tokens of an image or frame, where it is resampled; budgets set its size as ever

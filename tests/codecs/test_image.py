@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tejat.codecs.image import cut, fitted, join, patchify, resize, some_budget
+from tejat.codecs.image import cut, fitted, join, patchify, resize, some_budget, usual_budget
 from tejat.errors import BadInput
 from tejat.model import family
 
@@ -133,3 +133,13 @@ def test_budgets_of_training_lose_no_pixel_and_prefer_the_smallest():
     assert set(drawn) == {16, 32, 64} and drawn.count(16) > 1.5 * drawn.count(32) > 2 * drawn.count(64) > 0
     assert {some_budget(6 * side, 9 * side, config, random) for _ in range(20)} == {64, 128}
     assert some_budget(2_000, 2_000, config, random) == 128
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 99))
+def test_by_size_an_image_takes_a_budget_of_training_and_loses_no_pixel(height, width, seed):
+    config = dataclasses.replace(family.preset("mini").vision, budget_by_size=True)
+    usual = usual_budget(height, width, config)
+    assert usual <= some_budget(height, width, config, np.random.default_rng(seed))
+    assert usual * 48**2 >= height * width or usual == config.budgets[-1]
+    assert patchify(np.zeros((height, width, 3), np.uint8), config).count <= usual
+    assert usual_budget(height, width, dataclasses.replace(config, budget_by_size=False)) == config.budgets[2]

@@ -5,6 +5,7 @@ node_modules of the repository or where ONNXRUNTIME_WEB says; without it, it ski
 """
 
 import base64
+import dataclasses
 import io
 import json
 import os
@@ -59,8 +60,8 @@ const answers = {
   due: ([state]) => rule.codeDue(state),
   chosen: ([scores, ranges, how, random]) => chosen(scores, ranges, how, () => random),
   resize: ([{ height, width, data }, h, w]) => plain(resize({ height, width, data: bytes(data) }, h, w)),
-  patchify: ([{ height, width, data }]) => {
-    const found = patchify({ height, width, data: bytes(data) }, config.vision);
+  patchify: ([{ height, width, data }, bySize]) => {
+    const found = patchify({ height, width, data: bytes(data) }, { ...config.vision, budget_by_size: bySize });
     return { ...found, patches: [...found.patches], positions: [...found.positions].map(Number) };
   },
   joined: ([patches, rows, columns]) => plain(joined(Float32Array.from(patches), rows, columns)),
@@ -190,10 +191,12 @@ def test_images_are_resized_as_pillow_does(ask, height, width, h, w, seed) -> No
     assert found["data"] == images.resize(images.resize(pixels, height, w), h, w).ravel().tolist()
 
 
+@pytest.mark.parametrize("by_size", [False, True])
 @pytest.mark.parametrize("sides", [(50, 90), (300, 20), (7, 8), (1, 400)])
-def test_images_become_the_same_patches(ask, tiny, sides) -> None:
+def test_images_become_the_same_patches(ask, tiny, sides, by_size) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*sides, 3), np.uint8)
-    wanted, found = images.patchify(pixels, tiny.config.vision), ask("patchify", _image(pixels))
+    vision = dataclasses.replace(tiny.config.vision, budget_by_size=by_size)
+    wanted, found = images.patchify(pixels, vision), ask("patchify", _image(pixels), by_size)
     order = np.argsort(wanted.slots, kind="stable")
     assert found["count"] == wanted.count and found["positions"] == wanted.positions[order].ravel().tolist()
     difference = np.abs(np.float32(found["patches"]) - wanted.patches[order].ravel())

@@ -84,7 +84,8 @@ function down(data, from, to, width) {
 /** {patches, positions, count}: an image for the vision tower, those patches side by side that become one soft token. */
 export function patchify(image, vision) {
   const { patch, pool, table, budgets } = vision, step = patch * pool;
-  const budget = budgets[Math.floor(budgets.length / 2)];
+  const squares = (image.height * image.width) / step ** 2, enough = budgets.find((one) => one >= squares) ?? budgets.at(-1);
+  const budget = vision.budget_by_size ? enough : budgets[Math.floor(budgets.length / 2)];
   const [height, width] = fitted(image.height, image.width, step, budget, Math.floor(table / pool));
   const { data } = resize(image, height, width);
   const rows = height / patch, columns = width / patch, each = patch * patch * 3;

@@ -265,7 +265,18 @@ def test_a_run_may_begin_with_the_weights_of_another(small, whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["mini", "mini_instruct", "mini_behaviours", "mini_long", "mini_senses", "mini_q4", "mini_15m", "mini_4m"]
+    "name",
+    [
+        "mini",
+        "mini_instruct",
+        "mini_behaviours",
+        "mini_long",
+        "mini_senses",
+        "mini_galleries",
+        "mini_q4",
+        "mini_15m",
+        "mini_4m",
+    ],
 )
 def test_recipes_are_of_the_shipped_tokenizer(name):
     found = recipe.read(Path(__file__).parents[2] / "recipes" / f"{name}.py")

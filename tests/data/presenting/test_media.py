@@ -18,6 +18,7 @@ from tejat.data.presenting import (
     KINDS,
     charts,
     concepts,
+    galleries,
     handwriting,
     instructions,
     moving,
@@ -307,3 +308,30 @@ def test_every_letter_of_a_solution_is_written_in_every_hand(hand):
     assert "√" in used
     for letter in used - {" "}:
         assert np.asarray(handwriting._letter(hand, 15, letter)[0]).max() > 100, letter
+
+
+@pytest.mark.parametrize("kind", galleries.WAYS)
+def test_galleries_teach_what_stands_below_each_and_nothing_else(kind):
+    items = ITEMS[kind]
+    said = {text for item in items for text in (*item.fields.get("names", {}).values(), item.fields.get("text"))}
+    for seed in range(12):
+        document = galleries.gallery(items, seed % len(items), np.random.default_rng(seed))
+        assert document == galleries.gallery(items, seed % len(items), np.random.default_rng(seed))
+        heading, *rest = document.parts
+        shown, below = rest[::2], rest[1::2]
+        assert isinstance(heading, Text) and document.loss == (False, *(False, True) * len(shown))
+        assert shown and all(isinstance(part, Audio if kind == "speech" else Image) for part in shown)
+        if document.source != "gallery of lines":
+            assert {part.text for part in below} <= said and len({part.text for part in below}) == len(below)
+
+
+def test_a_kind_without_a_gallery_has_none():
+    assert galleries.gallery(ITEMS["chart"], 0, np.random.default_rng(0)) is None
+
+
+def test_numbers_are_of_many_kinds_and_read_back():
+    numbers = {galleries.number(np.random.default_rng(n)) for n in range(400)}
+    assert len(numbers) > 300
+    for mark in ("-", "%", ",", "."):
+        assert 10 < sum(mark in number for number in numbers) < 250
+    assert all(math.isfinite(float(number.rstrip("%").replace(",", ""))) for number in numbers)

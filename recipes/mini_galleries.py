@@ -1,0 +1,33 @@
+"""`mini` between two runs: pages of dozens of pictures, written lines or recordings, each with what it is below it.
+
+tejat train recipes/mini_galleries.py --set pictures=runs/pictures-mini/picture.safetensors
+
+A row of 4,096 tokens has 90 pictures where one of `recipes/mini_senses.py` has 15. Not trained yet.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tejat.data.galleries import Galleries
+from tejat.data.mixture import Stage
+from tejat.data.packing import Room
+from tejat.model import family
+from tejat.model.passes import Pass
+from tejat.train.pretraining import pretraining
+
+WEIGHTS = {"concepts": 66, "stamps": 4, "voices": 8, "readings": 2, "charts": 10}
+
+RECIPE = replace(
+    pretraining(
+        family.preset("mini"),
+        name="mini-galleries",
+        tokens=1e8,
+        stages=(Stage("galleries", 1e8, WEIGHTS, alpha=0.5),),
+        mixture=Galleries,
+        room=Room(rows=16, tokens=4_096, targets=2_048, patches=20_480, sounds=24, frames=640, codes=256),
+        peak=1e-3,
+        pictures=Path("runs/pictures-mini/picture.safetensors"),
+        weights=Path("runs/mini-senses/model"),
+    ),
+    how=Pass("products", unrolled=False),
+)

@@ -13,10 +13,11 @@ from pathlib import Path
 from tejat.data.mixture import Stage
 from tejat.data.packing import Room
 from tejat.model import family
+from tejat.model.quantised import Grid
 from tejat.posttrain.behaviours.mixture import Behaved
 from tejat.train.pretraining import pretraining
 
-WEIGHTS = {  # of recipes/mini_instruct.py
+WEIGHTS = {  # nearly those of recipes/mini_instruct.py
     **{"concepts": 34, "stamps": 3, "clips": 2, "charts": 6, "voices": 6, "readings": 3, "dialogues": 2},
     **{"arithmetic": 7, "physics": 4, "instructions": 7, "retrieval": 2},
     **{"world": 8, "elements": 1, "wordnet": 5},
@@ -30,8 +31,9 @@ RECIPE = pretraining(
     tokens=6e7,
     stages=(Stage("behaviours", 6e7, WEIGHTS, alpha=0.5),),
     mixture=Behaved,
-    room=Room(rows=32, tokens=4_096, targets=3_328, patches=3_840, sounds=12, frames=960, codes=1_536),
+    room=Room(rows=32, tokens=4_096, targets=3_328, patches=3_840, sounds=12, frames=960, codes=1_280),
     peak=5e-4,
+    grid=Grid(bits=4, embedding=4),  # what came before has ended on it
     pictures=Path("runs/pictures-mini/picture.safetensors"),
     weights=Path("runs/mini-instruct/model"),
 )

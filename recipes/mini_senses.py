@@ -2,10 +2,13 @@
 
 tejat train recipes/mini.py --set pictures=runs/pictures-mini/picture.safetensors
 tejat train recipes/mini_senses.py --set pictures=runs/pictures-mini/picture.safetensors
-tejat quantize runs/mini-senses/model runs/mini-4bit --embedding 4 --pictures 4 --method nearest
 
 In the last three tenths, dialogues go from one skill to another, in twelve languages (tejat/data/conversations.py); in
 the last eighth, matrices are rounded in every step as the file will have them, and the gradient passes to the masters.
+
+One H100, 27 minutes, 270 s of them compiling: 4,686 of 8,180 steps, 596M tokens at 490k a second; mean losses then:
+text 1.48, codes 1.38, about images 0.53, sounds 0.19, clips 0.64. What came after is lost (docs/LOG.md), dialogues and grid
+among it: recipes/mini_instruct.py has both.
 """
 
 from pathlib import Path

@@ -273,7 +273,6 @@ def test_a_run_may_begin_with_the_weights_of_another(small, whole, tmp_path):
         "mini_long",
         "mini_senses",
         "mini_galleries",
-        "mini_q4",
         "mini_15m",
         "mini_4m",
     ],

@@ -7,8 +7,8 @@ In the last three tenths, dialogues go from one skill to another, in twelve lang
 the last eighth, matrices are rounded in every step as the file will have them, and the gradient passes to the masters.
 
 One H100, 27 minutes, 270 s of them compiling: 4,686 of 8,180 steps, 596M tokens at 490k a second; mean losses then:
-text 1.48, codes 1.38, about images 0.53, sounds 0.19, clips 0.64. What came after is lost (docs/LOG.md), dialogues and grid
-among it: recipes/mini_instruct.py has both.
+text 1.48, codes 1.38, about images 0.53, sounds 0.19, clips 0.64. What came after is lost (docs/LOG.md), dialogues
+and grid among it: recipes/mini_instruct.py has both.
 """
 
 from pathlib import Path

@@ -319,7 +319,7 @@ class _Cut(Stage):
     @classmethod
     def of(cls, stage: Stage, tokens: float) -> "_Cut":
         ramp = stage.ramp if isinstance(stage, _Cut) else stage.tokens
-        return cls(stage.name, tokens, stage.weights, stage.final, stage.alpha, stage.join, ramp)
+        return cls(**{**vars(stage), "tokens": tokens, "ramp": ramp})
 
 
 class _Table:

@@ -9,7 +9,7 @@ from tejat.model.vision import VisionConfig
 KIND = "gemma4_unified"
 
 
-def sight(fields: Fields, budgets: tuple[int, ...], frame_budget: int) -> VisionConfig:
+def sight(fields: Fields) -> VisionConfig:
     """Squares of pixels, projected. Fields that repeat others may stand there too, if they say the same."""
     fields.only("model_type", f"{KIND}_vision")
     width = fields.take("mm_embed_dim", 3840)
@@ -26,8 +26,6 @@ def sight(fields: Fields, budgets: tuple[int, ...], frame_budget: int) -> Vision
         patch=patch,
         pool=pool,
         table=fields.take("mm_posemb_size", 1120),
-        budgets=budgets,
-        frame_budget=frame_budget,
         front_end="raw",
         epsilon=fields.take("rms_norm_eps", 1e-6),
     )

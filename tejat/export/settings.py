@@ -39,9 +39,13 @@ class _Own:
     name: str = "gemma4"
     text_vocabulary: int | None = None
     budgets: tuple[int, ...] = (70, 140, 280, 560, 1120)
+    budget_by_size: bool = False
     frame_budget: int = 70
     frames: int = 3_000
     picture: PictureConfig | None = None
+
+
+_CODEC = ("budgets", "budget_by_size", "frame_budget")  # of images and frames
 
 
 def from_huggingface(config: Mapping[str, Any]) -> ModelConfig:
@@ -69,7 +73,8 @@ def from_huggingface(config: Mapping[str, Any]) -> ModelConfig:
     shape = _decoder(text, unified)
     seen = heard = None
     if sight.present:
-        seen = encoder_free.sight(sight, own.budgets, own.frame_budget) if unified else _vision(sight, own)
+        seen = encoder_free.sight(sight) if unified else _vision(sight)
+        seen = dataclasses.replace(seen, **{name: getattr(own, name) for name in _CODEC})
     if sound.present:
         heard = encoder_free.sound(sound, own.frames) if unified else _audio(sound, own)
     model = ModelConfig(
@@ -93,7 +98,7 @@ def to_huggingface(config: ModelConfig) -> dict[str, Any]:
     """
     own = _Own(name=config.name, text_vocabulary=config.text_vocabulary, picture=config.picture)
     if config.vision is not None:
-        own = dataclasses.replace(own, budgets=config.vision.budgets, frame_budget=config.vision.frame_budget)
+        own = dataclasses.replace(own, **{name: getattr(config.vision, name) for name in _CODEC})
     if config.audio is not None:
         own = dataclasses.replace(own, frames=config.audio.frames)
     unified = is_unified(config)
@@ -259,7 +264,7 @@ def _rope(rope: Fields, name: str, kind: str, base: float, rotated: float) -> tu
     return base, part.take("partial_rotary_factor", 1.0), part.take("factor", 1.0)
 
 
-def _vision(sight: Fields, own: _Own) -> VisionConfig:
+def _vision(sight: Fields) -> VisionConfig:
     sight.only("model_type", "gemma4_vision")
     sight.only("hidden_activation", "gelu_pytorch_tanh")
     sight.only("attention_bias", False, None)
@@ -284,8 +289,6 @@ def _vision(sight: Fields, own: _Own) -> VisionConfig:
         pool=sight.take("pooling_kernel_size", 3, least=2),  # of one, `transformers` keeps padding and drops the image
         table=sight.take("position_embedding_size", 10_240),
         rope_base=rope.take("rope_theta", 100.0),
-        budgets=own.budgets,
-        frame_budget=own.frame_budget,
         clipped=sight.take("use_clipped_linears", False),
         standardize=sight.take("standardize", False),
         epsilon=sight.take("rms_norm_eps", 1e-6),

@@ -230,7 +230,8 @@ class Account:
     @property
     def goodput(self) -> float:
         """The share of the elapsed time in which steps were made that counted, once."""
-        return self.seconds[Kind.STEP] / self.elapsed if self.elapsed else 0.0
+        # Times of day are written to the microsecond, and what is summed is finer.
+        return min(1.0, self.seconds[Kind.STEP] / self.elapsed) if self.elapsed else 0.0
 
     def to_json(self) -> dict[str, Any]:
         known = {"goodput": self.goodput, "elapsed_s": self.elapsed, "seconds": self.seconds}

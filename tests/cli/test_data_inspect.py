@@ -52,8 +52,8 @@ def test_the_same_in_json(capsys, folder):
     found = json.loads(out)
     assert found["format"] == "jsonl" and [d["number"] for d in found["documents"]] == [1, 2]
     dialogue, plain = found["documents"]
-    # The picture seen takes 5 x 11 soft tokens and two marks; the one drawn 11 x 23 codes, row ends, sizes and marks.
-    assert dialogue["tokens"]["image"] == 57 == dialogue["parts"][0]["tokens"]
+    # The picture seen takes 2 x 5 soft tokens and two marks; the one drawn 11 x 23 codes, row ends, sizes and marks.
+    assert dialogue["tokens"]["image"] == 12 == dialogue["parts"][0]["tokens"]
     assert dialogue["tokens"]["picture"] == 11 * (22 + 1) + 4 == dialogue["parts"][3]["tokens"]
     assert [part["learnt"] for part in dialogue["parts"]] == [False, False, True, True]
     assert plain["tokens"]["audio"] == plain["parts"][1]["tokens"] > 10 and plain["parts"][0]["role"] is None

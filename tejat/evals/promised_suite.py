@@ -167,18 +167,21 @@ def facts(ground: Ground, unseen: bool) -> list[Item]:
 
 
 def moved(ground: Ground) -> list[Item]:
-    """What a thing in a clip does, which one does it, whether it does: as training asks, of things that it never
-    shows."""
+    """What a thing in a clip does, and whether it does: as training asks, of things that it never shows. What they are
+    called is not asked: nobody has told it."""
     raws = [raw for raw in ground.heldout("concepts") if raw.fields.get("axis") == "concept"]
+    sayings = [*moving.WORDS["motions"].values(), *(words[1:] for words in moving.WORDS["true"].values())]
+    motions = {saying for each in sayings for saying in each}
     made = []
     for n in range(min(ground.most, 500)):
         random = rng(SUITE, "moving", n)
-        document = None
-        while document is None or document.source != "clip":  # not a throw, which has a task of its own
-            document = moving.clip(raws, int(random.integers(len(raws))), random)
-        turns = document.turns()
-        asked, answer = turns[0], turns[1]
-        said = "".join(part.text for part in answer.parts if isinstance(part, Text))
+        asked, said = None, ""
+        while asked is None or said not in motions:
+            # Alone: of two strangers it could not tell which is meant.
+            document = moving.clip([raws[int(random.integers(len(raws)))]], 0, random)
+            if document.source == "clip":  # not a throw, which has a task of its own
+                asked, answer = document.turns()[:2]
+                said = "".join(part.text for part in answer.parts if isinstance(part, Text))
         made.append(Item(f"{n:04d}", str(n), (asked,), (said,)))
     return made
 

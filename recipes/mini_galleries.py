@@ -2,7 +2,7 @@
 
 tejat train recipes/mini_galleries.py --set pictures=runs/pictures-mini/picture.safetensors
 
-A row of 4,096 tokens has 90 pictures where one of `recipes/mini_senses.py` has 15. Not trained yet.
+A row of 4,096 tokens has a hundred pictures where one of `recipes/mini_senses.py` has 15. Not trained yet.
 """
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ RECIPE = replace(
         tokens=1e8,
         stages=(Stage("galleries", 1e8, WEIGHTS, alpha=0.5),),
         mixture=Galleries,
-        room=Room(rows=16, tokens=4_096, targets=2_048, patches=20_480, sounds=24, frames=640, codes=256),
+        room=Room(rows=16, tokens=4_096, targets=2_048, patches=23_040, sounds=24, frames=640, codes=256),
         peak=1e-3,
         pictures=Path("runs/pictures-mini/picture.safetensors"),
         weights=Path("runs/mini-senses/model"),

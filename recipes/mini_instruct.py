@@ -35,7 +35,7 @@ RECIPE = pretraining(
     family.preset("mini"),
     name="mini-instruct",
     tokens=4.2e8,
-    stages=(Stage("instruct", 4.2e8, WEIGHTS, alpha=0.5, dialogues=True),),
+    stages=(Stage("instruct", 4.2e8, WEIGHTS, alpha=0.5),),
     mixture=Conversations,
     room=Room(rows=32, tokens=4_096, targets=3_328, patches=3_840, sounds=12, frames=960, codes=1_280),
     peak=1e-3,

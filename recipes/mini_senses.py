@@ -48,8 +48,8 @@ RECIPE = pretraining(
     name="mini-senses",
     tokens=1.04e9,
     stages=(
-        Stage("senses", 0.7, SENSES, alpha=0.5),
-        Stage("dialogues", 0.3, DIALOGUES, alpha=0.5, dialogues=True),
+        Stage("senses", 0.7, SENSES, alpha=0.5, plain=True),
+        Stage("dialogues", 0.3, DIALOGUES, alpha=0.5),
     ),
     mixture=Conversations,
     room=Room(rows=32, tokens=4_096, targets=3_328, patches=3_840, sounds=12, frames=960, codes=1_280),

@@ -19,7 +19,7 @@ TURNS = 14  # of a document to which another is joined, at most
 
 
 class Conversations(Mixture):
-    """As `Mixture`; in stages of dialogues, documents are dialogues. Of a source that has none, they are as they are.
+    """As `Mixture`; its documents are dialogues. Of a source that has none, and in plain stages, they are as they are.
 
     The ledger of what was seen (`seen`) counts each document as the item that its number stands for: neither what is
     joined to it, nor that a neighbour was taken where the item has no dialogue.
@@ -28,7 +28,7 @@ class Conversations(Mixture):
     def document(self, index: int) -> Document:
         """Document `index`. Raises BadInput for a damaged item, which it names."""
         stage, number = divmod(index, STAGE)
-        if not self.stages[stage].dialogues:
+        if self.stages[stage].plain:
             return super().document(index)
         random = np.random.default_rng([self.seed, 4, stage, number])
         document = self._dialogue(index, random)

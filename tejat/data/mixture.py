@@ -46,7 +46,7 @@ class Stage:
       final: weights at the end of the stage, where they differ from those at its begin: it goes there evenly.
       alpha: of a source's languages, each is drawn in proportion to its tokens to this power; 1: as they are.
       join: bytes up to which pieces of a page that follow each other are one document; 0: each is one by itself.
-      dialogues: of every item, what is asked and answered about it (`tejat.data.conversations`).
+      plain: documents as they are, in a mixture of dialogues too (`tejat.data.conversations`).
     """
 
     name: str
@@ -55,7 +55,7 @@ class Stage:
     final: Mapping[str, float] = field(default_factory=dict)
     alpha: float = 1.0
     join: int = 0
-    dialogues: bool = False
+    plain: bool = False
 
     def __post_init__(self) -> None:
         if not self.tokens > 0:

@@ -46,7 +46,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mixture(corpus) -> Conversations:
-    return Conversations(corpus, [replace(stage, dialogues=True) for stage in STAGES], 1e3, seed=3)
+    return Conversations(corpus, STAGES, 1e3, seed=3)
 
 
 def test_all_are_dialogues_some_of_several_sources(mixture):
@@ -71,6 +71,6 @@ def test_where_there_is_no_dialogue_documents_are_as_they_are(mixture):
     assert mixture.document(5).roles == (None,)
 
 
-def test_other_stages_have_all_documents(corpus):
-    some = Conversations(corpus, STAGES, 1e3, seed=3)
+def test_plain_stages_have_all_documents(corpus):
+    some = Conversations(corpus, [replace(stage, plain=True) for stage in STAGES], 1e3, seed=3)
     assert {some.document(STAGE + n).roles for n in range(60)} > {(None,)}  # facts that are stated

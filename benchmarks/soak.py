@@ -1,11 +1,14 @@
 """A server at saturation for hours: clients that leave, that send rubbish, that want all it can do.
 
-    nice -n 19 python benchmarks/soak.py --seconds 7200
+    nice -n 19 python benchmarks/soak.py --seconds 7200 --record soak.jsonl
 
 Starts `tejat serve` with a model (default: `micro` before training) in a process of its own. More clients than it has
 rows ask for text, pictures, JSON and candidates, of text, images and sound; a tenth go in the middle of an answer, a
 tenth send what is no request. A line a minute; at the end one JSON object, and exit code 1 if a request was lost or got
 a 5xx, or if the server did not end well.
+
+SIGTERM and Ctrl-C end it early, with what was found so far. With --record the same command goes on where such a run,
+or one that was killed, left off: for the seconds that are missing, with a server of its own, whose memory begins anew.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import http.client
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -112,6 +116,26 @@ def idle(port: int, model: str) -> bool:
     return engine == ["0", "0"] and values["tejat_requests_open"] == "1"  # the one that asks
 
 
+class Before:
+    """What earlier runs of the same soak found, in a file of one JSON line a minute: {run, seconds, found}."""
+
+    def __init__(self, record: Path | None):
+        self.record, self.found, last = record, collections.Counter[str](), dict[int, Any]()
+        for line in record.read_text().splitlines() if record is not None and record.exists() else ():
+            kept = json.loads(line)
+            last[kept["run"]] = kept
+        for kept in last.values():
+            self.found.update(kept["found"])
+        self.runs, self.seconds = len(last), sum(kept["seconds"] for kept in last.values())
+
+    def keep(self, seconds: float, found: collections.Counter[str]) -> None:
+        """What this run has found until now."""
+        if self.record is not None:
+            line = {"run": self.runs, "seconds": round(seconds, 1), "found": dict(found)}
+            with self.record.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+
 def slope(seen: list[tuple[float, dict[str, float]]], name: str) -> float | None:
     """MB an hour, over the second half: in the first, caches fill and so do the allocator's own."""
     late = seen[len(seen) // 2 :]
@@ -120,15 +144,17 @@ def slope(seen: list[tuple[float, dict[str, float]]], name: str) -> float | None
     return round(float(np.polyfit([at for at, _ in late], [values[name] for _, values in late], 1)[0]) * 3600, 2)
 
 
-def soak(pid: int, port: int, model: str, seconds: float, clients: int, leaving: float) -> dict[str, Any]:
-    """Asks for `seconds`, waits until nothing is open, and says what became of the requests."""
+def soak(
+    pid: int, port: int, model: str, seconds: float, clients: int, leaving: float, over: threading.Event, before: Before
+) -> dict[str, Any]:
+    """Asks for `seconds` or until it is `over`, waits until nothing is open, and says what became of the requests."""
     found: collections.Counter[str] = collections.Counter()
     lock, began = threading.Lock(), time.monotonic()
     seen: list[tuple[float, dict[str, float]]] = []
 
     def client(number: int) -> None:
-        chance = random.Random(number)
-        while time.monotonic() < began + seconds:
+        chance = random.Random(f"{before.runs} {number}")
+        while time.monotonic() < began + seconds and not over.is_set():
             told = one_request(port, model, chance, leaving)
             if told == "429":
                 time.sleep(0.5)
@@ -139,28 +165,34 @@ def soak(pid: int, port: int, model: str, seconds: float, clients: int, leaving:
     for thread in threads:
         thread.start()
     told = began
-    while (now := time.monotonic()) < began + seconds:
+    while (now := time.monotonic()) < began + seconds and not over.is_set():
         seen.append((now - began, memory(pid)))
         if now - told >= 60:
             told = now
             numbers = " ".join(f"{name} {value:.1f}" for name, value in seen[-1][1].items())
             print(f"{now - began:.0f} s: {dict(sorted(found.items()))}; {numbers}", file=sys.stderr, flush=True)
-        time.sleep(min(10.0, seconds / 20))
-    hanging = 0
+            before.keep(now - began, found)
+        over.wait(min(10.0, seconds / 20))
+    asked, hanging = time.monotonic() - began, 0
     for thread in threads:
-        thread.join(max(0.0, began + seconds + 300 - time.monotonic()))
+        thread.join(max(0.0, began + asked + 300 - time.monotonic()))
         hanging += thread.is_alive()
+    found["lost"] += hanging
+    before.keep(asked, found)
+    found.update(before.found)
     patience = time.monotonic() + 60
     while not (free := idle(port, model)) and time.monotonic() < patience:
         time.sleep(0.2)
     return {
-        "seconds": round(seconds),
-        "requests": sum(found.values()) + hanging,
-        "lost": found["lost"] + hanging,
+        "seconds": round(asked + before.seconds),
+        "runs": before.runs + 1,
+        "requests": sum(found.values()),
+        "lost": found["lost"],
         "http_5xx": sum(count for name, count in found.items() if name.startswith("5")),
         "left": found["left"],
         "answers": {name: count for name, count in sorted(found.items()) if name.isdigit()},
         "rows_held_by_nobody": not free,
+        "last_run_seconds": round(asked),
         "rss_slope_mb_per_h": slope(seen, "rss_mb"),
         "allocated_slope_mb_per_h": slope(seen, "allocated_mb"),
         "memory": {"first": seen[0][1], "half": seen[len(seen) // 2][1], "last": seen[-1][1]},
@@ -173,7 +205,15 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="a directory; default: `micro` before training")
     parser.add_argument("--clients", type=int, default=24, help="on 8 rows")
     parser.add_argument("--leaving", type=float, default=0.1, help="share of clients who go in the middle")
+    parser.add_argument("--record", type=Path, help="a file by which the same command goes on after an interruption")
     options = parser.parse_args()
+    before, over = Before(options.record), threading.Event()
+    if (left := options.seconds - before.seconds) <= 0:
+        sys.exit(
+            f"{options.record} holds {before.seconds:.0f} s already; ask for more --seconds or begin another --record"
+        )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         model = options.model or directory / "model"
@@ -185,14 +225,15 @@ def main() -> int:
         command = [sys.executable, "-m", "tejat", "serve", "--model", str(model), "--port", "0"]
         log = directory / "log"
         with log.open("w") as file:
-            server = subprocess.Popen(command, stderr=file, env=environment)
+            # A group of its own: Ctrl-C is for the clients, who stop first.
+            server = subprocess.Popen(command, stderr=file, env=environment, process_group=0)
         try:
             while not (line := log.read_text().partition("\n")[0]):
                 if server.poll() is not None:
                     sys.exit("the server did not start")
                 time.sleep(0.2)
             port = int(line.split(" at ")[1].split("/ ")[0].rpartition(":")[2])
-            found = soak(server.pid, port, name, options.seconds, options.clients, options.leaving)
+            found = soak(server.pid, port, name, left, options.clients, options.leaving, over, before)
         finally:
             server.terminate()
             code = server.wait(600)  # on a busy machine even to end takes a while

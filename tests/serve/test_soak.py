@@ -3,6 +3,7 @@
 SOAK_SECONDS=7200 pytest -m slow tests/serve/test_soak.py -s      two hours
 """
 
+import collections
 import json
 import os
 import subprocess
@@ -10,12 +11,27 @@ import sys
 from pathlib import Path
 
 import pytest
+import soak
 
-pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 
 
+def test_a_soak_that_was_interrupted_goes_on(tmp_path) -> None:
+    """Of every run what it told last counts, however it ended."""
+    record = tmp_path / "soak.jsonl"
+    first = soak.Before(record)
+    for seconds, count in ((60, 5), (120, 9)):
+        first.keep(seconds, collections.Counter({"200": count, "left": 1}))
+    second = soak.Before(record)
+    assert (second.runs, second.seconds, second.found) == (1, 120, {"200": 9, "left": 1})
+    second.keep(30.04, collections.Counter({"200": 2, "lost": 1}))
+    third = soak.Before(record)
+    assert (third.runs, third.seconds, third.found) == (2, 150, {"200": 11, "left": 1, "lost": 1})
+    assert soak.Before(tmp_path / "none").runs == soak.Before(None).runs == 0
+
+
+@pytest.mark.slow
 def test_nothing_is_lost() -> None:
     done = subprocess.run([sys.executable, SOAK, "--seconds", str(SECONDS)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,7 +15,7 @@ from tejat.model import family
 from tejat.model.passes import Pass
 from tejat.train.pretraining import pretraining
 
-WEIGHTS = {"concepts": 66, "stamps": 4, "voices": 8, "readings": 2, "charts": 10}
+WEIGHTS = {"concepts": 60, "stamps": 4, "voices": 10, "readings": 3, "charts": 12}
 
 RECIPE = replace(
     pretraining(

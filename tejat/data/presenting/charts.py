@@ -27,6 +27,10 @@ LETTER = 6.2  # pixels of a letter's width, on average
 CODED, BY_MATPLOTLIB = 0.04, 0.02
 """Shares of charts whose code is asked for, and of the others that matplotlib draws too, ten times as slowly."""
 
+REDRAWN = 0.6
+"""Of tables with categories and of series, the share that is shown with other numbers: what a chart of a known table
+says, one would else answer without a look."""
+
 WORDS = wordings("charts")
 
 
@@ -39,7 +43,8 @@ def chart(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     """A chart and questions about it, or a figure of several and its code."""
     if random.random() < CODED:
         return _code(items, k, random)
-    spoken, panel, size = language(random), panel_of(items[k].fields, random), one(PIXELS, random)
+    spoken, fields, size = language(random), items[k].fields, one(PIXELS, random)
+    panel = panel_of(redrawn(fields, random) if random.random() < REDRAWN else fields, random)
     if random.random() < BY_MATPLOTLIB:
         picture = Image(drawn(Figure((panel,), pixels=size)))
     else:
@@ -50,6 +55,18 @@ def chart(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
         shown: tuple[Part, ...] = () if turns else (picture,)
         turns += [Turn("user", (*shown, Text(asked))), Turn("model", (Text(answer),))]
     return Document.from_turns(turns, "chart")
+
+
+def redrawn(fields: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """Some labels of a table, in any order where it has none, with numbers that are nobody's; points as they are."""
+    labels = fields["labels"]
+    if fields["shape"] == "points":
+        return dict(fields)
+    count = int(random.integers(min(3, len(labels)), min(9, len(labels)) + 1))
+    first = int(random.integers(0, len(labels) - count + 1))
+    places = range(first, first + count) if fields["shape"] == "series" else random.permutation(len(labels))[:count]
+    values = 10 ** random.uniform(-1, 5) * random.uniform(0.1, 1, count)
+    return fields | {"labels": [labels[n] for n in places], "values": [float(f"{value:.3g}") for value in values]}
 
 
 def panel_of(fields: Mapping[str, Any], random: np.random.Generator) -> Panel:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tejat.data.presenting import handwriting, speech, sprites
+from tejat.data.presenting import charts, handwriting, plots, speech, sprites
 from tejat.data.presenting.wording import asking, language, named_in, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Image, Part, Text
 
-SEEN, READ, HEARD = (8, 33), (6, 25), (5, 17)
+SEEN, READ, HEARD, PLOTTED = (8, 33), (6, 25), (5, 17), (3, 9)
 """How many stand on a page: from, and up to but not."""
 
 _CONCEPTS, _SPEECH, _READ = wordings("concepts"), wordings("speech"), wordings("physics")["read"]
@@ -51,6 +51,18 @@ def heard(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     return _page(worded(_SPEECH["page"], language(random), random), pairs, "gallery of recordings")
 
 
+def plotted(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """Charts and their tables, with numbers that must be read: they are nobody's."""
+    chosen = (k, *sprites.others(items, k, int(random.integers(*PLOTTED)) - 1, random))
+    tables = [items[n].fields for n in chosen if items[n].fields["shape"] != "points"]
+    pairs = []
+    for fields in tables or [items[k].fields]:
+        panel = charts.panel_of(charts.redrawn(fields, random), random)
+        drawn = plots.drawn(panel, one(charts.PIXELS, random), one(plots.FONTS, random))
+        pairs.append((Image(drawn), charts.table(panel)))
+    return _page(asking(charts.WORDS["table"], language(random), random), pairs, "gallery of charts")
+
+
 def number(random: np.random.Generator) -> str:
     """As they stand on axes and in tables: whole, with decimals, with separators, in percent, negative."""
     digits = int(random.integers(1, 7))
@@ -70,6 +82,7 @@ def gallery(items: Sequence[Item], k: int, random: np.random.Generator) -> Docum
 WAYS: dict[str, Sequence[Callable[[Sequence[Item], int, np.random.Generator], Document]]] = {
     "concept": (named, lettered),
     "stamp": (named,),
+    "chart": (plotted,),
     "speech": (heard,),
 }
 

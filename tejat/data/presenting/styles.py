@@ -5,10 +5,11 @@ here is a part of each: a thing keeps what it is called by, so colours only go t
 little is mirrored (flags, letters, arrows).
 """
 
+import functools
+
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image as pillow
-from PIL import ImageFilter
 
 SHARES = {"recoloured": 0.4, "inked": 0.25, "bent": 0.35, "mirrored": 0.15, "stretched": 0.5}
 """Of drawings to which each is done; several may be."""
@@ -61,8 +62,7 @@ def _inked(sprite: pillow.Image, random: np.random.Generator) -> pillow.Image:
     # Where nothing is, the colour is white: the rim of a dark thing is a change as that of a light one is by alpha.
     flat = pillow.new("RGBA", bordered.size, (255, 255, 255, 0))
     flat.paste(bordered, (0, 0), bordered.getchannel("A"))
-    high, low = flat.filter(ImageFilter.MaxFilter(wide)), flat.filter(ImageFilter.MinFilter(wide))
-    change = (np.asarray(high, np.float32) - np.asarray(low, np.float32)).max(-1, keepdims=True) / 255
+    change = _span(np.asarray(flat), wide).max(-1, keepdims=True) / np.float32(255)
     ink = np.clip(4 * change - np.float32(random.uniform(0.3, 0.8)), 0, 1)
     pixels = np.asarray(bordered, np.float32)
     line = random.uniform(0, 0.25, 3).astype(np.float32)
@@ -70,6 +70,17 @@ def _inked(sprite: pillow.Image, random: np.random.Generator) -> pillow.Image:
     filling = pixels[..., :3] / 255 if way < 0.5 else np.ones(3, np.float32)
     alpha = np.maximum(pixels[..., 3:] if way < 0.8 else 0, 255 * ink)
     return _joined(filling * (1 - ink) + line * ink, alpha[..., 0])
+
+
+def _span(pixels: UInt8[np.ndarray, "h w c"], wide: int) -> UInt8[np.ndarray, "h w c"]:
+    """The largest value less the smallest in the square of that odd width around each pixel. Rows first, then columns:
+    a tenth of the time of Pillow's rank filters."""
+    high = low = np.pad(pixels, ((wide // 2,) * 2, (wide // 2,) * 2, (0, 0)), "edge")
+    for axis in (0, 1):
+        most = high.shape[axis] - wide + 1
+        cut = [(slice(None),) * axis + (slice(at, at + most),) for at in range(wide)]
+        high, low = (functools.reduce(of, (x[at] for at in cut)) for of, x in ((np.maximum, high), (np.minimum, low)))
+    return high - low
 
 
 def _joined(colours: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"]) -> pillow.Image:

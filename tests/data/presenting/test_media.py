@@ -182,7 +182,8 @@ def test_things_move_where_it_is_said(kind, axis, sign):
         assert all(len(dark) > 0.9 * len(edges[1]) for dark in edges)  # it stays within the frame
 
 
-def test_a_chart_is_asked_for_what_it_shows():
+def test_a_chart_is_asked_for_what_it_shows(monkeypatch):
+    monkeypatch.setattr(charts, "REDRAWN", 0)
     for n in range(20):
         document = present(ITEMS["chart"], n % 2, np.random.default_rng(n))
         fields = ITEMS["chart"][n % 2].fields
@@ -321,12 +322,28 @@ def test_galleries_teach_what_stands_below_each_and_nothing_else(kind):
         shown, below = rest[::2], rest[1::2]
         assert isinstance(heading, Text) and document.loss == (False, *(False, True) * len(shown))
         assert shown and all(isinstance(part, Audio if kind == "speech" else Image) for part in shown)
-        if document.source != "gallery of lines":
+        if document.source not in ("gallery of lines", "gallery of charts"):
             assert {part.text for part in below} <= said and len({part.text for part in below}) == len(below)
 
 
+def test_a_redrawn_table_has_other_numbers_and_its_own_labels():
+    for item in ITEMS["chart"]:
+        fields, seen = item.fields, set()
+        for seed in range(20):
+            found = charts.redrawn(fields, np.random.default_rng(seed))
+            if fields["shape"] == "points":
+                assert found == fields
+                continue
+            assert len(found["labels"]) == len(found["values"]) >= min(3, len(fields["labels"]))
+            at = [fields["labels"].index(label) for label in found["labels"]]
+            assert len({*at}) == len(at) and (fields["shape"] != "series" or at == sorted(at))
+            assert all(value > 0 and value == float(f"{value:.3g}") for value in found["values"])
+            seen.add(tuple(found["values"]))
+        assert fields["shape"] == "points" or len(seen) == 20
+
+
 def test_a_kind_without_a_gallery_has_none():
-    assert galleries.gallery(ITEMS["chart"], 0, np.random.default_rng(0)) is None
+    assert galleries.gallery(ITEMS["clip"], 0, np.random.default_rng(0)) is None
 
 
 def test_numbers_are_of_many_kinds_and_read_back():

@@ -141,7 +141,7 @@ class Visit:
     def _asked(self, request: Any) -> None:
         if not request.url.startswith((self.served.url, "blob:", "data:")):
             self.complaints.append(f"asked for {request.url}")
-        if found := re.search(r"/models/([^:]+):streamGenerateContent", request.url):
+        if found := re.search(r"/models/([^:]+):(?:streamG|g)enerateContent", request.url):
             self.requests.append((found[1], request.post_data_json))
         self.uploads += "/upload/" in request.url and request.headers.get("x-goog-upload-command") == "start"
 

@@ -105,6 +105,38 @@ def test_python(coded, folder, language, package) -> None:
     assert list(folder.glob("picture-*.png"))
 
 
+def test_pictures_as_they_were_asked_for(visit, tmp_path) -> None:
+    """What no package has a field for goes beside its fields, and the best of several is not streamed."""
+    here = visit().loaded()
+    here.choose_model("artist")
+    here.button("Settings", exact=True).click()
+    here.page.get_by_label("Picture first").check(force=True)
+    here.settings(Guidance="2", Best_of="2", Size_of_drawn_pictures="40x24", Top_K="7")
+    here.prompt.fill("A cat")
+    codes = {}
+    for language in ("curl", "google-genai", "openai"):
+        here.button("Get code").click()
+        here.page.get_by_role("tab", name=language).click()
+        codes[language] = here.page.locator("dialog pre").inner_text()
+        here.page.keyboard.press("Escape")
+    answer = json.loads(run(["bash", "-c", codes["curl"]], tmp_path))
+    assert [list(part) for part in answer["candidates"][0]["content"]["parts"]] == [["inlineData"]]
+    for language, wanted in {
+        "google-genai": [
+            'image_config=types.ImageConfig(image_size="40x24")',
+            'extra_body={"generationConfig": {"imageConfig": {"guidanceScale": 2, "bestOf": 2}}}',
+            "client.models.generate_content(",
+        ],
+        "openai": [
+            'extra_body={"top_k": 7, "image_config": {"guidance_scale": 2, "best_of": 2, "image_size": "40x24"}}',
+            "choice.message.content",
+        ],
+    }.items():
+        compile(codes[language], language, "exec")
+        assert all(words in codes[language] for words in wanted), codes[language]
+        assert "Left out" not in codes[language] and "stream" not in codes[language]
+
+
 def test_nothing_to_code(visit) -> None:
     here = visit().loaded()
     here.page.keyboard.press("Alt+k")

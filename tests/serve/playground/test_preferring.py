@@ -35,8 +35,8 @@ def test_what_is_chosen_is_read_by_training(compared, tmp_path) -> None:
     here, path = compared, tmp_path / "pairs.jsonl"
     bar = here.page.get_by_role("group", name=ASKED)
     bar.get_by_label("What the comparison is about").select_option("hedging")
-    bar.get_by_role("button", name="Right by far", exact=True).click()
-    here.until("document.querySelector('.preference [aria-pressed=true]')?.textContent === 'Right by far'")
+    bar.get_by_role("button", name="B by far", exact=True).click()
+    here.until("document.querySelector('.preference [aria-pressed=true]')?.textContent === 'B by far'")
     here.shot("preference")
     here.send("And now?")
     here.prompt.press("Alt+2")
@@ -61,17 +61,17 @@ def test_a_mark_may_be_changed_and_none_is_a_pair_of_its_own(compared, tmp_path)
     here.page.get_by_text("No answer was said to be better yet").wait_for()
     here.prompt.blur()
     here.page.keyboard.press("Alt+1")
-    here.until("document.querySelector('.preference [aria-pressed=true]')?.textContent === 'Left by far'")
+    here.until("document.querySelector('.preference [aria-pressed=true]')?.textContent === 'A by far'")
     first = saved(here, tmp_path / "first.jsonl")
     here.page.keyboard.press("Alt+5")
-    here.until("document.querySelector('.preference [aria-pressed=true]')?.textContent === 'Right by far'")
+    here.until("document.querySelector('.preference [aria-pressed=true]')?.textContent === 'B by far'")
     second = saved(here, tmp_path / "second.jsonl")
     assert len(first) == len(second) == 1
     assert (first[0]["chosen"], first[0]["rejected"]) == (second[0]["rejected"], second[0]["chosen"])
 
     here.page.reload()
     here.loaded()
-    here.until("document.querySelector('.preference [aria-pressed=true]')?.textContent === 'Right by far'")
+    here.until("document.querySelector('.preference [aria-pressed=true]')?.textContent === 'B by far'")
 
 
 def test_one_answer_alone_is_not_compared(visit) -> None:

@@ -363,6 +363,54 @@ def test_settings_and_schema(visit) -> None:
     assert here.requests[-1][1]["generationConfig"] == {"responseModalities": ["TEXT", "IMAGE"]}
 
 
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
+def test_how_pictures_are_drawn(visit, width, dark) -> None:
+    """Size, guidance, choice of codes, and the best of several, which comes whole."""
+    here = visit(width=width, dark=dark).loaded()
+    here.choose_model("artist")
+    here.button("Settings", exact=True).click()
+    page = here.page
+    page.get_by_label("Picture first").check(force=True)
+    size = page.get_by_label("Size of drawn pictures")
+    size.fill("large")
+    assert page.locator("#error-size").inner_text() == "Give 512px, 1K, 2K, or width x height, as in 96x64."
+    page.get_by_label("Shape of drawn pictures").select_option("16:9")
+    size.fill("48x32")
+    assert not page.locator("#error-size").is_visible()
+    assert page.get_by_label("Shape of drawn pictures").is_disabled()  # pixels have a shape
+    for label, value in [("Guidance", "2"), ("Variety", "0.8"), ("Likeliest codes", "9"), ("Best of", "3")]:
+        page.get_by_role("spinbutton", name=label).fill(value)
+    page.get_by_role("spinbutton", name="Best of").scroll_into_view_if_needed()
+    here.shot("drawing")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    here.button("Close the settings").click()
+    here.send("A cat", wait=False)
+    page.get_by_text("Drawing 3, to show the best").wait_for()
+    here.answered()
+    drawing = {"guidanceScale": 2, "temperature": 0.8, "topK": 9, "bestOf": 3, "imageSize": "48x32"}
+    assert here.requests[0][1]["generationConfig"] == {"responseModalities": ["IMAGE"], "imageConfig": drawing}
+    assert here.messages.last.locator(".error").count() == 0, here.messages.last.inner_text()
+    assert shown(here) == ["image"]
+    here.until("document.querySelector('.message.model img')?.naturalWidth > 0")
+    pixels = page.locator(".message.model img").evaluate("n => [n.naturalWidth, n.naturalHeight]")
+    assert pixels == [48, 32]
+
+    # Of a shape, and streamed; without pictures nothing of it is sent.
+    here.button("Settings", exact=True).click()
+    size.fill("")
+    page.get_by_role("spinbutton", name="Best of").fill("")
+    here.button("Close the settings").click()
+    here.send("Another")
+    drawing = {"guidanceScale": 2, "temperature": 0.8, "topK": 9, "aspectRatio": "16:9"}
+    assert here.requests[1][1]["generationConfig"]["imageConfig"] == drawing
+    here.button("Settings", exact=True).click()
+    page.get_by_label("Text only").check(force=True)
+    assert page.get_by_role("spinbutton", name="Guidance").is_disabled()
+    here.settings(Longest_answer="5")
+    here.send("In words")
+    assert "imageConfig" not in here.requests[2][1]["generationConfig"]
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, False)])
 def test_side_by_side(visit, width, dark) -> None:
     here = visit(width=width, dark=dark).loaded()
@@ -373,7 +421,8 @@ def test_side_by_side(visit, width, dark) -> None:
     assert sorted(model for model, _ in here.requests) == ["artist", "micro"]
     pair = here.page.locator(".pair article")
     assert pair.count() == 2
-    assert [name.strip() for name in here.page.locator(".pair .speaker").all_inner_texts()] == ["micro", "artist"]
+    said = [name.split() for name in here.page.locator(".pair .speaker").all_inner_texts()]
+    assert said == [["A", "micro"], ["B", "artist"]]
     boxes = [pair.nth(at).bounding_box() for at in (0, 1)]
     beside = boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"] and boxes[0]["y"] == pytest.approx(boxes[1]["y"], abs=2)
     below = boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]

@@ -46,6 +46,11 @@ export async function* stream(model, body, signal) {
   if (!last) throw new ServerError("The server ended its answer before it began.");
 }
 
+/** The same where the answer comes whole, as one piece. */
+export async function* whole(model, body, signal) {
+  yield await json(`v1beta/${model}:generateContent`, { method: "POST", body, signal });
+}
+
 /** Gives the server a file to keep for a while: {uri, mimeType, expirationTime, name, …}. `told(fraction)` as it goes. */
 export async function upload(blob, { name, mime }, told) {
   const begun = await ask("upload/v1beta/files", {

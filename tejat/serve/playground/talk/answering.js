@@ -3,7 +3,7 @@
 import { request } from "./request.js";
 import { pathTo } from "./tree.js";
 import { attach, forgetFiles, unbase64 } from "../server/attach.js";
-import { ServerError, stream } from "../server/gemini.js";
+import { ServerError, stream, whole } from "../server/gemini.js";
 import { readFile } from "../media/reading.js";
 
 /**
@@ -15,7 +15,15 @@ export async function answer(conversation, node, settings, library, { signal, ch
   const since = () => (performance.now() - begun) / 1000;
   const messages = pathTo(conversation, node.parent);
   try {
-    const send = async () => stream(settings.model, await body(messages, settings, library, signal, node, changed), signal);
+    const send = async () => {
+      const asked = await body(messages, settings, library, signal, node, changed);
+      const many = asked.generationConfig?.imageConfig?.bestOf;
+      if (!many) return stream(settings.model, asked, signal);
+      // Which is the best is known when all are drawn.
+      node.phase = `Drawing ${many}, to show the best …`;
+      changed();
+      return whole(settings.model, asked, signal);
+    };
     let pieces = await send();
     let piece;
     try {

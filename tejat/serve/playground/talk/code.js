@@ -26,8 +26,9 @@ export function curl(origin, model, body, withKey) {
   const media = marks.length > 0;
   // In an open here-document the shell reads $, ` and \ as its own.
   if (media) text = text.replace(/[\\$`]/g, "\\$&").replace(/\\\\u0000(\d+)\\\\u0000/g, (_, at) => `$(base64 < '${marks[at]}' | tr -d '\\n')`);
+  const [option, method] = bestIn(body) ? ["", "generateContent"] : [" -N", "streamGenerateContent?alt=sse"];
   return [
-    `curl -sS -N '${origin}/v1beta/models/${model}:streamGenerateContent?alt=sse' \\`,
+    `curl -sS${option} '${origin}/v1beta/models/${model}:${method}' \\`,
     ...(withKey ? [`  -H "x-goog-api-key: $${KEY}" \\`] : []),
     `  -H 'Content-Type: application/json' -d @- <<${media ? "END" : "'END'"}`,
     text,
@@ -40,6 +41,7 @@ export function googleGenai(origin, model, body, withKey) {
   const contents = body.contents.map(({ role, parts }) => `types.Content(role=${py(role)}, parts=[\n${parts.map((part) => `        ${genaiPart(part)},\n`).join("")}    ])`);
   const config = genaiConfig(body);
   const media = body.contents.some(({ parts }) => parts.some((part) => part.inlineData));
+  const asked = `model=${py(model)}, contents=contents${config.length ? ", config=config" : ""}`;
   return [
     ...(withKey ? ["import os"] : []),
     ...(media || drawsIn(body) ? ["from pathlib import Path"] : []),
@@ -53,7 +55,9 @@ export function googleGenai(origin, model, body, withKey) {
     "]",
     ...(config.length ? ["config = types.GenerateContentConfig(", ...config.map((line) => `    ${line},`), ")"] : []),
     ...(drawsIn(body) ? ["pictures = 0"] : []),
-    `for chunk in client.models.generate_content_stream(model=${py(model)}, contents=contents${config.length ? ", config=config" : ""}):`,
+    ...(bestIn(body)
+      ? [`answer = client.models.generate_content(${asked})`, "for chunk in [answer]:"]
+      : [`for chunk in client.models.generate_content_stream(${asked}):`]),
     "    for part in chunk.parts or []:",
     "        if part.text:",
     '            print(part.text, end="", flush=True)',
@@ -69,7 +73,8 @@ export function openai(origin, model, body, withKey) {
   const messages = body.contents.map(({ role, parts }) => openaiMessage(role, parts, left));
   if (body.systemInstruction) messages.unshift(`{"role": "system", "content": ${py(body.systemInstruction.parts[0].text)}}`);
   const options = openaiOptions(body.generationConfig ?? {}, left);
-  const draws = drawsIn(body);
+  const [draws, best] = [drawsIn(body), bestIn(body)];
+  const said = best ? "message" : "delta";
   const reads = messages.some((message) => message.includes("encoded("));
   return [
     ...[...left].map((what) => `# Left out, for this dialect has no place for it: ${what}.`),
@@ -85,13 +90,13 @@ export function openai(origin, model, body, withKey) {
     ...messages.map((message) => `    ${message},`),
     "]",
     ...(draws ? ["pictures = 0"] : []),
-    `stream = client.chat.completions.create(model=${py(model)}, messages=messages, stream=True${options.map((option) => `, ${option}`).join("")})`,
-    "for chunk in stream:",
+    `${best ? "answer" : "stream"} = client.chat.completions.create(model=${py(model)}, messages=messages${best ? "" : ", stream=True"}${options.map((option) => `, ${option}`).join("")})`,
+    best ? "for chunk in [answer]:" : "for chunk in stream:",
     "    for choice in chunk.choices:",
-    '        print(choice.delta.content or "", end="", flush=True)',
+    `        print(choice.${said}.content or "", end="", flush=True)`,
     ...(draws
       ? [
-          '        for image in getattr(choice.delta, "images", None) or []:',
+          `        for image in getattr(choice.${said}, "images", None) or []:`,
           "            pictures += 1",
           '            data = image["image_url"]["url"].partition(",")[2]',
           '            Path(f"picture-{pictures}.png").write_bytes(base64.b64decode(data))',
@@ -111,7 +116,15 @@ function genaiPart({ text, inlineData, videoMetadata }) {
 
 function genaiConfig({ systemInstruction, generationConfig = {} }) {
   const lines = systemInstruction ? [`system_instruction=${py(systemInstruction.parts[0].text)}`] : [];
-  for (const [name, value] of Object.entries(generationConfig)) lines.push(`${snake(name)}=${py(value)}`);
+  for (const [name, value] of Object.entries(generationConfig)) {
+    if (name !== "imageConfig") lines.push(`${snake(name)}=${py(value)}`);
+    else {
+      // What is this server's alone has no field in the package.
+      const [known, own] = split(value, ["aspectRatio", "imageSize"]);
+      if (Object.keys(known).length) lines.push(`image_config=types.ImageConfig(${Object.entries(known).map(([field, inner]) => `${snake(field)}=${py(inner)}`).join(", ")})`);
+      if (Object.keys(own).length) lines.push(`http_options=types.HttpOptions(extra_body=${py({ generationConfig: { imageConfig: own } })})`);
+    }
+  }
   return lines;
 }
 
@@ -135,21 +148,32 @@ function openaiPart({ text, inlineData }) {
 
 function openaiOptions(config, left) {
   const options = [];
+  const extra = {}; // this server's additions to the dialect
   const names = { temperature: "temperature", topP: "top_p", maxOutputTokens: "max_tokens", seed: "seed", stopSequences: "stop" };
   for (const [name, value] of Object.entries(config)) {
     if (name in names) options.push(`${names[name]}=${py(value)}`);
-    else if (name === "topK") options.push(`extra_body={"top_k": ${value}}`);
+    else if (name === "topK") extra.top_k = value;
     else if (name === "responseJsonSchema") {
       options.push(`response_format={"type": "json_schema", "json_schema": {"name": "answer", "schema": ${py(value)}}}`);
     } else if (name === "responseMimeType" && !config.responseJsonSchema) options.push('response_format={"type": "json_object"}');
     else if (name === "responseModalities" && value.includes("IMAGE")) options.push(`modalities=${py(value.map((kind) => kind.toLowerCase()))}`);
     else if (name === "mediaResolution") left.add("the resolution of media");
-    else if (name === "imageConfig") left.add("the shape of pictures");
+    else if (name === "imageConfig") extra.image_config = Object.fromEntries(Object.entries(value).map(([field, inner]) => [snake(field), inner]));
   }
+  if (Object.keys(extra).length) options.push(`extra_body=${py(extra)}`);
   return options;
 }
 
 const drawsIn = ({ generationConfig }) => Boolean(generationConfig?.responseModalities?.includes("IMAGE"));
+
+const bestIn = ({ generationConfig }) => Boolean(generationConfig?.imageConfig?.bestOf);
+
+/** The fields with these names, and the others. */
+function split(object, names) {
+  const [known, own] = [{}, {}];
+  for (const [name, value] of Object.entries(object)) (names.includes(name) ? known : own)[name] = value;
+  return [known, own];
+}
 
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 

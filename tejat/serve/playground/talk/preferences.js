@@ -1,18 +1,18 @@
 // Which of two answers is better: kept with the conversation, by round, and told as JSON lines that `tejat tune reward` and
 // `tejat tune rlhf` read (docs/TUNE.md).
 //
-//   preference  {mark: -2 … 2, behaviour, system}; a mark below 0 is for the answer on the left, 0 says that they are as good
+//   preference  {mark: -2 … 2, behaviour, system}; a mark below 0 is for answer A, 0 says that they are as good
 
 import { base64 } from "../server/attach.js";
 import { abreast, pathTo } from "./tree.js";
 
-/** What may be said of two answers, from left to right, and by how much the better one is then better. */
+/** What may be said of answers A and B, and by how much the better one is then better. */
 export const MARKS = [
-  { mark: -2, label: "Left by far" },
-  { mark: -1, label: "Left" },
+  { mark: -2, label: "A by far" },
+  { mark: -1, label: "A" },
   { mark: 0, label: "As good" },
-  { mark: 1, label: "Right" },
-  { mark: 2, label: "Right by far" },
+  { mark: 1, label: "B" },
+  { mark: 2, label: "B by far" },
 ];
 const MARGIN = [0, 0.5, 1]; // by how far the mark is from 0
 

@@ -14,7 +14,7 @@ const KEYS = [
   ["Alt S", "Settings"],
   ["Alt C", "Compare two answers"],
   ["Alt K", "Get code"],
-  ["Alt 1 to 5", "Of two answers: left by far, left, as good, right, right by far"],
+  ["Alt 1 to 5", "Of two answers: A by far, A, as good, B, B by far"],
   ["?", "This list"],
 ];
 

@@ -36,7 +36,7 @@ export class MessageView {
     const running = hooks.running(node.id);
     this.node.setAttribute("aria-label", `${who}${running ? ", still writing" : ""}`);
     this.node.classList.toggle("running", running);
-    fill(this.speaker, icon("star"), h("span", {}, who));
+    fill(this.speaker, icon("star"), pair && h("b", {}, "AB"[node.lane ?? 0]), h("span", {}, who));
     this.#parts(running);
     this.#notes(running);
     this.#actions(running, branches, pair);

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../dom.js";
 import { icon } from "../icons.js";
-import { DEFAULTS, NUMBERS, schemaOf } from "../talk/settings.js";
+import { DEFAULTS, isPixels, NUMBERS, OF_PICTURES, schemaOf } from "../talk/settings.js";
 import { tabs } from "./tabs.js";
 
 const ANSWERS = [
@@ -46,11 +46,21 @@ export class SettingsView {
 
   #fields(settings, lanes) {
     const { hooks } = this;
+    const pictures = h("fieldset", { class: "of-pictures" });
     const set = (name, value) => {
       settings[name] = value;
+      able();
       hooks.changed();
     };
     const schema = this.#schema(settings, set);
+    const shape = picked("Shape of drawn pictures", SHAPES, settings.aspect, (value) => set("aspect", value));
+    fill(pictures, shape, size(settings, set), OF_PICTURES.map((field) => this.#number(field, settings, set)));
+    // What would have no effect cannot be chosen.
+    const able = () => {
+      pictures.disabled = settings.schemaOn || settings.answers === "text";
+      shape.querySelector("select").disabled = hasPixels(settings.size);
+    };
+    able();
     return [
       labelled("System instruction", h("textarea", { rows: 4, value: settings.system, dir: "auto", placeholder: "How should the model behave?", oninput: (e) => set("system", e.target.value) })),
       choice("Answer with", "answers", ANSWERS, settings.answers, (value) => set("answers", value)),
@@ -61,7 +71,8 @@ export class SettingsView {
       schema,
       h("h3", {}, "Media"),
       picked("Resolution of pictures and films", RESOLUTIONS, settings.mediaResolution, (value) => set("mediaResolution", value)),
-      picked("Shape of drawn pictures", SHAPES, settings.aspect, (value) => set("aspect", value)),
+      h("h3", {}, "Drawn pictures"),
+      pictures,
       h(
         "button",
         {
@@ -166,6 +177,36 @@ export class SettingsView {
     });
     check();
     return [h("label", { class: "tick" }, tick, "Answer in JSON"), place];
+  }
+}
+
+/** The field of the size of pictures. */
+function size(settings, set) {
+  const said = h("p", { class: "field-error", id: "error-size", hidden: true });
+  const check = () => {
+    said.textContent = "";
+    try {
+      isPixels(input.value.trim());
+    } catch (error) {
+      said.textContent = error.message;
+    }
+    said.hidden = !said.textContent;
+    input.setAttribute("aria-invalid", String(!said.hidden));
+  };
+  const oninput = () => {
+    check();
+    set("size", input.value);
+  };
+  const input = h("input", { type: "text", value: settings.size, placeholder: "as drawn, or 1K, 2K, 96x64", autocomplete: "off", "aria-describedby": said.id, oninput });
+  check();
+  return [labelled("Size of drawn pictures", input), said];
+}
+
+function hasPixels(text) {
+  try {
+    return isPixels(text.trim());
+  } catch {
+    return false;
   }
 }
 

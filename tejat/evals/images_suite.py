@@ -1,7 +1,7 @@
-"""Pictures: named, counted, found, read; charts read with relaxed accuracy. Every task again with the picture grey.
+"""Pictures: named, counted, found, read; charts read with relaxed accuracy; pages; what goes with what is shown.
 
-Things and styles are held out: a tenth of the concepts in every style, two families of styles of the others. Charts
-are of tables that no training chart shows.
+Every task again with the picture grey. Things and styles are held out: a tenth of the concepts in every style, two
+families of styles of the others. Charts are of tables that no training chart shows.
 """
 
 import textwrap
@@ -17,10 +17,10 @@ from tejat.data.presenting.concepts import WORDS as NAMING
 from tejat.data.presenting.panel import number, plain
 from tejat.data.presenting.wording import LANGUAGES
 from tejat.data.shards import Item as Raw
-from tejat.evals import measures
+from tejat.evals import commonsense, documents, measures
 from tejat.evals.answering import Answering, Choosing
 from tejat.evals.grading import Grading
-from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
+from tejat.evals.ground import HELD_OUT, MADE, Ground, mixed, rng
 from tejat.evals.report import Section
 from tejat.evals.tasks import Item, Task
 from tejat.parts import Image, Text, Turn
@@ -52,7 +52,13 @@ def tasks(ground: Ground) -> list[Task]:
             max_tokens=16,
         ),
     ]
-    return [task.with_(origin=HELD_OUT) for task in made]
+    pages = partial(documents.items, ground)
+    read_off: list[Task] = [
+        Choosing(SUITE, "document-chosen", pages, by_length=True),
+        Answering(SUITE, "document", pages),
+    ]
+    made.append(Choosing(SUITE, "goes-with", partial(commonsense.items, ground), by_length=True))
+    return [task.with_(origin=HELD_OUT) for task in made] + [task.with_(origin=MADE) for task in read_off]
 
 
 def sections(model: Any) -> list[Section]:

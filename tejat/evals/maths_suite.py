@@ -1,4 +1,5 @@
-"""Mathematics and science: sums and word problems, units, school physics on a written page, the next step of a proof.
+"""Mathematics and science: sums and word problems, units, school physics in words and on a written page, what things of
+science are called, the next step of a proof.
 
 Problems are made from seeds of their own. Wrong choices are what slips lead to: a digit off, another place, the
 operands turned about.
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tejat.data.presenting import arithmetic, handwriting, physics
-from tejat.evals import measures, proofs
+from tejat.evals import measures, proofs, science
 from tejat.evals.answering import Choosing
 from tejat.evals.grading import Grading
 from tejat.evals.ground import HELD_OUT, MADE, Ground, mixed, rng
@@ -36,6 +37,11 @@ def tasks(ground: Ground) -> list[Task]:
         made.append(written.with_(origin=MADE, quick=name != "units", in_steps=True))
         made.append(Worked(SUITE, f"{name}-chosen", make).with_(origin=MADE))
     made.append(Choosing(SUITE, "check-solution", partial(checks, ground), by_length=True).with_(origin=MADE))
+    physical, called = partial(science.problems, ground), partial(science.words, ground)
+    made.append(Choosing(SUITE, "physics-chosen", physical, by_length=True).with_(origin=MADE))
+    written = Grading(SUITE, "physics", physical, science.near, "within 1%", kind="proportion", max_tokens=96)
+    made.append(written.with_(origin=MADE))
+    made.append(Choosing(SUITE, "science-words", called, by_length=True).with_(origin=HELD_OUT, quick=True))
     steps = partial(proofs.items, ground)
     made.append(Choosing(SUITE, "proof-step", steps, by_length=True).with_(origin=HELD_OUT, quick=True))
     follows = partial(proofs.follows, ground)

@@ -1,4 +1,5 @@
-"""Speech: written down, translated, told apart; every task again in silence, and as noise as loud.
+"""Speech: written down, translated, told apart; other sounds named and counted. Every task again in silence, and as
+noise as loud.
 
 Voices, readings and dialogues are held out by speaker, by what is read and by level.
 """
@@ -11,10 +12,10 @@ from typing import Any
 from tejat.data.presenting.speech import WORDS, heard
 from tejat.data.presenting.wording import CALLED
 from tejat.data.shards import Item as Raw
-from tejat.evals import measures
+from tejat.evals import measures, noises
 from tejat.evals.answering import Choosing
 from tejat.evals.grading import Grading
-from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
+from tejat.evals.ground import HELD_OUT, MADE, Ground, mixed, rng
 from tejat.evals.report import Section
 from tejat.evals.tasks import Item, Task
 from tejat.parts import Text, Turn
@@ -42,7 +43,10 @@ def tasks(ground: Ground) -> list[Task]:
         made.append(Choosing(SUITE, f"{name}-chosen", make, by_length=True))
     made.append(Grading(SUITE, "translate", partial(translations, ground), _chrf, "chrF", max_tokens=64, remarks=_bleu))
     made.append(Choosing(SUITE, "language", partial(languages, ground), by_length=True))
-    return [task.with_(origin=HELD_OUT, ways=("blanked", "shuffled"), batch=32) for task in made]
+    made = [task.with_(origin=HELD_OUT) for task in made]
+    made.append(Choosing(SUITE, "noises", partial(noises.named, ground), by_length=True).with_(origin=MADE))
+    made.append(Choosing(SUITE, "beeps", partial(noises.counted, ground)).with_(origin=MADE))
+    return [task.with_(ways=("blanked", "shuffled"), batch=32) for task in made]
 
 
 def sections(model: Any) -> list[Section]:

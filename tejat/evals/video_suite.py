@@ -1,14 +1,20 @@
-"""Clips: what moves and how, which of two, what is shown, how to throw better.
+"""Clips: what moves and how, which of two, which comes first, how often, what is shown, how to throw better.
 
 Every task again with grey frames, and with the frames in another order: motion must then be lost, and what a thing is
 need not.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image as pillow
+
 from tejat.data.presenting import moving, sprites
 from tejat.data.presenting.wording import LANGUAGES
+from tejat.data.shards import Item as Raw
 from tejat.evals.answering import Choosing
 from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
 from tejat.evals.images_suite import _others
@@ -19,6 +25,7 @@ from tejat.parts import Text, Turn, Video
 SUITE = "video"
 CHOICES = 8
 FRAMES = {"motion": 6, "motion-16-frames": 16}
+MOST = 4  # times that a thing is seen
 
 
 def tasks(ground: Ground) -> list[Task]:
@@ -28,6 +35,8 @@ def tasks(ground: Ground) -> list[Task]:
     ]
     made += [
         Choosing(SUITE, "which-moves", partial(movers, ground), by_length=True),
+        Choosing(SUITE, "order", partial(ordered, ground), by_length=True),
+        Choosing(SUITE, "times", partial(counted, ground)),
         Choosing(SUITE, "what", partial(shown, ground), by_length=True),
         Choosing(SUITE, "advice", partial(throws, ground), by_length=True),
     ]
@@ -79,6 +88,44 @@ def movers(ground: Ground) -> list[Item]:
     return made
 
 
+def ordered(ground: Ground) -> list[Item]:
+    """One thing for eight frames, then another: which comes first, or last?"""
+    raws = ground.heldout("concepts")
+    made = []
+    for n in range(min(ground.most, 240)):
+        random = rng(SUITE, "order", n)
+        chosen = [raws[int(i)] for i in random.permutation(len(raws))[:2]]
+        names = [raw.fields["names"]["en"] for raw in chosen]
+        if names[0] == names[1]:
+            continue
+        scene = sprites.ground(random, moving.SIDE, moving.SIDE)
+        video = _timed([_shown(scene, raw, random) for raw in chosen for _ in range(8)])
+        at, asked = (0, "first") if n % 2 else (1, "last")
+        turns = (Turn("user", (video, Text(f"Which comes {asked}?"))),)
+        choices, tags = mixed(names[at], (names[1 - at],), random), {"asked": asked}
+        made.append(Item(f"{n:04d}", str(n), turns, (names[at],), choices=choices, chance=0.5, tags=tags))
+    return made
+
+
+def counted(ground: Ground) -> list[Item]:
+    """A thing comes and goes in sixteen frames: how often is it there?"""
+    raws = ground.heldout("concepts")
+    made = []
+    for n in range(min(ground.most, 240)):
+        random, times = rng(SUITE, "times", n), 1 + n % MOST
+        raw = raws[int(random.integers(len(raws)))]
+        scene = sprites.ground(random, moving.SIDE, moving.SIDE)
+        there, empty = _shown(scene, raw, random), sprites.laid(scene, [])
+        seen = np.zeros(16, bool)
+        for begin in np.linspace(1, 16, times, endpoint=False).astype(int):  # for a frame or two, and never on end
+            seen[begin : begin + int(random.integers(1, 3))] = True
+        asked = f"How many times is this seen: {raw.fields['names']['en']}?"
+        turns = (Turn("user", (_timed([there if one else empty for one in seen]), Text(asked))),)
+        choices, tags = tuple(map(str, range(1, MOST + 1))), {"times": str(times)}
+        made.append(Item(f"{n:04d}", str(n), turns, (str(times),), choices=choices, chance=1 / MOST, tags=tags))
+    return made
+
+
 def shown(ground: Ground) -> list[Item]:
     """What does an animated picture show?"""
     raws = ground.heldout("clips")
@@ -124,5 +171,16 @@ def throws(ground: Ground) -> list[Item]:
     return made
 
 
-def _clip(movers: list[moving.Mover], count: int, random) -> Video:
-    return Video(moving.frames(movers, count, random), tuple(round(moving.STEP * n, 3) for n in range(count)))
+def _clip(movers: list[moving.Mover], count: int, random: np.random.Generator) -> Video:
+    return _timed(moving.frames(movers, count, random))
+
+
+def _timed(frames: Sequence[np.ndarray]) -> Video:
+    return Video(np.stack(frames), tuple(round(moving.STEP * n, 3) for n in range(len(frames))))
+
+
+def _shown(scene: pillow.Image, raw: Raw, random: np.random.Generator) -> UInt8[np.ndarray, "S S 3"]:
+    """A drawing of a thing somewhere on a ground."""
+    sprite = sprites.scaled(sprites.some_sprite(raw.blobs, random), moving.SIDE * random.uniform(0.45, 0.7))
+    left, top = (int(random.integers(moving.SIDE - side + 1)) for side in sprite.size)
+    return sprites.laid(scene, [(sprite, left, top)])

@@ -11,12 +11,25 @@ from tejat.data.shards import Item, Writer
 from tejat.evals.ground import Ground
 
 STYLE = "twemoji"
+GO_TOGETHER = (
+    "chicken",
+    "egg",
+    "carrot",
+    "banana",
+    "ship",
+    "anchor",
+    "snowman",
+    "snowflake",
+    "ghost",
+    "jack-o-lantern",
+)
 
 
 def _concepts() -> list[Item]:
     """Things of the sample with their drawings, as the corpus has them; of some, drawings in styles never seen."""
     found = []
-    for n, concept in enumerate(sample.concepts()[:24]):
+    every = sample.concepts()
+    for n, concept in enumerate([*every[:24], *(one for one in every[24:] if one.names["en"] in GO_TOGETHER)]):
         drawing = io.BytesIO()
         sample.picture(STYLE, concept.id).save(drawing, "WEBP", lossless=True)
         fields = {"concept": concept.id, "names": dict(concept.names), "category": {"en": f"kind {n % 3}"}}
@@ -71,8 +84,15 @@ def _sources() -> dict[str, list[Item]]:
         )
         for n in range(6)
     ]
+    meanings = [
+        Item("meaning", {"words": [f"word{n}"], "part": "noun", "meaning": f"what {n} is", "above": [above]})
+        for n, above in enumerate(["food fish", "igneous rock", "agaric", "fatty acid", "pea tree", "poet"])
+    ]
+    for n, item in enumerate(meanings):
+        item.fields["group"] = f"wordnet/{n}"
     return {
         "world": facts,
+        "wordnet": meanings,
         "wesnoth": parallel,
         "fillets": parallel[:1],
         "iso-names": parallel[:2],

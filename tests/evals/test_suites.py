@@ -1,11 +1,13 @@
 """Every suite's items: the same in every run, with a right answer among the choices; what cannot be made is said."""
 
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tejat.errors import BadInput
-from tejat.evals import judging, suites
+from tejat.evals import commonsense, judging, science, suites
 from tejat.evals.answering import Choosing
 from tejat.evals.ground import Ground
 from tejat.evals.tasks import Task
@@ -14,14 +16,15 @@ MADE = {  # what the small corpus of conftest.py has material for, or needs none
     "factuality": 12,
     "long-context": 7,
     "summaries": 4,
-    "maths": 9,
+    "maths": 12,
     "reasoning": 6,
     "instructions": 1,
     "languages": 6,
-    "images": 9,
-    "video": 4,
+    "images": 12,
+    "video": 6,
+    "sound": 2,
     "plots": 1,
-    "prose": 3,
+    "prose": 4,
     "pictures": 4,
     "promised": 13,
 }
@@ -109,3 +112,46 @@ def test_without_a_corpus_tasks_that_need_one_say_so(tmp_path) -> None:
         with pytest.raises(BadInput, match="there is no corpus in .*; build one with `tejat data build`"):
             task.items()
     assert len(suites.tasks("reasoning", ground=nothing)[0].items()) == 300
+
+
+def test_beeps_are_as_many_as_their_answers_say() -> None:
+    for item in suites.tasks("sound", ["beeps"])[0].items()[:10]:
+        loud = np.convolve(np.abs(item.turns[0].parts[0].samples), np.ones(400) / 400, "same") > 0.05
+        assert int((np.diff(loud.astype(int)) == 1).sum()) == int(item.answers[0])
+
+
+def test_clips_are_what_their_answers_say(ground: Ground) -> None:
+    order, times = suites.tasks("video", ["order", "times"], ground)
+    for item in times.items():
+        frames = item.turns[0].parts[0].frames.reshape(16, -1)
+        there = (frames != frames[0]).any(1)  # in the first nothing is
+        assert int((np.diff(there.astype(int)) == 1).sum()) == int(item.answers[0])
+    for item in order.items():
+        frames = item.turns[0].parts[0].frames
+        assert len(frames) == 16 and item.tags["asked"] in item.turns[0].parts[1].text
+
+
+def test_physics_is_right_and_its_right_result_is_no_more_often_in_the_middle() -> None:
+    items = science.problems(Ground())
+    fall = next(item for item in items if item.tags == {"problem": "fall", "quantity": "s"})
+    seconds = float(fall.turns[0].parts[0].text.split("falls freely for ")[1].split()[0])
+    assert fall.answers[0] == f"{5 * seconds**2:g} m"
+    assert science.near(f"so it is {5.01 * seconds**2:.3f} m", fall) and not science.near("", fall)
+    assert not science.near(f"{4.9 * seconds**2:g} m", fall)
+    places = Counter(sorted(item.choices, key=_value).index(item.answers[0]) for item in items)
+    assert min(places.values()) > 0.2 * len(items)
+
+
+def _value(choice: str) -> float:
+    return float(choice.split()[0])
+
+
+def test_what_goes_with_a_picture_is_asked_in_every_language_that_names_it(ground: Ground) -> None:
+    items = commonsense.items(Ground(ground.corpus))
+    assert {item.tags["language"] for item in items} == {"en", "de", "fr", "es", "it", "pt", "ru", "ja", "zh", "ko"}
+    (egg,) = (item for item in items if item.id == "chicken-de")
+    assert egg.answers[0] in egg.turns[0].parts[1].text and len(egg.choices) == 4
+    told = commonsense.table()
+    assert len(told["asked"]) == 12
+    second = [right for pairs in told["pairs"].values() for _, right in pairs]
+    assert len({*second}) >= len(second) - 1  # a whale and a surfer share the wave

@@ -75,10 +75,10 @@ def training_flops(config: ModelConfig, length: int | None = None) -> float:
     return 6 * weights + attention_flops(shape, length)
 
 
-def attention_flops(config: DecoderConfig, length: int) -> float:
-    """The part of `training_flops` that is attention's."""
+def attention_flops(config: DecoderConfig, length: int, of: str | None = None) -> float:
+    """The part of `training_flops` that is attention's; `of` one type of it, "sliding" or "full"."""
     total = 0.0
-    for kind in config.kinds:
+    for kind in (kind for kind in config.kinds if of in (None, kind.attention)):
         _, width = decoder.head_shape(config, kind.attention)
         total += 12 * config.heads * width * mean_keys(length, config.window if kind.attention == "sliding" else length)
     return total

@@ -37,6 +37,7 @@ def in_a_child(job: Job, limit: float) -> dict[str, Any]:
 
     where = topology.parse(job.topology, job.slices)
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "TPU_LOG_DIR": "disabled"}
+    environment["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # its compiler alone is wanted, however many plans are made at once
     if not where.chip.is_tpu:
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={where.chips}"
         environment["XLA_FLAGS"] = flags

@@ -244,13 +244,15 @@ def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequ
     from tejat.evals import harness
     from tejat.evals.report import Table
 
-    head = ("task", "metric", "value", "95% interval", "n", "chance", "blanked", "shuffled", "baseline", "passes")
+    head = ("task", "metric", "value", "95% interval", "error", "n")
+    head += ("chance", "blanked", "shuffled", "baseline", "passes")
     lines = [
         (
             row.name,
             row.metric,
             f"{row.value:.3f}",
             harness.interval(row),
+            harness.error(row),
             f"{row.n:,}",
             f"{row.chance:.3f}" if row.chance else "",
             f"{row.blanked.value:.3f}" if row.blanked else "",

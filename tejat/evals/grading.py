@@ -3,9 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
+from tejat.evals import measures, statistics
 from tejat.evals.answering import Answering, written
+from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome
 from tejat.parts import Text
+
+Remarks = Mapping[str, Estimate | str]
 
 Grade = float | bool | tuple[float, float]
 """How right an answer is; or (errors, of how many)."""
@@ -34,7 +40,7 @@ class Grading(Answering):
         better: Literal["higher", "lower"] = "higher",
         max_tokens: int = 48,
         lazy: tuple[Callable[[Item], str], str] | None = None,
-        remarks: Callable[[Sequence[Item], Sequence[str]], Mapping[str, str]] | None = None,
+        remarks: Callable[[Sequence[Item], Sequence[str]], Remarks] | None = None,
     ):
         super().__init__(suite, name, make, max_tokens)
         self.metric, self.kind, self.better = metric, kind, better
@@ -61,5 +67,15 @@ class Grading(Answering):
         outcomes = [self.graded((Text(answer(item)),), item) for item in items]
         return self.estimate(outcomes, [item.cluster for item in items]).value, what
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Remarks:
         return self._remarks(items, [written(outcome.parts) for outcome in outcomes]) if self._remarks else {}
+
+
+def bleu(items: Sequence[Item], answers: Sequence[str], language: str) -> Estimate:
+    """BLEU of all answers together, 0 to 100; its error by drawing sentences again, clusters as a whole."""
+    counts = [measures.bleu_counts(said, item.answers[0], language) for item, said in zip(items, answers, strict=True)]
+
+    def of(some: Sequence[np.ndarray]) -> float:
+        return measures.bleu_of(np.sum(some, axis=0))
+
+    return statistics.bootstrap(counts, of, [item.cluster for item in items], resamples=500)

@@ -39,7 +39,7 @@ class Row:
       order_adds: value minus shuffled.
       baseline: the value of the best answer that looks at no item, and what that answer is.
       by: the task's number among the items of each tag: {"language": {"de": …}}.
-      remarks: numbers of all items together, as text.
+      remarks: other numbers of all items together; as text those that have no error.
       asked: the prompt and the decoding.
       contamination: what is known of the items in what was trained on.
       passes: whether `low` clears the bars that `bar` describes, for chance and for blanked; None where neither is.
@@ -67,7 +67,7 @@ class Row:
     shuffled: Estimate | None = None
     order_adds: Estimate | None = None
     by: dict[str, dict[str, Estimate]] = field(default_factory=dict)
-    remarks: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, Estimate | str] = field(default_factory=dict)
     asked: str = ""
     contamination: str = "not checked"
 
@@ -77,6 +77,7 @@ class Row:
         for name in ("blanked", "difference", "shuffled", "order_adds"):
             row[name] = _told(getattr(self, name))
         row["by"] = {tag: {name: _told(one) for name, one in found.items()} for tag, found in self.by.items()}
+        row["remarks"] = {name: one if isinstance(one, str) else _told(one) for name, one in self.remarks.items()}
         return {key: finite(part) for key, part in row.items()}
 
 
@@ -164,6 +165,11 @@ def bar(level: float, factor: float) -> float:
 def interval(row: Row | Estimate) -> str:
     """The interval for people; one item, or one cluster, says nothing of how far others would lie from it."""
     return f"{row.low:.3f} – {row.high:.3f}" if math.isfinite(row.low) and math.isfinite(row.high) else "unknown"
+
+
+def error(row: Row | Estimate) -> str:
+    """One standard error, for people."""
+    return f"± {row.stderr:.3f}" if math.isfinite(row.stderr) else ""
 
 
 def fingerprint(directory: Path) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 
 from tejat import sample
 from tejat.data.presenting.instructions import FORMS, WORDS
-from tejat.evals.grading import Grading
+from tejat.evals import statistics
+from tejat.evals.grading import Grading, Remarks
 from tejat.evals.ground import MADE, Ground, rng
 from tejat.evals.report import Section
 from tejat.evals.tasks import Item, Task
@@ -133,9 +134,9 @@ def _all_met(said: str, item: Item) -> bool:
     return all(met(said, item.material).values())
 
 
-def _each(items: Sequence[Item], answers: Sequence[str]) -> dict[str, str]:
-    counts: dict[str, list[bool]] = {}
+def _each(items: Sequence[Item], answers: Sequence[str]) -> Remarks:
+    marks: dict[str, list[bool]] = {}
     for item, said in zip(items, answers, strict=True):
         for name, fine in met(said, item.material).items():
-            counts.setdefault(name, []).append(fine)
-    return {name: f"{sum(found) / len(found):.3f} of {len(found)}" for name, found in counts.items()}
+            marks.setdefault(name, []).append(fine)
+    return {name: statistics.proportion(found) for name, found in marks.items()}

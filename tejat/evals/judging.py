@@ -19,8 +19,8 @@ from jaxtyping import Float64, UInt8
 from tejat.errors import BadInput
 from tejat.evals import picture_classifier, statistics
 from tejat.evals.answering import Answering
-from tejat.evals.harness import interval
 from tejat.evals.picture_classifier import Classifier, frechet
+from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome
 from tejat.parts import Image, Part, Turn
 
@@ -84,18 +84,17 @@ class Recognised(Answering):
         picture = next((part.pixels for part in parts if isinstance(part, Image)), None)
         return "" if picture is None else _look([picture])[1][0]
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate | str]:
         """Recognised of real drawings, and of these as the tokenizer keeps them; Fréchet distances, of which the last,
         between two halves of the real ones, says how near so few can be at all."""
-        details = [outcome.detail for outcome in outcomes]
-        share = of_real(outcomes, [item.cluster for item in items])
-        found = {name: f"{np.mean([d[name] for d in details]):.3f} of {len(details)}" for name in ("real", "kept")}
-        told = {
-            "real drawings recognised": found["real"],
-            "as the image tokenizer keeps them": found["kept"],
-            **({"drawn, of the share of real ones": f"{share.value:.3f} ({interval(share)})"} if share.n else {}),
-            "no picture drawn": str(sum(d["features"][0] is None for d in details)),
+        details, clusters = [outcome.detail for outcome in outcomes], [item.cluster for item in items]
+        told: dict[str, Estimate | str] = {
+            "real drawings recognised": statistics.proportion([d["real"] for d in details], clusters),
+            "as the image tokenizer keeps them": statistics.proportion([d["kept"] for d in details], clusters),
+            "no picture drawn": statistics.proportion([d["features"][0] is None for d in details], clusters),
         }
+        if (share := of_real(outcomes, clusters)).n:
+            told["drawn, of the share of real ones"] = share
         mine, real, kept = ([d["features"][k] for d in details if d["features"][k]] for k in range(3))
         if min(map(len, (mine, real))) >= 32:
             told["Fréchet distance to real drawings"] = f"{frechet(np.array(mine), np.array(real)):.3f} ({len(mine)})"
@@ -128,6 +127,7 @@ class Various(Answering):
         return 0.0, "the same picture again and again"
 
     def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+        """Each drawing is in many pairs: the mean has no plain error."""
         first = [next((p.pixels for p in o.parts if isinstance(p, Image)), None) for o in outcomes]
         distances = _apart([_unit(features) for features in _look([p for p in first if p is not None])[0]])
         return {"between drawings of different things": f"{np.mean(distances):.3f}"} if distances else {}
@@ -141,11 +141,11 @@ def drawn(model: Any, prompts: Sequence[tuple[Turn, ...]], ids: Sequence[str]) -
     return [tuple(answer.parts) for answer in model.generate_batch(prompts, temperature=0.0, seeds=seeds)]
 
 
-def of_real(outcomes: Sequence[Outcome], clusters: Sequence[str]) -> statistics.Estimate:
+def of_real(outcomes: Sequence[Outcome], clusters: Sequence[str]) -> Estimate:
     """Drawings recognised, as a share of the real drawings of the same things that are; of no items where none is."""
     real = [float(outcome.detail["real"]) for outcome in outcomes]
     if not any(real):
-        return statistics.Estimate(math.nan, math.nan, math.nan, math.nan, 0, 0)
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0, 0)
     return statistics.ratio([outcome.score for outcome in outcomes], real, clusters)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from tejat.data.corpus.language import NAMES
 from tejat.evals import measures
 from tejat.evals.answering import Choosing
-from tejat.evals.grading import Grading
+from tejat.evals.grading import Grading, Remarks, bleu
 from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
 from tejat.evals.report import Section
 from tejat.evals.tasks import Item, Task
@@ -104,12 +104,11 @@ def _chrf(said: str, item: Item) -> float:
     return measures.chrf(said, item.answers[0])
 
 
-def _bleu(items: Sequence[Item], answers: Sequence[str]) -> dict[str, str]:
+def _bleu(items: Sequence[Item], answers: Sequence[str]) -> Remarks:
     """BLEU by language, with sacreBLEU's tokenizer for each."""
     found = {}
     for language in sorted({item.tags["language"] for item in items}):
-        pairs = [(a, i) for a, i in zip(answers, items, strict=True) if i.tags["language"] == language]
-        target = pairs[0][1].material["target"]
-        value = measures.bleu([a for a, _ in pairs], [i.answers[0] for _, i in pairs], target)
-        found[f"BLEU {language}"] = f"{value:.1f} ({len(pairs)})"
+        pairs = [(i, a) for i, a in zip(items, answers, strict=True) if i.tags["language"] == language]
+        mine, said = zip(*pairs, strict=True)
+        found[f"BLEU {language}"] = bleu(mine, said, mine[0].material["target"])
     return found

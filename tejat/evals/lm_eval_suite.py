@@ -17,9 +17,11 @@ from sys import stderr
 from typing import Any
 
 from tejat.errors import BadInput
+from tejat.evals import statistics
 from tejat.evals.answering import Answering
 from tejat.evals.ground import Ground
 from tejat.evals.report import Section
+from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome, Task
 from tejat.parts import Part, Text, Turn
 
@@ -220,10 +222,11 @@ class Harnessed(Answering):
             self.kind = "mean"
         return super().estimate(outcomes, clusters)
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate]:
         """The means of the other metrics."""
         names = [n for n, v in (outcomes[0].detail or {}).items() if n != self.metric and isinstance(v, float)]
-        return {name: f"{sum(o.detail[name] for o in outcomes) / len(outcomes):.3f}" for name in names}
+        clusters = [item.cluster for item in items]
+        return {name: statistics.mean([o.detail[name] for o in outcomes], clusters) for name in names}
 
     def chance(self, item: Item) -> float:
         return item.chance

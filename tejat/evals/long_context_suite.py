@@ -5,7 +5,7 @@ and the questions of a list are a cluster: each list is read once.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,9 +15,11 @@ import numpy as np
 from tejat.data.presenting.pages import joined
 from tejat.data.presenting.retrieval import pairs
 from tejat.errors import BadInput
+from tejat.evals import statistics
 from tejat.evals.answering import Choosing, Listed
 from tejat.evals.ground import HELD_OUT, MADE, Ground, mixed, rng
 from tejat.evals.report import Section
+from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome, Task
 from tejat.parts import Document, Text, Turn
 
@@ -135,14 +137,14 @@ class ByPosition(Listed):
             outcomes.append(Outcome(float(bits.sum()), (), float(sizes.sum()), stretches))
         return outcomes
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> dict[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate]:
         """Bits per byte by position; a model that uses its context goes down."""
         found = {}
         for begin, end in zip((0, *POSITIONS), POSITIONS, strict=False):
-            both = [o.detail[str(end)] for o in outcomes if o.detail and str(end) in o.detail]
-            if both:
-                bits, size = (sum(column) for column in zip(*both, strict=True))
-                found[f"tokens {begin:,} – {end:,}"] = f"{bits / max(size, 1):.3f} ({len(both)} documents)"
+            pairs = zip(items, outcomes, strict=True)
+            both = [(*o.detail[str(end)], i.cluster) for i, o in pairs if o.detail and str(end) in o.detail]
+            if both and any(size for _, size, _ in both):
+                found[f"tokens {begin:,} – {end:,}"] = statistics.ratio(*zip(*both, strict=True))
         return found
 
 

@@ -5,6 +5,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Int
+
 UNSPACED = ("ja", "zh", "th", "km", "lo", "my", "bo")
 """Languages written without spaces between words, whose errors are counted in characters."""
 
@@ -42,12 +45,24 @@ def chrf(said: str, reference: str) -> float:
     return sacrebleu.sentence_chrf(said, [reference]).score / 100
 
 
-def bleu(said: Sequence[str], references: Sequence[str], language: str) -> float:
-    """BLEU of all sentences together, 0 to 100; sacreBLEU's tokenizer for the language (Post 2018)."""
+def bleu_counts(said: str, reference: str, language: str) -> Int[np.ndarray, "10"]:
+    """What BLEU is made of, of one sentence: runs of 1 to 4 words that are right, all of them, and both lengths.
+
+    sacreBLEU's tokenizer for the language (Post 2018). Counts of sentences add up.
+    """
     import sacrebleu
 
     tokenize = {"zh": "zh", "ja": "char", "ko": "char", "th": "char"}.get(language.partition("-")[0], "13a")
-    return sacrebleu.corpus_bleu(list(said), [list(references)], tokenize=tokenize).score
+    found = sacrebleu.sentence_bleu(said, [reference], tokenize=tokenize)
+    return np.array([*found.counts, *found.totals, found.sys_len, found.ref_len])
+
+
+def bleu_of(counts: Int[np.ndarray, "10"]) -> float:
+    """BLEU from the counts of all sentences together, 0 to 100."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    right, every, (said, due) = counts[:4].tolist(), counts[4:8].tolist(), counts[8:].tolist()
+    return BLEU.compute_bleu(right, every, said, due).score
 
 
 def word_errors(said: str, reference: str, language: str = "en") -> tuple[int, int]:

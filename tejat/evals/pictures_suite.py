@@ -17,12 +17,13 @@ from tejat import sample
 from tejat.data.presenting import edits, scenes, sprites, talks
 from tejat.data.presenting.edits import Drawing as Made
 from tejat.data.shards import Item as Raw
-from tejat.evals import judging
+from tejat.evals import judging, statistics
 from tejat.evals.answering import Answering, Drawing
 from tejat.evals.ground import MADE, Ground, rng
 from tejat.evals.judging import Recognised, Various
 from tejat.evals.neighbours import thumbnail
 from tejat.evals.report import Section
+from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome, Task
 from tejat.evals.ways import way
 from tejat.parts import Image, Part, Text, Turn
@@ -134,10 +135,10 @@ class Matching(Answering):
     def baseline(self, items: Sequence[Item]) -> None:
         return None
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate]:
         said = [(outcome.detail or {}).get("drawn", "") for outcome in outcomes]
-        share = {"no picture drawn": said.count("") / len(said), "left as it was": said.count("as it was") / len(said)}
-        return {name: f"{value:.3f} of {len(said)}" for name, value in share.items()}
+        clusters, kinds = [item.cluster for item in items], {"no picture drawn": "", "left as it was": "as it was"}
+        return {name: statistics.proportion([one == kind for one in said], clusters) for name, kind in kinds.items()}
 
 
 def edited(ground: Ground) -> list[Case]:
@@ -278,12 +279,12 @@ class Deciding(Drawing):
         answers = judging.drawn(model, [item.turns for item in items], [item.id for item in items])
         return [Outcome(float(self.judge(parts, item)), parts) for parts, item in zip(answers, items, strict=True)]
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate]:
         drew = np.array([any(isinstance(part, Image) for part in outcome.parts) for outcome in outcomes])
         due = np.array([not item.answers for item in items])
-        both = int((drew & due).sum())
-        precision, recall = both / max(int(drew.sum()), 1), both / max(int(due.sum()), 1)
-        return {"precision": f"{precision:.3f}", "recall": f"{recall:.3f}", "F1": f"{f1(items, outcomes):.3f}"}
+        both, clusters = drew & due, [item.cluster for item in items]
+        shares = {"precision": (both, drew), "recall": (both, due), "F1": (2 * both, drew * 1 + due)}
+        return {name: statistics.ratio(*pair, clusters) for name, pair in shares.items() if pair[1].any()}
 
 
 def f1(items: Sequence[Item], outcomes: Sequence[Outcome]) -> float:

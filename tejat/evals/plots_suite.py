@@ -14,9 +14,9 @@ from typing import Any
 
 from tejat.data.presenting import charts
 from tejat.data.presenting.panel import Figure, number
-from tejat.evals import sandbox
+from tejat.evals import sandbox, statistics
 from tejat.evals.answering import written
-from tejat.evals.grading import Grading
+from tejat.evals.grading import Grading, Remarks
 from tejat.evals.ground import HELD_OUT, Ground, rng
 from tejat.evals.report import Section
 from tejat.evals.tasks import Item, Outcome, Task
@@ -85,9 +85,9 @@ class Programs(Grading):
         shown, detail = run(said)
         return Outcome(score(shown, item.material), parts, 1.0, detail)
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> dict[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Remarks:
         ran = [outcome.detail["ran"] for outcome in outcomes]
-        return {"programs that run": f"{sum(ran) / len(ran):.3f} of {len(ran)}"}
+        return {"programs that run": statistics.proportion(ran, [item.cluster for item in items])}
 
 
 def items(ground: Ground) -> list[Item]:

@@ -16,6 +16,7 @@ from tejat.evals import charts, embed, harness
 from tejat.evals.answering import written
 from tejat.evals.harness import NotRun, Row
 from tejat.evals.plots import Curve, curves, is_loss
+from tejat.evals.statistics import Estimate
 from tejat.parts import Image, Part, Text, write_whole
 
 ALSO_DRAWN = ("gradient_norm", "rate", "tokens_per_s")  # columns of a training log beside the losses
@@ -161,15 +162,23 @@ def _asked(rows: Sequence[Row]) -> Section:
 def _by(rows: Sequence[Row]) -> Section:
     """Tasks by language, depth, kind …, and numbers of all their items together."""
     blocks: list[str | Table | Curve | Gallery] = []
+    end = ("95% interval", "one standard error", "n")
     for row in rows:
         for tag, found in row.by.items():
             if len(found) > 1:
-                head = (f"{row.suite} {row.name}, by {tag}", row.metric, "95% interval", "n")
-                lines = [(name, f"{one.value:.3f}", harness.interval(one), f"{one.n:,}") for name, one in found.items()]
-                blocks.append(Table(head, lines))
+                head = (f"{row.suite} {row.name}, by {tag}", row.metric, *end)
+                blocks.append(Table(head, [(name, *_cells(one)) for name, one in found.items()]))
         if row.remarks:
-            blocks.append(Table((f"{row.suite} {row.name}, all together", ""), list(row.remarks.items())))
+            head = (f"{row.suite} {row.name}, all together", "", *end)
+            blocks.append(Table(head, [(name, *_cells(one)) for name, one in row.remarks.items()]))
     return Section("In parts", blocks)
+
+
+def _cells(one: Estimate | str) -> tuple[str, ...]:
+    """A number with its interval, its error and its count; text is alone."""
+    if isinstance(one, str):
+        return one, "", "", ""
+    return f"{one.value:.3f}", harness.interval(one), harness.error(one), f"{one.n:,}"
 
 
 def _scores(rows: Sequence[Row]) -> str:
@@ -194,7 +203,7 @@ def _scores(rows: Sequence[Row]) -> str:
             f'<th scope="row">{escape(row.name)}<small>{escape(metric)}</small></th>',
             f'<td class="wide">{charts.interval(row, end)}</td>',
             f'<td class="value">{_PASSES[row.passes]}{row.value:.3f}</td>',
-            f'<td data-name="95% interval">{harness.interval(row)}</td>',
+            f'<td data-name="95% interval">{harness.interval(row)}<small>{harness.error(row)}</small></td>',
             *(f'<td data-name="{name}">{cells[name] or "–"}</td>' for name in extra),
             '<td class="rest"></td>',
         ]
@@ -228,7 +237,7 @@ def _legend(rows: Sequence[Row]) -> str:
     entries = [f'<span><i class="mark {name}"></i>{text}</span>' for name, text in marks]
     if told := "; ".join(dict.fromkeys(row.baseline_is for row in rows if row.baseline_is)):
         entries.append(f'<span><i class="mark baseline"></i>what looks at no item: {escape(told)}</span>')
-    notes = ""
+    notes = "<p>± is one standard error.</p>"
     if any(row.shuffled is not None for row in rows):
         notes = "<p>Shuffled: the sound's samples and the clip's frames in another order, the pictures as they are.</p>"
     if any(row.passes is not None for row in rows):

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from tejat.errors import BadInput
-from tejat.evals import measures
+from tejat.evals import measures, statistics
 from tejat.evals.answering import Answering, written
 from tejat.evals.harness import Result
 from tejat.evals.matching import normalise
 from tejat.evals.plots import Curve
 from tejat.evals.report import Section
+from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome, Task
 from tejat.parts import Part, Text, Turn
 
@@ -149,13 +150,15 @@ class Sweep(Task):
             outcomes.append(Outcome(float(thought.right(threshold)), (Text(thought.said),), 1.0, detail))
         return outcomes
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> dict[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> dict[str, Estimate | str]:
         """The curve over all thresholds, on these items; and the threshold that validation chose."""
         if self.way != "routed":
             return {}
-        chosen = outcomes[0].detail["threshold"]
-        told = {f"threshold {t:.2f}": f"{value:.3f}" for t, value in curve(_thoughts(outcomes))}
-        return {"threshold tuned on validation": f"{chosen:.2f}", **told}
+        thoughts, clusters = _thoughts(outcomes), [item.cluster for item in items]
+        told: dict[str, Estimate | str] = {"threshold tuned on validation": f"{outcomes[0].detail['threshold']:.2f}"}
+        for t, _ in curve(thoughts):
+            told[f"threshold {t:.2f}"] = statistics.proportion([thought.right(t) for thought in thoughts], clusters)
+        return told
 
 
 def sections(results: Sequence[Result]) -> list[Section]:

@@ -12,9 +12,9 @@ from typing import Any
 from tejat.data.presenting.speech import WORDS, heard
 from tejat.data.presenting.wording import CALLED
 from tejat.data.shards import Item as Raw
-from tejat.evals import measures, noises
+from tejat.evals import measures, noises, statistics
 from tejat.evals.answering import Choosing
-from tejat.evals.grading import Grading
+from tejat.evals.grading import Grading, Remarks, bleu
 from tejat.evals.ground import HELD_OUT, MADE, Ground, mixed, rng
 from tejat.evals.report import Section
 from tejat.evals.tasks import Item, Task
@@ -119,14 +119,14 @@ def _errors(said: str, item: Item) -> tuple[float, float]:
     return measures.word_errors(said, item.answers[0], item.tags["language"])
 
 
-def _characters(items: Sequence[Item], answers: Sequence[str]) -> dict[str, str]:
+def _characters(items: Sequence[Item], answers: Sequence[str]) -> Remarks:
     found = [measures.character_errors(a, i.answers[0]) for a, i in zip(answers, items, strict=True)]
-    return {"character errors": f"{sum(e for e, _ in found) / max(1, sum(n for _, n in found)):.3f}"}
+    return {"character errors": statistics.ratio(*zip(*found, strict=True), [item.cluster for item in items])}
 
 
 def _chrf(said: str, item: Item) -> float:
     return measures.chrf(said, item.answers[0])
 
 
-def _bleu(items: Sequence[Item], answers: Sequence[str]) -> dict[str, str]:
-    return {"BLEU": f"{measures.bleu(answers, [item.answers[0] for item in items], 'en'):.1f}"}
+def _bleu(items: Sequence[Item], answers: Sequence[str]) -> Remarks:
+    return {"BLEU": bleu(items, answers, "en")}

@@ -7,7 +7,7 @@ model's own (`Model.embed`), less the mean of the references asked with it, with
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,9 @@ import numpy as np
 
 from tejat.data.presenting.pages import SUMMARY
 from tejat.data.shards import Item as Raw
-from tejat.evals import measures
+from tejat.evals import measures, statistics
 from tejat.evals.answering import Choosing, written
-from tejat.evals.grading import Grading
+from tejat.evals.grading import Grading, Remarks
 from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
 from tejat.evals.report import Section
 from tejat.evals.tasks import Item, Outcome, Task
@@ -67,7 +67,7 @@ class Summing(Grading):
             found.append(outcome._replace(detail={key: round(value, 4) for key, value in detail.items()}))
         return found
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Remarks:
         """Similarity by length, and that to references of other texts, which tells how much it is worth."""
         told = dict(super().remarks(items, outcomes))
         values: dict[str, list[float]] = defaultdict(list)
@@ -76,7 +76,7 @@ class Summing(Grading):
                 values["similarity"].append(outcome.detail["similar"])
                 values[f"similarity, {item.tags['length']}"].append(outcome.detail["similar"])
                 values["similarity to another's reference"].append(outcome.detail["other"])
-        return told | {name: f"{np.mean(mine):.3f} ({len(mine)})" for name, mine in values.items()}
+        return told | {name: statistics.mean(mine) for name, mine in values.items()}
 
 
 def _units(vectors: np.ndarray) -> np.ndarray:
@@ -144,8 +144,8 @@ def _first(item: Item) -> str:
     return re.split(r"(?<=[.!?。])\s*|\n", item.material, maxsplit=1)[0]
 
 
-def _remarks(items, answers) -> dict[str, str]:
+def _remarks(items: Sequence[Item], answers: Sequence[str]) -> Remarks:
     pairs = [(said, item.answers[0]) for said, item in zip(answers, items, strict=True)]
-    means = {f"ROUGE-{n}": sum(measures.rouge_n(a, b, n) for a, b in pairs) / len(pairs) for n in (1, 2)}
-    means["chrF"] = sum(measures.chrf(a, b) for a, b in pairs) / len(pairs)
-    return {name: f"{value:.3f}" for name, value in means.items()}
+    values = {f"ROUGE-{n}": [measures.rouge_n(*pair, n) for pair in pairs] for n in (1, 2)}
+    values["chrF"] = [measures.chrf(*pair) for pair in pairs]
+    return {name: statistics.mean(mine, [item.cluster for item in items]) for name, mine in values.items()}

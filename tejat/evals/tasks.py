@@ -110,8 +110,8 @@ class Task(ABC):
         """(value, what it is) of something that looks at no item, to beat; None where the task knows of nothing."""
         return None
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
-        """Numbers of all the outcomes together that have no interval: {"BLEU": "12.3"}."""
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate | str]:
+        """Other numbers of all the outcomes together: {"BLEU": …}; as text those that have no error."""
         return {}
 
     def said(self, parts: Sequence[Part]) -> str:

@@ -14,7 +14,7 @@ from tejat.evals import (
     suites,
     summaries_suite,
 )
-from tejat.evals.grading import Grading
+from tejat.evals.grading import Grading, bleu
 from tejat.evals.ground import Ground, rng
 from tejat.evals.tasks import Item
 from tejat.parts import Text, Turn
@@ -110,6 +110,17 @@ def test_each_constraint_by_itself(said: str, met: dict) -> None:
     assert instructions_suite.met(said, due) == met
 
 
+def test_bleu_has_an_interval_that_is_wider_where_sentences_come_together() -> None:
+    said = ["the cat sat on the mat", "a dog ran off", "it is late now", "we go home at once"] * 10
+    due = ["the cat sat on the mat", "the dog ran away", "it is late now", "they went home"] * 10
+    alone = [Item(str(n), str(n), ASKED, (text,)) for n, text in enumerate(due)]
+    together = [Item(str(n), str(n % 4), ASKED, (text,)) for n, text in enumerate(due)]
+    found = [bleu(items, said, "en") for items in (alone, together)]
+    assert found[0].value == found[1].value and (found[0].clusters, found[1].clusters) == (40, 4)
+    assert all(one.low < one.value < one.high for one in found)
+    assert found[1].stderr > 2 * found[0].stderr > 0
+
+
 def test_a_summary_is_near_its_reference_and_not_another_s() -> None:
     """Vectors of a model that hears the first letter alone."""
 
@@ -127,7 +138,7 @@ def test_a_summary_is_near_its_reference_and_not_another_s() -> None:
     assert [o.detail["similar"] for o in outcomes] == [1.0, 1.0, 0.0]
     assert outcomes[0].detail["other"] < 0 and outcomes[2].detail["other"] == 0
     told = task.remarks(items, outcomes)
-    assert told["similarity"] == told["similarity, short"] == "0.667 (3)"
+    assert told["similarity"].value == told["similarity, short"].value == pytest.approx(2 / 3)
 
 
 def test_of_a_text_in_many_languages_one_is_taken_where_there_are_texts_enough() -> None:

@@ -2,6 +2,7 @@
 
 import jiwer
 import pytest
+import sacrebleu
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +36,12 @@ def test_errors_of_characters() -> None:
 
 def test_chrf_and_bleu() -> None:
     assert measures.chrf("the cat", "the cat") == pytest.approx(1) and measures.chrf("xyz", "the cat") == 0
-    assert measures.bleu(["the cat sat on the mat"], ["the cat sat on the mat"], "en") == pytest.approx(100)
+    said = ["the cat sat on a mat today", "猫が寝る", "no"]
+    due = ["the cat sat on the mat", "猫が寝ている", "yes it is"]
+    for language, tokenize in (("en", "13a"), ("ja", "char")):
+        counts = sum(measures.bleu_counts(a, b, language) for a, b in zip(said, due, strict=True))
+        together = sacrebleu.corpus_bleu(said, [due], tokenize=tokenize).score
+        assert measures.bleu_of(counts) == pytest.approx(together) and 0 < together < 100
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_drawing_counts_where_it_is_taken_for_what_was_asked_for(ground: Groun
     none = [Outcome(0.0, (), 1.0, o.detail | {"real": False}) for o in outcomes]
     assert judging.of_real(none, [item.cluster for item in items]).n == 0  # and nothing is promised of it
     told = task.remarks(items, seen)
-    assert told["no picture drawn"] == "1" and told["real drawings recognised"] == "1.000 of 12"
+    assert told["no picture drawn"].value == 1 / 12 and told["real drawings recognised"].value == 1
     with pytest.raises(BadInput, match="draws nothing"):
         task.measure(SimpleNamespace(name="blind", bundle=SimpleNamespace(pictures=None)), items)
 
@@ -112,7 +112,9 @@ def test_drawing_where_words_are_wanted_costs_precision_and_the_other_way_round_
     task = pictures_suite.Deciding("pictures", "whether", lambda: items, max_tokens=None)
     outcomes = task.measure(Draws(*drew), items)
     assert [o.score for o in outcomes] == [1, 1, 1, 0, 0, 1, 1, 1]
-    assert task.remarks(items, outcomes) == {"precision": "0.750", "recall": "0.750", "F1": "0.750"}
+    told = task.remarks(items, outcomes)
+    assert {name: one.value for name, one in told.items()} == {"precision": 0.75, "recall": 0.75, "F1": 0.75}
+    assert told["F1"].value == pictures_suite.f1(items, outcomes)
 
 
 def test_half_of_what_is_asked_is_for_words(ground: Ground) -> None:

@@ -114,6 +114,16 @@ def test_page_is_whole_escaped_and_self_contained(tmp_path: Path) -> None:
     assert "‪" not in text and 'name="viewport"' in text and "prefers-color-scheme: dark" in text
 
 
+def test_numbers_beside_the_main_one_have_intervals_too() -> None:
+    of = Estimate(0.25, 0.02, 0.2, 0.3, 99, 99)
+    made = row(remarks={"BLEU": of, "threshold": "0.50"}, by={"language": {"de": of, "en": of}})
+    said = Page(report.render(Report("parts", rows=[made]))).said
+    assert said.count("0.200 – 0.300± 0.02099") == 3 and "threshold0.50" in said
+    assert "0.650 – 0.850± 0.050" in said and "± is one standard error" in said
+    told = made.to_json()["remarks"]
+    assert told["threshold"] == "0.50" and told["BLEU"]["n"] == 99 and json.dumps(told)
+
+
 def test_page_shows_the_numbers(tmp_path: Path) -> None:
     said = Page(report.render(everything(tmp_path))).said
     for number in ("0.750", "0.650 – 0.850", "0.100", "0.125", "+0.625", "+0.500 … +0.750", "0.050", "in 16 clusters"):

@@ -82,11 +82,11 @@ class Judging(Listed):
         scores = [self._grade(UNSURE, item) for item in items]
         return sum(scores) / len(scores), "always unsure"
 
-    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate]:
         told = {}
         for name, grade in self._remarks.items():
-            share = sum(grade(written(o.parts), item) for item, o in zip(items, outcomes, strict=True)) / len(items)
-            told[name] = f"{share:.3f}"
+            marks = [bool(grade(written(o.parts), item)) for item, o in zip(items, outcomes, strict=True)]
+            told[name] = statistics.proportion(marks, [item.cluster for item in items])
         return told
 
 

@@ -27,6 +27,7 @@ class Plan:
     Example: tejat plan nano1 --topology v5e:16x16
     Example: tejat plan ultra --topology v4:16x16x16 --slices 2
     Example: tejat plan nano1 --topology h200:8 --mesh fsdp=8
+    Example: tejat plan pro --topology v5e:16x16 --serve
     Example: tejat plan ultra --topology v4:16x16x16 --slices 2 --estimate --goodput
     """
 
@@ -54,6 +55,10 @@ class Plan:
     """Seconds for the compiler, each time."""
     estimate: tyro.conf.FlagCreatePairsOff[bool] = False
     """Compile nothing: estimates alone."""
+    serve: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Plan a deployment instead: the engine's steps, for replicas of so many chips (--mesh tensor=8)."""
+    rows: int | None = None
+    """Answers at a time of a replica, with --serve; as many as fit, without."""
     goodput: tyro.conf.FlagCreatePairsOff[bool] = False
     """Simulate the run on chips that fail: how much of its time is useful, and how often to save."""
     days: float = 90.0
@@ -75,6 +80,14 @@ def main(arguments: list[str]) -> int:
     options = tyro.cli(Plan, args=arguments, prog="tejat plan")
     if options.chart is not None and not options.goodput:
         raise BadInput("--chart is of --goodput; give both, or none")
+    if options.rows is not None and not options.serve or options.serve and options.goodput:
+        raise BadInput("--rows is of --serve, and --goodput of training; give --serve with --rows, or neither")
+    if options.serve:
+        from tejat.cli import plan_serve
+
+        found = plan_serve.plan(options)
+        print(json.dumps(found) if options.json else plan_serve.table(found))
+        return 0 if found["fits"] or options.estimate else 1
     found = plan(options)
     if options.goodput:
         found["goodput"] = goodput(options)

@@ -1,19 +1,12 @@
-"""The real step of training, compiled for a topology in a process of its own: compilers for hardware that is not here
-sometimes crash, and take memory that is given back with the process.
+"""The real step of training, compiled for a topology: what each chip holds, and what it exchanges."""
 
-`python -m tejat.plan.compiling JOB` prints a line of JSON: what each chip holds, and what it exchanges.
-"""
-
-import json
 import math
-import os
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tejat.errors import BadInput
+from tejat.plan import child, topology
 
 
 @dataclass(frozen=True)
@@ -33,34 +26,8 @@ class Job:
 
 def in_a_child(job: Job, limit: float) -> dict[str, Any]:
     """What `compiled` gives, or {"error": why there is nothing}. Raises BadInput as `compiled` does."""
-    from tejat.plan import topology
-
     where = topology.parse(job.topology, job.slices)
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "TPU_LOG_DIR": "disabled"}
-    environment["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # its compiler alone is wanted, however many plans are made at once
-    if not where.chip.is_tpu:
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={where.chips}"
-        environment["XLA_FLAGS"] = flags
-    command = [sys.executable, "-m", "tejat.plan.compiling", json.dumps(asdict(job))]
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit, check=False)
-    except subprocess.TimeoutExpired:
-        return {"error": f"the compiler was not done in {limit:.0f} s"}
-    if done.returncode == 2:
-        raise BadInput(done.stderr.strip().splitlines()[-1])
-    if done.returncode:
-        return {"error": _reason(done.returncode, done.stderr)}
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def _reason(code: int, told: str) -> str:
-    """Why a compiler stopped, in a line."""
-    for line in told.splitlines():
-        if "RESOURCE_EXHAUSTED" in line or "Ran out of memory" in line:
-            return f"it does not fit: {line.strip()[:200]}"
-    lines = [line.strip() for line in told.splitlines() if "Error" in line or "Check failed" in line]
-    died = f"the compiler died of signal {-code}" if code < 0 else "the compiler failed"
-    return f"{died}: {lines[-1][:200]}" if lines else died
+    return child.run("tejat.plan.compiling", asdict(job), where, limit)
 
 
 def compiled(job: Job) -> dict[str, Any]:
@@ -71,7 +38,7 @@ def compiled(job: Job) -> dict[str, Any]:
     from tejat.model import multimodal
     from tejat.model.params import abstract
     from tejat.model.passes import Pass
-    from tejat.plan import collectives, topology
+    from tejat.plan import collectives
     from tejat.train import mesh as meshes
     from tejat.train import optimizer, step
 
@@ -100,17 +67,14 @@ def compiled(job: Job) -> dict[str, Any]:
     begun = time.monotonic()
     lowered = build.lower(shapes, batch)
     program = lowered.compile()
-    took, memory = time.monotonic() - begun, program.memory_analysis()
+    took = time.monotonic() - begun
     found = collectives.exchanges(program.as_text(), where.chips, where.slices)
     return {
         "compile_s": took,
         "bytes": {
             "parameters": _held(shapes.params, lies.params),
             "optimizer": _held(shapes.moments, lies.moments),
-            "arguments": memory.argument_size_in_bytes,
-            "temporaries": memory.temp_size_in_bytes,
-            "results": memory.output_size_in_bytes - memory.alias_size_in_bytes,
-            "program": memory.generated_code_size_in_bytes,
+            **child.held(program),
         },
         "exchanges": [asdict(each) for each in found],
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(shapes.params)),
@@ -153,15 +117,9 @@ def _held(shapes, shardings) -> int:
     return sum(math.prod(where.shard_shape(a.shape)) * a.dtype.itemsize for a, where in leaves)
 
 
-def main() -> int:
-    told = json.loads(sys.argv[1])
-    try:
-        print(json.dumps(compiled(Job(**told | {"changes": tuple(told["changes"])}))))
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+def _of(**told: Any) -> dict[str, Any]:
+    return compiled(Job(**told | {"changes": tuple(told["changes"])}))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(child.main(_of))

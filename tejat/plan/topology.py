@@ -52,6 +52,21 @@ def parse(text: str, slices: int = 1) -> Topology:
     return Topology(found, shape, slices)
 
 
+def part(whole: Topology, chips: int) -> Topology:
+    """So many neighbours of a slice, a power of two, as near to a square or a cube as they can be.
+
+    Raises BadInput where a slice has not so many, or cannot be cut into such parts.
+    """
+    sides, axis = [1] * len(whole.shape), 0
+    while math.prod(sides) < chips:
+        room = [at for at, size in enumerate(whole.shape) if size % (2 * sides[at]) == 0]
+        if not room:
+            raise BadInput(f"{whole} has no parts of {chips} chips; try fewer")
+        axis = min(room, key=lambda at: (sides[at], at))
+        sides[axis] *= 2
+    return Topology(whole.chip, tuple(sides))
+
+
 def ready(topology: Topology) -> None:
     """Raises BadInput where what programs are compiled with is not installed."""
     if topology.chip.is_tpu and find_spec("libtpu") is None:
@@ -74,8 +89,9 @@ def devices(topology: Topology) -> list[jax.Device]:
 
     options: dict = {}
     if topology.chip.axes == 3:
-        # Two cores are one device with the memory of both; a whole pod's links close to rings.
-        options = {"chip_config_name": "megacore", "wrap": (True,) * 3, "chips_per_host_bounds": (2, 2, 1)}
+        # Two cores are one device with the memory of both; the links of sides of four and more close to rings.
+        rings = tuple(size % 4 == 0 for size in topology.shape)
+        options = {"chip_config_name": "megacore", "wrap": rings, "chips_per_host_bounds": (2, 2, 1)}
     if topology.slices > 1:
         options["num_slices"] = topology.slices
     name = f"{topology.chip.name}:{'x'.join(map(str, topology.shape))}"

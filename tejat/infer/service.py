@@ -37,6 +37,7 @@ from tejat.infer.rows import JaxRows
 from tejat.infer.scheduler import Scheduler
 from tejat.infer.soft import SoftTokens
 from tejat.infer.ticket import Ticket
+from tejat.infer.waiting import Waiting
 from tejat.model import decoder, multimodal
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Service:
         self._compiled = warming.programs()
         self._waiting: deque[Job] = deque()
         self._preparing = self._refused = 0
-        self._held, self._ended = 0.0, 0  # seconds that an answer holds its row, a mean of the last ones; and how many
+        self._waits = Waiting(slots)
         self._tickets: dict[Job, Ticket] = {}
         self._closing = self._stopping = False
         self._wake = threading.Condition()
@@ -202,7 +203,8 @@ class Service:
     def _admits(self) -> None:
         # Of those that wait, some have a row as soon as the engine looks.
         behind = max(0, len(self._waiting) + self._preparing + 1 - self._scheduler.free)
-        expected = self._expected(behind)
+        now = time.monotonic()
+        expected = self._waits.expected(behind, [now - job.begun for job in self._tickets if job.row >= 0])
         if self._closing:
             told, expected = "the service is closing; ask another", 1.0
         elif behind > self.queue:
@@ -213,15 +215,6 @@ class Service:
             return
         self._refused += 1
         raise Busy(told, expected)
-
-    def _expected(self, behind: int) -> float:
-        """Seconds until as many rows have come free, if answers take as long as the last ones did."""
-        if behind == 0 or self._held == 0.0:
-            return 0.0
-        now, slots = time.monotonic(), self._scheduler.slots
-        left = [max(0.0, job.begun + self._held - now) for job in self._tickets if job.row >= 0]
-        left += [self._held] * max(0, slots - len(left))  # rows that those who wait are about to take
-        return (behind - 1) // slots * self._held + sorted(left)[(behind - 1) % slots]
 
     def close(self, drain: bool) -> None:
         """Takes no more requests, and returns when those taken are answered (`drain`) or cancelled."""
@@ -269,9 +262,7 @@ class Service:
                 with self._wake:
                     self._tickets.pop(job, None)
                     if job.row >= 0:
-                        self._ended += 1
-                        held = time.monotonic() - job.begun
-                        self._held += (held - self._held) / min(self._ended, 2 * self._scheduler.slots)
+                        self._waits.ended(time.monotonic() - job.begun)
                     self._wake.notify_all()
             ticket.give(piece)
 

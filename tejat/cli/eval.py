@@ -56,7 +56,7 @@ class Eval:
     against: str | None = None
     """Another model, to be measured on the same items: every task's difference, with the interval of pairs."""
     route: int | None = None
-    """Ask tasks that are answered in words for so many chains of thought as well: greedy, by majority, and routed."""
+    """Ask every task of right and wrong for so many chains of thought as well: greedy, by majority, and routed."""
     contamination: Path | None = None
     """A corpus that the model was trained on, to look for the items in."""
     log: Path | None = None

@@ -27,6 +27,21 @@ class Listed(Task):
                 self._items = self._make()
             return self._items
 
+    def ready(self, model: Any, item: Item) -> Item:
+        """The item as this model is asked it."""
+        return item
+
+    def offered(self, item: Item) -> tuple[str, ...]:
+        """What a chain of thought about a ready item is to end in one of; none where it answers freely."""
+        return ()
+
+    def sampled(
+        self, model: Any, prompts: Sequence[tuple[Turn, ...]], seeds: Sequence[int], temperature: float, max_tokens: int
+    ) -> list[tuple[Part, ...]]:
+        """One answer to each prompt, with its seed."""
+        answers = model.generate_batch(prompts, max_tokens=max_tokens, temperature=temperature, seeds=list(seeds))
+        return [tuple(answer.parts) for answer in answers]
+
     def with_(self, **attributes: Any) -> Self:
         """Sets what a suite knows of the task: `origin`, `batch`, `ways`, `quick`."""
         for name, value in attributes.items():
@@ -57,13 +72,6 @@ class Answering(Listed):
     def chance(self, item: Item) -> float:
         """None where the item has choices: here they are not shown, and nobody guesses among them."""
         return 0.0 if item.choices else item.chance
-
-    def sampled(
-        self, model: Any, prompts: Sequence[tuple[Turn, ...]], seeds: Sequence[int], temperature: float, max_tokens: int
-    ) -> list[tuple[Part, ...]]:
-        """One answer to each prompt, with its seed."""
-        answers = model.generate_batch(prompts, max_tokens=max_tokens, temperature=temperature, seeds=list(seeds))
-        return [tuple(answer.parts) for answer in answers]
 
     def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
         counts = Counter(answer for item in items for answer in {normalise(answer) for answer in item.answers})
@@ -158,6 +166,9 @@ class Choosing(Listed):
     @property
     def asked(self) -> str:
         return f"the turns alone, no examples; the likeliest of the choices{', for each byte' * self.by_length}"
+
+    def offered(self, item: Item) -> tuple[str, ...]:
+        return item.choices
 
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
         told = [[self._told(item, choice) for choice in item.choices] for item in items]

@@ -135,6 +135,9 @@ class Harnessed(Answering):
             )
         return made
 
+    def offered(self, item: Item) -> tuple[str, ...]:
+        return tuple(choice.strip() for choice in item.choices)
+
     def _chooses(self, instances: Sequence[Any]) -> bool:
         return self.task.OUTPUT_TYPE == "multiple_choice" and len(instances) > 1
 

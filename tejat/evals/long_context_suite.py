@@ -55,7 +55,10 @@ class Retrieving(Choosing):
                 f"lists of {self.length:,} tokens are asked of {model.name!r}, whose context holds "
                 f"{model.bundle.config.context:,}; ask a model with a longer one"
             )
-        return super().measure(model, [fitted(item, model, self.length) for item in items])
+        return super().measure(model, [self.ready(model, item) for item in items])
+
+    def ready(self, model: Any, item: Item) -> Item:
+        return fitted(item, model, self.length)
 
     @property
     def asked(self) -> str:

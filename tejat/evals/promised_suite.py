@@ -207,7 +207,7 @@ class Finding(Answering):
                 f"lists of {self.length:,} tokens are asked of {model.name!r}, whose context holds "
                 f"{model.bundle.config.context:,}; ask a model with a longer one"
             )
-        asked = [fitted(item, model, self.length) for item in items]
+        asked = [self.ready(model, item) for item in items]
         vocabulary = model.bundle.vocabulary
         wanted = [[[*vocabulary.encode(item.answers[0]), vocabulary["<turn|>"]]] for item in asked]
         prompts = [model.bundle.framing.prompt(item.turns) for item in asked]
@@ -216,6 +216,9 @@ class Finding(Answering):
             right = bool((found.best == np.asarray(ids)).all())
             outcomes.append(Outcome(float(right), (Text(vocabulary.decode(found.best[:-1])),)))
         return outcomes
+
+    def ready(self, model: Any, item: Item) -> Item:
+        return fitted(item, model, self.length)
 
     def baseline(self, items: Sequence[Item]) -> None:
         return None

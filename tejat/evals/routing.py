@@ -1,8 +1,9 @@
 """Uncertainty-routed chain of thought, after the paper's appendix: think aloud several times, trust a majority only.
 
-A model answers greedily, and k times with a chain of thought, sampled. Where enough of the k agree, their answer is
-taken, else the greedy one. How many are enough is tuned on half of the items, the validation; the three ways (greedy,
-majority of k, routed) are compared on the other half, item by item, and the curve over all thresholds is kept.
+A model answers greedily (of choices it takes the likeliest), and k times with a chain of thought, sampled. Where enough
+of the k agree, their answer is taken, else the greedy one. How many are enough is tuned on half of the items, the
+validation; the three ways (greedy, majority of k, routed) are compared on the other half, item by item, and the curve
+over all thresholds is kept.
 """
 
 import re
@@ -13,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 from tejat.errors import BadInput
 from tejat.evals import measures, statistics
-from tejat.evals.answering import Answering, written
+from tejat.evals.answering import Answering, Choosing, written
 from tejat.evals.harness import Result
-from tejat.evals.matching import normalise
+from tejat.evals.matching import ends, matches, normalise
 from tejat.evals.plots import Curve
 from tejat.evals.report import Section
 from tejat.evals.statistics import Estimate
@@ -50,24 +51,24 @@ class Thought(NamedTuple):
 
 
 def sweeps(tasks: Sequence[Task], k: int, most: int | None = None) -> list[Task]:
-    """For every task that is answered in words, the three ways, with `most` items on either side.
+    """For every task whose answers are right or wrong, the three ways, with `most` items on either side.
 
     Raises BadInput where there is no such task.
     """
     made: list[Task] = []
     for task in tasks:
-        if isinstance(task, Answering) and task.kind == "proportion":
+        if isinstance(task, Answering | Choosing) and task.kind == "proportion":
             thoughts = Thoughts(task, k, most)
             made += [Sweep(thoughts, way) for way in ("greedy", "majority", "routed")]
     if not made:
-        raise BadInput("no task here is answered in words that are right or wrong; --route needs one that is")
+        raise BadInput("no task here has answers that are right or wrong; --route needs one that has")
     return made
 
 
 class Thoughts:
     """The thoughts on the items of a task, made once for each item and shared by the three ways."""
 
-    def __init__(self, task: Answering, k: int, most: int | None = None):
+    def __init__(self, task: Answering | Choosing, k: int, most: int | None = None):
         self.task, self.k = task, k
         self._found: dict[str, Thought] = {}
         self.most = most
@@ -86,8 +87,8 @@ class Thoughts:
         for begin in range(0, len(due), self.task.batch):
             batch = due[begin : begin + self.task.batch]
             greedy = self.task.measure(model, batch)
-            ask = tuple if self.task.in_steps else thinking
-            prompts = [ask(item.turns) for item in batch for _ in range(self.k)]
+            batch = [self.task.ready(model, item) for item in batch]
+            prompts = [self._asked(item) for item in batch for _ in range(self.k)]
             seeds = [seed for item in batch for seed in range(self.k)]
             chains = self.task.sampled(model, prompts, seeds, TEMPERATURE, TOKENS)
             for at, (item, outcome) in enumerate(zip(batch, greedy, strict=True)):
@@ -99,12 +100,20 @@ class Thoughts:
         """The threshold that is right most often on the validation; of equal ones the most careful."""
         return best_threshold(self.of(model, validation))
 
+    def _asked(self, item: Item) -> tuple[Turn, ...]:
+        in_steps = isinstance(self.task, Answering) and self.task.in_steps
+        return tuple(item.turns) if in_steps else thinking(item.turns, self.task.offered(item))
+
     def _thought(self, item: Item, greedy: Outcome, answers: Sequence[str]) -> Thought:
-        votes = Counter(map(key, answers))
+        offered = self.task.offered(item)
+        if offered:  # what ends in none of them is an answer too, and wrong
+            answers = [ends(answer, offered) or answer for answer in answers]
+        counted = normalise if offered else key  # 7:30 and 8:30 are two choices
+        votes = Counter(map(counted, answers))
         # Of equally common answers the one that came first.
         commonest, count = max(votes.items(), key=lambda pair: (pair[1], -list(votes).index(pair[0])))
-        said = next(answer for answer in answers if key(answer) == commonest)
-        right = self.task.judge((Text(said),), item)
+        said = next(answer for answer in answers if counted(answer) == commonest)
+        right = matches(said, item.answers) if offered else self.task.judge((Text(said),), item)
         return Thought(count / self.k, bool(greedy.score), right, said, dict(votes.most_common()))
 
 
@@ -123,7 +132,7 @@ class Sweep(Task):
 
     @property
     def asked(self) -> str:
-        way = "answers in steps" if self.thoughts.task.in_steps else "chains of thought"
+        way = "answers in steps" if getattr(self.thoughts.task, "in_steps", False) else "chains of thought"
         chains = f"{self.thoughts.k} {way} at temperature {TEMPERATURE}, up to {TOKENS} tokens"
         return {
             "greedy": self.thoughts.task.asked,
@@ -187,14 +196,17 @@ def best_threshold(thoughts: Sequence[Thought]) -> float:
     return max(curve(thoughts), key=lambda point: (point[1], point[0]))[0]
 
 
-def thinking(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """The turns, with the wish for a chain of thought at the end of the last."""
+def thinking(turns: Sequence[Turn], offered: Sequence[str] = ()) -> tuple[Turn, ...]:
+    """The turns, with the wish for a chain of thought at the end of the last, and before it the choices, if they do not
+    stand there already."""
     *before, last = turns
     parts: list[Part] = list(last.parts)
+    told = "".join(part.text for part in parts if isinstance(part, Text))
+    listed = [] if all(choice in told for choice in offered) else [", ".join(offered)]
     if parts and isinstance(parts[-1], Text):
-        parts[-1] = Text(f"{parts[-1].text}\n{THINK}")
+        parts[-1] = Text("\n".join([parts[-1].text, *listed, THINK]))
     else:
-        parts.append(Text(THINK))
+        parts.append(Text("\n".join([*listed, THINK])))
     return (*before, Turn(last.role, tuple(parts)))
 
 

@@ -19,6 +19,7 @@ from tejat.evals import harness, sandbox, suites  # noqa: E402
 from tejat.evals.benchmarks import data  # noqa: E402
 from tejat.evals.ground import Ground  # noqa: E402
 from tejat.evals.lm_evaluation import TejatLM, _document, _parts  # noqa: E402
+from tejat.evals.routing import Thoughts
 from tejat.parts import Audio, Image, Text, Turn  # noqa: E402
 
 
@@ -167,6 +168,14 @@ def test_tasks_run_in_our_harness(name: str, texts: dict, score: float, files: P
         assert result.row.chance == 0.25 and "virology" in result.row.by["subject"]
     if name == "mgsm_local":
         assert {*result.row.by["language"]} == {"de", "en"}
+
+
+def test_chains_of_thought_end_in_a_choice_of_lm_evals_tasks(files: Path) -> None:
+    (task,) = suites.tasks("lm-eval", ["mmlu_redux_local"], Ground(None, files))
+    model = SimpleNamespace()
+    task._lm = model, Answers({"": "It moves.\nThe answer is C"})
+    found = Thoughts(task, 3).of(model, task.items())
+    assert [(t.said, t.majority, t.consensus) for t in found] == [("C", True, 1.0), ("C", False, 1.0)]
 
 
 def test_a_program_passes_only_to_the_end_of_its_tests() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tejat.errors import BadInput
 from tejat.evals import harness, routing
 from tejat.evals.answering import Answering, Choosing
+from tejat.evals.grading import Grading
 from tejat.evals.routing import Thought, best_threshold, curve, final, key, sections, sweeps, thinking
 from tejat.evals.tasks import Item
 from tejat.parts import Image, Text, Turn
@@ -88,6 +89,7 @@ def test_three_ways(tmp_path) -> None:
     assert rows["majority"].value == pytest.approx(sum(n % 3 == 0 for n in numbers) / len(numbers))
     assert rows["routed"].value == pytest.approx(sum(n % 2 or n % 3 == 0 for n in numbers) / len(numbers))
     assert rows["routed"].baseline == rows["greedy"].baseline == pytest.approx(1 / len(numbers))
+    assert rows["routed"].remarks["threshold 0.00"].value == rows["majority"].value
     assert rows["routed"].remarks["threshold tuned on validation"] == "1.00"
     assert rows["routed"].name == "numbers-routed-8" and "8 chains of thought" in rows["routed"].asked
     assert model.chains == 8 * 120  # once for each item, validation and test, whatever the ways
@@ -101,9 +103,31 @@ def test_three_ways(tmp_path) -> None:
     assert again.chains == 0 and same.row == results[2].row
 
 
-def test_tasks_without_words_are_refused() -> None:
-    with pytest.raises(BadInput, match="--route needs one that is"):
-        sweeps([Choosing("s", "t", list)], 8)
+def test_tasks_that_nothing_is_right_in_are_refused() -> None:
+    with pytest.raises(BadInput, match="--route needs one that has"):
+        sweeps([Grading("s", "t", list, lambda said, item: 0.5, "chrF")], 8)
+
+
+def test_of_choices_the_likeliest_is_greedy_and_chains_end_in_one_of_them() -> None:
+    choices = ("at 7:30", "at 8:30", "at 9:00")
+    items = [Item(f"i{n}", f"c{n}", (Turn("user", (Text("When?"),)),), choices[1:2], choices=choices) for n in range(2)]
+    asked: list[str] = []
+
+    class Chooses:
+        def score_answers(self, prompts, choices):
+            return [[SimpleNamespace(total=-float(n)) for n in range(3)] for _ in prompts]
+
+        def generate_batch(self, prompts, *, max_tokens, temperature, seeds=None):
+            asked.extend(turns[0].parts[0].text for turns in prompts)
+            said = ["Well.\nSo it is at 8:30.", "Hm.\nat 8:30", "Hm.\nat 7:30", "no idea"]
+            return [SimpleNamespace(parts=(Text(said[seed]),)) for seed in seeds]
+
+    found = routing.Thoughts(Choosing("s", "times", lambda: items), 4).of(Chooses(), items)
+    assert [(t.greedy, t.majority, t.consensus, t.said) for t in found] == [(False, True, 0.5, "at 8:30")] * 2
+    assert found[0].votes == {"at 8 30": 2, "at 7 30": 1, "no idea": 1}
+    assert asked[0] == f"When?\nat 7:30, at 8:30, at 9:00\n{routing.THINK}"
+    listed = (Turn("user", (Text("At 7:30 or at 8:30?"),)),)
+    assert thinking(listed, ("7:30", "8:30"))[0].parts[0].text == f"At 7:30 or at 8:30?\n{routing.THINK}"
 
 
 def test_who_answers_in_steps_anyway_is_not_asked_to_think() -> None:

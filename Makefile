@@ -2,7 +2,8 @@
 #   make demo        the tour                      make lint    ruff
 #   make test        lint and the quick tests      make wheel   dist/tejat-*.whl
 #   make test-full   also slow tests and oracles   make clean   remove all that make made
-# PYTHON=/path/to/python3.12 chooses the interpreter; WORKERS=8 the number of test processes.
+#   make evaluation  the whole report on a model: builds the corpus of what is held out if there is none (half an hour)
+# PYTHON=/path/to/python3.12 chooses the interpreter; WORKERS=8 the number of test processes; MODEL=mini what is measured.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -11,6 +12,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 WORKERS ?= 2
+MODEL ?= mini
+CORPUS ?= runs/corpus
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-warn-script-location -c constraints.txt
@@ -20,10 +23,10 @@ TORCH_INDEX ?=
 # pip's output as one dot for each package found, so that the wait shows progress in a terminal and stays short in a log.
 PROGRESS := while IFS= read -r line; do case "$$line" in Collecting*) printf .;; "Installing collected"*) printf ' unpacking …';; esac; done; echo
 
-.PHONY: help demo test test-full lint wheel clean
+.PHONY: help demo test test-full lint wheel evaluation clean
 
 help:
-	@sed -n '2,5s/^# \{0,1\}//p' Makefile
+	@sed -n '2,6s/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/installed
 	@$(VENV)/bin/tejat demo
@@ -45,6 +48,10 @@ wheel: $(VENV)/installed
 	@$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
 
+evaluation: $(VENV)/installed-data
+	@test -f $(CORPUS)/corpus.json || $(VENV)/bin/tejat data build recipes/corpus.py --out $(CORPUS)
+	@$(VENV)/bin/tejat eval $(MODEL) --suite all --corpus $(CORPUS)
+
 clean:
 	@rm -rf $(VENV) build dist .jax_cache .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find tejat tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -61,6 +68,10 @@ $(VENV)/bin/python:
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (once, about 2 minutes) …"
 	@$(INSTALL) -e '.[dev]' | { $(PROGRESS); }
+	@touch $@
+
+$(VENV)/installed-data: $(VENV)/installed
+	@$(INSTALL) -e '.[dev,data]' | { $(PROGRESS); }
 	@touch $@
 
 $(VENV)/installed-oracles: $(VENV)/installed

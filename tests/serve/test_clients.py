@@ -86,8 +86,9 @@ def test_curl(address, media) -> None:
     assert "all examples ran" in run("bash", CLIENTS / "curl.sh", address, media)
 
 
-def test_lm_eval(address, tmp_path) -> None:
-    """A choice by likelihood and a written answer, without a tokenizer of the client's own."""
+def test_lm_eval(address, tiny, tmp_path, monkeypatch) -> None:
+    """A choice by likelihood and a written answer, without a tokenizer of the client's own; item by item what lm-eval
+    finds of the same model in its own process."""
     python = environment(tmp_path / "v", "lm-eval[api]>=0.4.10,<0.5")
     rows = [{"q": f"After {n} comes", "good": f" {n + 1}", "bad": f" {n + 7}", "answer": 0} for n in range(6)]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -102,10 +103,33 @@ def test_lm_eval(address, tmp_path) -> None:
     )
     arguments = f"model=tiny,base_url={address}/v1/completions,num_concurrent=2,max_retries=1,tokenized_requests=True"
     command = ["-m", "lm_eval", "--model", "local-completions", "--model_args", arguments, "--tasks", "choice,writing"]
-    run(python, *command, "--include_path", ".", "--output_path", "out", cwd=tmp_path)
+    run(python, *command, "--include_path", ".", "--output_path", "out", "--log_samples", cwd=tmp_path)
     (path,) = (tmp_path / "out").rglob("results_*.json")
     results = json.loads(path.read_text())["results"]
     assert 0 <= results["choice"]["acc,none"] <= 1 and results["writing"]["exact_match,none"] == 0
+
+    lm_eval = pytest.importorskip("lm_eval", reason="needs `pip install 'tejat[eval]'`")
+    from lm_eval.tasks import TaskManager
+
+    from tejat.api import Model
+    from tejat.evals.lm_evaluation import TejatLM
+
+    monkeypatch.chdir(tmp_path)
+    tasks = {"tasks": ["choice", "writing"], "task_manager": TaskManager(include_path=".")}
+    here = lm_eval.simple_evaluate(TejatLM(Model(tiny)), **tasks, bootstrap_iters=0)
+    assert here["results"]["choice"]["acc,none"] == results["choice"]["acc,none"]
+    for task in ("choice", "writing"):
+        (path,) = (tmp_path / "out").rglob(f"samples_{task}_*.jsonl")
+        there = {one["doc_id"]: one["filtered_resps"] for one in map(json.loads, path.read_text().splitlines())}
+        mine = {one["doc_id"]: one["filtered_resps"] for one in here["samples"][task]}
+        assert len(there) == len(mine) == 6
+        for number, found in mine.items():
+            if task == "writing":
+                assert there[number] == found and found[0]
+                continue
+            for (total, greedy), (own_total, own_greedy) in zip(there[number], found, strict=True):
+                assert float(total) == pytest.approx(float(own_total), abs=1e-3)
+                assert str(greedy) == str(own_greedy)
 
 
 def test_schemathesis_finds_no_5xx(address, tmp_path) -> None:

@@ -109,6 +109,11 @@ def metrics(port: int) -> dict[str, str]:
     return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
 
 
+def cached(port: int, model: str) -> float:
+    """MB of beginnings of prompts, which fill up to their bound."""
+    return float(metrics(port)[f'tejat_engine_cached_bytes{{model="{model}"}}']) / 1e6
+
+
 def idle(port: int, model: str) -> bool:
     """Is nobody's answer being written or waited for?"""
     values = metrics(port)
@@ -166,7 +171,7 @@ def soak(
         thread.start()
     told = began
     while (now := time.monotonic()) < began + seconds and not over.is_set():
-        seen.append((now - began, memory(pid)))
+        seen.append((now - began, memory(pid) | {"cached_mb": cached(port, model)}))
         if now - told >= 60:
             told = now
             numbers = " ".join(f"{name} {value:.1f}" for name, value in seen[-1][1].items())

@@ -103,7 +103,7 @@ def test_stop(visit) -> None:
 def test_pictures(visit) -> None:
     here = visit().loaded()
     here.choose_model("artist")
-    here.settings(Longest_answer="120", Seed="1")
+    here.settings(Longest_answer="160", Seed="7")
     with here.page.expect_response(re.compile("streamGenerateContent")) as answered:
         here.send("Draw the moon")
     events = [json.loads(line[6:]) for line in answered.value.text().splitlines() if line.startswith("data: ")]
@@ -113,6 +113,16 @@ def test_pictures(visit) -> None:
     here.until(f"document.querySelectorAll('.medium img').length === {joined.count('image')}")
     assert "image" in joined and shown(here) == joined
     here.shot("drawn")
+    # Who does not see a picture hears what the model said before it.
+    told, said = [], ""
+    for number, part in enumerate(parts):
+        after_text = number and "text" in parts[number - 1]
+        said = (said if after_text else "") + part["text"] if part.get("text") else said
+        told += [said.strip()[-200:]] if "inlineData" in part else []
+    alts = here.page.locator(".medium img").evaluate_all("nodes => nodes.map((n) => n.alt)")
+    assert any(told) and all(
+        alt.startswith("drawn-") if not one else alt == one for one, alt in zip(told, alts, strict=True)
+    )
 
     first = base64.b64decode(next(part for part in parts if "inlineData" in part)["inlineData"]["data"])
     with here.page.expect_download() as download:

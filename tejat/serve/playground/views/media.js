@@ -7,6 +7,7 @@ import { clipEditor } from "./clip.js";
 import { player } from "./player.js";
 
 const LARGE = 256; // pixels up to which a small picture is enlarged
+const TINY = 64; // pixels up to which its own are to be seen
 
 /** What a medium is, in a few words: "640 × 480", "3.2 s". */
 export function facts(medium) {
@@ -15,28 +16,28 @@ export function facts(medium) {
   return [medium.kind === "audio" ? null : size, length].filter(Boolean).join(" · ") || bytes(medium.blob.size);
 }
 
-/** The medium itself. `editing(clip)` hears of changes where the clip of a film may be chosen; else it is told. */
-export function show(part, medium, library, { editing = null, enlarge = null } = {}) {
+/** The medium itself, and of what it is, `about`, for who does not see it. `editing(clip)` hears of changes where the clip of a film may be chosen; else it is told. */
+export function show(part, medium, library, { editing = null, enlarge = null, about = "" } = {}) {
   if (medium === null) return h("div", { class: "plain-file" }, icon("warning"), h("span", {}, "This file is no longer in the browser."));
-  if (medium.kind === "image") return image(medium, library, enlarge);
+  if (medium.kind === "image") return image(medium, library, enlarge, about);
   if (medium.kind === "audio" && medium.peaks) return player(medium, library.url(medium));
   if (medium.kind === "video" && medium.poster) return film(part, medium, library, editing);
   return h("div", { class: "plain-file" }, icon(medium.kind), h("span", {}, "No preview in this browser; the model may still read it."));
 }
 
-function image(medium, library, enlarge) {
+function image(medium, library, enlarge, about) {
   if (!medium.width) return h("div", { class: "plain-file" }, icon("image"), h("span", {}, "No preview in this browser; the model may still read it."));
-  const picture = h("img", { src: library.url(medium), alt: medium.name, width: medium.width, height: medium.height, draggable: "false" });
+  const picture = h("img", { src: library.url(medium), alt: about || medium.name, width: medium.width, height: medium.height, draggable: "false" });
   enlargeSmall(picture, medium, LARGE);
   if (!enlarge) return picture;
-  return h("button", { type: "button", class: "picture", "aria-label": `Enlarge ${medium.name}`, onclick: () => enlarge(medium) }, picture);
+  return h("button", { type: "button", class: "picture", "aria-label": `Enlarge ${medium.name}${about && `: ${about}`}`, onclick: () => enlarge(medium) }, picture);
 }
 
-/** Small pictures are drawn larger, by a whole number, pixel by pixel. */
+/** Small pictures are drawn larger, by a whole number; tiny ones pixel by pixel. */
 export function enlargeSmall(picture, { width, height }, large) {
   const times = Math.floor(large / Math.max(width, height));
   if (times < 2) return;
-  picture.classList.add("small");
+  picture.classList.toggle("tiny", Math.max(width, height) <= TINY);
   picture.style.width = `${width * times}px`;
 }
 

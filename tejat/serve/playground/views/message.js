@@ -81,10 +81,17 @@ export class MessageView {
     }
     const node = h("figure", { class: `medium ${part.kind}` });
     this.hooks.library.medium(part.media).then((medium) => {
-      const shown = show(part, medium, this.hooks.library, { enlarge: this.hooks.enlarge });
+      const shown = show(part, medium, this.hooks.library, { enlarge: this.hooks.enlarge, about: this.#before(part) });
       fill(node, shown, medium && this.#caption(medium));
     });
     return { kind: part.kind, node, update: () => {} };
+  }
+
+  /** What the model said before it drew: of what the picture is. */
+  #before(part) {
+    const { parts, role } = this.message;
+    const said = role === "model" && parts.slice(0, parts.indexOf(part)).findLast(({ kind }) => kind === "text");
+    return said ? said.text.trim().slice(-200) : "";
   }
 
   #caption(medium) {

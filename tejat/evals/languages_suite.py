@@ -1,4 +1,5 @@
-"""Languages: translation without and with an example, by chrF and BLEU, and chosen among other sentences.
+"""Languages: translation without and with an example, by chrF and BLEU (and COMET where it is installed), and chosen
+among other sentences.
 
 Lines of a game's dialogues, of campaigns' texts and names of places, all held out by their level or message.
 """
@@ -8,11 +9,13 @@ from functools import partial
 from typing import Any
 
 from tejat.data.corpus.language import NAMES
-from tejat.evals import measures
+from tejat.errors import BadInput
+from tejat.evals import learned, measures, statistics
 from tejat.evals.answering import Choosing
 from tejat.evals.grading import Grading, Remarks, bleu
 from tejat.evals.ground import HELD_OUT, Ground, mixed, rng
 from tejat.evals.report import Section
+from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Task
 from tejat.parts import Text, Turn
 
@@ -46,7 +49,7 @@ def _written(name: str, make) -> Task:
         *(SUITE, name, make, _chrf, "chrF"),
         max_tokens=64,
         lazy=(lambda item: item.material["source"], "the sentence as it is, untranslated"),
-        remarks=_bleu,
+        remarks=_together,
     )
     return task.with_(origin=HELD_OUT)
 
@@ -104,11 +107,18 @@ def _chrf(said: str, item: Item) -> float:
     return measures.chrf(said, item.answers[0])
 
 
-def _bleu(items: Sequence[Item], answers: Sequence[str]) -> Remarks:
-    """BLEU by language, with sacreBLEU's tokenizer for each."""
-    found = {}
+def _together(items: Sequence[Item], answers: Sequence[str]) -> Remarks:
+    """BLEU by language, with sacreBLEU's tokenizer for each; and a learned metric where one is installed."""
+    found: dict[str, Estimate | str] = {}
     for language in sorted({item.tags["language"] for item in items}):
         pairs = [(i, a) for i, a in zip(items, answers, strict=True) if i.tags["language"] == language]
         mine, said = zip(*pairs, strict=True)
         found[f"BLEU {language}"] = bleu(mine, said, mine[0].material["target"])
+    if learned.installed():
+        sources, due = [item.material["source"] for item in items], [item.answers[0] for item in items]
+        try:
+            scores = learned.comet(sources, answers, due)
+            found["COMET"] = statistics.mean(scores, [item.cluster for item in items])
+        except BadInput as error:  # the answers are there, and what else was made of them
+            found["COMET"] = f"not computed: {error}"
     return found

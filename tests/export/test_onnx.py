@@ -59,7 +59,9 @@ def by_onnx(path, config, tokens, parts: int = 1) -> np.ndarray:
     """Scores of every place, the prompt read in some parts over a cache that grows."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [f"{side}.{n}" for n in range(config.layers) for side in ("key", "value")]
-    cache = {name: np.zeros((1, config.key_heads, 0, config.head_width), np.float32) for name in names}
+    shapes = [decoder.head_shape(config, kind.attention) for kind in config.kinds for _ in range(2)]
+    empty = (np.zeros((1, heads, 0, width), np.float32) for heads, width in shapes)
+    cache = dict(zip(names, empty, strict=True))
     found, start = [], 0
     for part in np.array_split(tokens, parts, axis=1):
         count = part.shape[1]
@@ -95,6 +97,14 @@ def test_scores_are_those_of_jax(drawn_apart, tokens, expected, tmp_path, parts)
     """The gate is 0.02; float32 keeps far below it."""
     found = by_onnx(written(drawn_apart, tmp_path), drawn_apart.config.decoder, tokens, parts)
     assert np.abs(found - expected).max() < 1e-3
+
+
+def test_full_layers_with_heads_of_512_and_more_of_them(tiny, drawn, tokens, tmp_path) -> None:
+    model = changed(tiny, full_head_width=512, full_key_heads=2)
+    model = dataclasses.replace(model, params=drawn(multimodal.params(model.config), 2))
+    found = by_onnx(written(model, tmp_path), model.config.decoder, tokens, 3)
+    due = np.asarray(by_jax(model.params, model.config, tokens))
+    assert np.abs(due).max() > 1 and np.abs(found - due).max() < 1e-3
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ CASES = {
     "a window as long as a part": ("sequence=8", 4, 1, windowed(CAUSAL, 8), 8),
     "a window longer than a part": ("sequence=8", 4, 1, windowed(CAUSAL, 20), 20),
     "images that see their end": ("sequence=8", 4, 1, windowed(CAUSAL, 11, BLOCKS), None),
+    "heads of 512": ("sequence=4,tensor=2", 4, 1, windowed(CAUSAL, 11), 11),
     "CONTROL: too short a reach": ("sequence=4,tensor=2", 4, 1, windowed(CAUSAL, 11), 9),
 }
 
@@ -39,8 +40,10 @@ def backward(function, q, k, v, wanted):
 def main() -> None:
     found = {}
     for name, (text, heads, key_heads, intervals, reach) in CASES.items():
-        shapes = heads, key_heads, key_heads, heads
-        arrays = [jnp.asarray(random.standard_normal((B, T, h, N), np.float32)) for h in shapes]
+        shapes, width = (heads, key_heads, key_heads, heads), 512 if name == "heads of 512" else N
+        arrays = [jnp.asarray(random.standard_normal((B, T, h, width), np.float32)) for h in shapes]
+        for at in (0, 2):  # scores of one size, and their gradients
+            arrays[at] *= (N / width) ** 0.5
         alone = jax.jit(lambda *x, i=intervals: backward(lambda *y: attention.attend(*y, i), *x))(*arrays)
         with placing.in_force(mesh.rules(mesh.make(mesh.parse(text)))):
             spread = jax.jit(lambda *x, i=intervals, r=reach: backward(lambda *y: attend(*y, i, reach=r), *x))(*arrays)

@@ -15,9 +15,9 @@ from tejat.model.attention import Intervals, attend
 B, S, N, SIZE = 5, 64, 16, 8
 
 
-def arrays(seed: int, heads: int, key_heads: int):
+def arrays(seed: int, heads: int, key_heads: int, width: int = N):
     random = np.random.default_rng(seed)
-    shapes = (B, 1, heads, N), (B, S, key_heads, N), (B, S, key_heads, N)
+    shapes = (B, 1, heads, width), (B, S, key_heads, width), (B, S, key_heads, width)
     return [jnp.asarray(random.standard_normal(shape, np.float32)) for shape in shapes]
 
 
@@ -43,6 +43,15 @@ def test_equals_attend(heads, key_heads, splits, ring, seed):
     mine = decoding_kernel.attend(q, k, v, *intervals, places, splits=splits, size=SIZE, interpret=True)
     np.testing.assert_allclose(mine, attend(q, k, v, intervals, places), rtol=0, atol=2e-5)
     assert not np.asarray(mine[:2]).any()
+
+
+def test_heads_of_512():
+    """In blocks of the size that the kernel itself takes for them."""
+    q, k, v = arrays(0, 4, 2, 512)
+    q *= 512**-0.5
+    intervals, places = rows(0, True)
+    mine = decoding_kernel.attend(q, k, v, *intervals, places, interpret=True)
+    np.testing.assert_allclose(mine, attend(q, k, v, intervals, places), rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("ring", [False, True])
@@ -74,10 +83,10 @@ def test_shares_are_whole_blocks(batch, slots):
     assert splits == 1 or batch * splits <= decoding_kernel.PROGRAMS
 
 
-@pytest.mark.parametrize("ring", [False, True])
-def test_a_gpu_would_take_it(ring):
+@pytest.mark.parametrize(("ring", "width"), [(False, 128), (True, 128), (True, 512)])
+def test_a_gpu_would_take_it(ring, width):
     """Lowered for one that is not here: what Pallas cannot say to Triton fails."""
-    shapes = [((8, 1, 20, 128), "bfloat16"), *[((8, 512, 1, 128), "bfloat16")] * 2, *[((8, 1), "int32")] * 2]
+    shapes = [((8, 1, 20, width), "bfloat16"), *[((8, 512, 1, width), "bfloat16")] * 2, *[((8, 1), "int32")] * 2]
     arguments = [jax.ShapeDtypeStruct(*shape) for shape in [*shapes, *[((8, 512), "int32")] * ring]]
     with a_gpu():
         text = decoding_kernel.attend.trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()

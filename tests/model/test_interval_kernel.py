@@ -33,14 +33,14 @@ def blocks(q, k, v, intervals, wanted):
     return backward(functools.partial(attend, intervals=intervals, block=16), q, k, v, wanted)
 
 
-def arrays(seed: int):
+def arrays(seed: int, width: int = N):
     """Queries, keys, values and a gradient; scores have a variance of one, as a network's begin with.
 
     With one of N, gradients reach 14 where keys are few, and two orders of a sum differ by more than is asked for.
     """
     random = np.random.default_rng(seed)
-    q, k, v, wanted = (jnp.asarray(random.standard_normal((B, T, heads, N), np.float32)) for heads in (H, K, K, H))
-    return [q * N**-0.25, k * N**-0.25, v, wanted]
+    q, k, v, wanted = (jnp.asarray(random.standard_normal((B, T, heads, width), np.float32)) for heads in (H, K, K, H))
+    return [q * width**-0.25, k * width**-0.25, v, wanted]
 
 
 def rows(seed: int) -> dict[str, Intervals]:
@@ -64,6 +64,17 @@ def test_equals_attention_by_blocks_forward_and_backward(name, seed):
     intervals = rows(seed)[name]
     for mine, theirs in zip(kernels(q, k, v, intervals, wanted), blocks(q, k, v, intervals, wanted), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=2e-5)
+
+
+def test_heads_of_512_in_their_own_blocks():
+    q, k, v, wanted = arrays(0, 512)
+    intervals, plan = rows(0)["packed and windowed"], interval_kernel.plan(512)
+    run = jax.jit(lambda *x: backward(lambda *y: interval_kernel.attend(*y, *intervals, plan, True), *x))
+    mine = run(q, k, v, wanted)
+    for found, due in zip(mine, blocks(q, k, v, intervals, wanted), strict=True):
+        np.testing.assert_allclose(found, due, rtol=0, atol=5e-5)
+    wrong = blocks(q, k, v, intervals._replace(start=jnp.minimum(intervals.start + 1, intervals.end)), wanted)
+    assert np.abs(wrong[0] - mine[0]).max() > 1e-2
 
 
 def test_a_group_whose_heads_are_not_parted_gives_the_same(monkeypatch):

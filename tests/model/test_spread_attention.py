@@ -21,7 +21,7 @@ def differences() -> dict[str, list[float]]:
 
 def test_results_and_gradients_are_those_of_one_device(differences):
     right = {name: found for name, found in differences.items() if not name.startswith("CONTROL")}
-    assert len(right) == 9
+    assert len(right) == 10
     assert max(max(found) for found in right.values()) < 2e-5, right
 
 

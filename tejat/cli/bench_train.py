@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ class BenchTrain:
 
     Example: tejat bench train nano1 --tokens 4096 --rows 4
     Example: tejat bench train nano1 --rows 8 --mesh fsdp=2
+    Example: tejat bench train nano1 --rows 4 --unrolled --ways
     Example: tejat bench train mini --media --document 500 --rows 16 --profile /tmp/trace
     """
 
@@ -36,6 +38,12 @@ class BenchTrain:
     """Of each layer, for the backward pass; the rest is made again."""
     unrolled: tyro.conf.FlagCreatePairsOff[bool] = False
     """Layers one after the other instead of a scan: longer to compile, nothing to copy."""
+    float8: tyro.conf.FlagCreatePairsOff[bool] = False
+    """The decoder's products are of 8-bit floats."""
+    deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Kernels that give the same bits in any process."""
+    ways: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Measure it all: packed and not, fast, deterministic and in 8-bit floats, each in a process of its own."""
     mesh: str | None = None
     """Devices share the work, as in fsdp=2 or data=2,tensor=2; without, one of them does it."""
     profile: Path | None = None
@@ -47,14 +55,21 @@ class BenchTrain:
 def main(arguments: list[str]) -> int:
     """Run `tejat bench train`. Raises BadInput for a size that is none, and for shapes that cannot be."""
     options = tyro.cli(BenchTrain, args=arguments, prog="tejat bench train")
+    if options.ways:
+        from tejat.cli import bench_ways
+
+        return bench_ways.run(arguments, options.document or options.tokens // 6, options.json)
     if min(options.rows, options.tokens, options.steps) < 1 or options.document < 0:
         raise BadInput("--rows, --tokens and --steps are at least 1, and --document is no less than 0")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.model import family
     from tejat.model.passes import Pass
+    from tejat.train import exact, speed
     from tejat.train import mesh as meshes
-    from tejat.train import speed
+
+    if options.deterministic:
+        exact.demand(Path(tempfile.mkdtemp()))
 
     mesh = meshes.chosen(options.mesh) if options.mesh else None
     config = family.preset(options.size)
@@ -71,7 +86,7 @@ def main(arguments: list[str]) -> int:
         shape,
         steps=options.steps,
         bfloat16=not options.float32,
-        how=Pass(options.keep, options.unrolled),
+        how=Pass(options.keep, options.unrolled, options.float8),
         profile=options.profile,
         mesh=mesh,
     )

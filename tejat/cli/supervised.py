@@ -35,6 +35,8 @@ def run(options: "Train", begun: float, again: str) -> int:
 
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
     mesh.parse(options.mesh)
+    if chosen.deterministic:
+        raise BadInput("a deterministic run is of one process that nobody starts again; leave --supervise out")
     if chosen.copy_every < 0:
         raise BadInput(f"copy_every={chosen.copy_every} is no number of steps; 0 keeps no copies in memory")
     directory = options.out or Path("runs", chosen.name)

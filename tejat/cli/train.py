@@ -77,14 +77,16 @@ def main(arguments: list[str]) -> int:
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar
-    from tejat.train import hosts, loop, mesh, recipe
+    from tejat.train import exact, hosts, loop, mesh, recipe
     from tejat.train.auditing.auditor import Corrupted
 
     hosts.join(options.coordinator, options.processes, options.process)
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
     freed_memory.keep(chosen.schedule.steps)
-    devices = mesh.chosen(options.mesh)
     directory = options.out or Path("runs", chosen.name)
+    if chosen.deterministic:
+        exact.demand(directory)
+    devices = mesh.chosen(options.mesh)
     until = None if options.minutes is None else begun + 60 * options.minutes
     stopped = None
     try:

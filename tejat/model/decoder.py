@@ -225,7 +225,7 @@ def _period(carry, inputs, *, config: DecoderConfig, pattern: tuple[Kind, ...], 
     for i, kind in enumerate(pattern):
 
         def layer(weights, x, keys, more, kind=kind):
-            return block(weights, config, kind, x, context, more, keys)
+            return block(weights, config, kind, x, context, more, keys, product=how.product)
 
         keys = shared.get(kind.attention) if kind.shares else None
         # Scanned, a whole period is kept or made again.
@@ -264,18 +264,29 @@ def together(params: Tree) -> Tree:
     return {**params, "blocks": blocks}
 
 
-def block(weights: Tree, config: DecoderConfig, kind: Kind, x, context: Context, per_layer, keys, remember=None):
+def block(
+    weights: Tree,
+    config: DecoderConfig,
+    kind: Kind,
+    x,
+    context: Context,
+    per_layer,
+    keys,
+    remember=None,
+    product=jnp.einsum,
+):
     """One layer. Returns (x, keys): what later sharing layers look at, as (k, v) or (k, v, places).
 
-    `remember` turns the keys and values of these tokens into those that they look at, out of a cache.
+    `remember` turns the keys and values of these tokens into those that they look at, out of a cache. `product`
+    multiplies by attention's matrices and the MLP's.
     """
     norm = functools.partial(rms_norm, eps=config.epsilon)
     cos, sin = context.rope[kind.attention]
     y = norm(x, weights["attention_norm"])
-    q = rotate(norm(jnp.einsum("btd,dhn->bthn", y, weights["q"]), weights["q_norm"]), cos, sin)
+    q = rotate(norm(product("btd,dhn->bthn", y, weights["q"]), weights["q_norm"]), cos, sin)
     if keys is None:
-        k = jnp.einsum("btd,dkn->btkn", y, weights["k"])
-        v = jnp.einsum("btd,dkn->btkn", y, weights["v"]) if "v" in weights else k
+        k = product("btd,dkn->btkn", y, weights["k"])
+        v = product("btd,dkn->btkn", y, weights["v"]) if "v" in weights else k
         keys = rotate(norm(k, weights["k_norm"]), cos, sin), norm(v)
         if remember is not None:
             keys = tuple(remember(*keys))
@@ -283,10 +294,11 @@ def block(weights: Tree, config: DecoderConfig, kind: Kind, x, context: Context,
     reach = config.window if kind.attention == "sliding" and not config.bidirectional_images else None
     k, v = k.astype(q.dtype), v.astype(q.dtype)
     y = attend(q, k, v, context.intervals[kind.attention], *key_positions, reach=reach)
-    x = x + norm(placed(jnp.einsum("bthn,hnd->btd", y, weights["o"]), *_STREAM), weights["post_attention_norm"])
+    x = x + norm(placed(product("bthn,hnd->btd", y, weights["o"]), *_STREAM), weights["post_attention_norm"])
 
     y = norm(x, weights["mlp_norm"])
-    y = (jax.nn.gelu(y @ weights["gate"], approximate=True) * (y @ weights["up"])) @ weights["down"]
+    gate, up = (product("btd,df->btf", y, weights[name]) for name in ("gate", "up"))
+    y = product("btf,fd->btd", jax.nn.gelu(gate, approximate=True) * up, weights["down"])
     if config.experts:
         y = experts.beside(weights["experts"], config.experts, x, y, config.epsilon)
     x = x + norm(placed(y, *_STREAM), weights["post_mlp_norm"])

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from tejat.model import float8
 from tejat.model.params import Tree
 
 Keep = Literal["everything", "products", "inputs"]
@@ -23,11 +24,17 @@ class Pass:
     """`keep` says what the forward pass leaves for the backward one; the rest is made again there.
 
     "everything" that derivatives need; results of matrix "products" and of attention; or the "inputs" of layers alone
-    (of each period of their pattern where they are scanned).
+    (of each period of their pattern where they are scanned). `float8`: the decoder's products are of 8-bit floats.
     """
 
     keep: Keep = "everything"
     unrolled: bool = False
+    float8: bool = False
+
+    @property
+    def product(self) -> Callable[[str, jax.Array, jax.Array], jax.Array]:
+        """What multiplies by weights, of the form of `jnp.einsum`."""
+        return float8.product if self.float8 else jnp.einsum
 
     def kept(self, body: Callable) -> Callable:
         """`body`, keeping what is to be kept."""

@@ -45,7 +45,9 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
         "bfloat16": recipe.bfloat16,
         "accumulate": recipe.accumulate,
         "shards": recipe.shards or None,  # runs that were begun before there were any have none
-        "how": asdict(recipe.how),
+        # Runs that were begun before there were 8-bit floats or exact runs have neither.
+        "how": asdict(recipe.how) | {"float8": recipe.how.float8 or None},
+        "deterministic": recipe.deterministic or None,
         "grid": recipe.grid and asdict(recipe.grid),
     }
 

@@ -37,6 +37,7 @@ class Recipe:
     shards: int = 0  # of a batch, whose gradients are added up in a fixed order whatever devices there are; none: 0
     how: Pass = SCANNED  # layers are passed, and what of them is kept for the backward pass
     grid: Grid | None = None  # finishing: matrices are trained as so many bits would hold them
+    deterministic: bool = False  # the same bits on a GPU in any process (`tejat.train.exact`), and slower
     seed: int = 0
     log_every: int = 10  # steps between lines of the log
     save_every: int = 200  # steps between checkpoints

@@ -82,3 +82,28 @@ def test_devices_that_share_the_work_have_the_losses_of_one():
     one, two = measured(), measured("--mesh", "fsdp=2")
     assert (one["devices"], two["devices"]) == (1, 2) and one["tokens"] == two["tokens"]
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_all_ways_in_one_call():
+    command = [
+        sys.executable,
+        "-m",
+        "tejat",
+        "bench",
+        "train",
+        "micro",
+        "--rows",
+        "1",
+        "--tokens",
+        "256",
+        "--steps",
+        "2",
+    ]
+    command += ["--document", "40", "--ways", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    ways = {each["way"]: each for each in json.loads(done.stdout)["ways"]}
+    assert len(ways) == 4 and ways["one document a row"]["flops"] > ways["packed"]["flops"]
+    packed, exact, eight = (ways[name]["losses"][0] for name in [*ways][1:])
+    assert exact == packed and eight != packed and eight == pytest.approx(packed, rel=0.05)

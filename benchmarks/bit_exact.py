@@ -1,0 +1,93 @@
+"""A run that is stopped and goes on in a fresh process, and one that is made again: the same weights, to the bit?
+
+    python benchmarks/bit_exact.py recipes/mini_15m.py --steps 60 --set pictures=PATH    on one GPU, with a corpus
+    python benchmarks/bit_exact.py tests/train/smallest.py --steps 8                     on a processor
+
+Three runs of the recipe, all `deterministic`: whole; stopped in the middle and gone on with by another process, with
+the kernels that were chosen kept beside its checkpoint; and the whole once more in a directory that is given the first
+one's choice of kernels. Then, unless --no-fast, two runs that are not, to show what the mode is for. Prints tokens a
+second too.
+"""
+
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Options:
+    recipe: tyro.conf.Positional[Path]
+    steps: int = 60
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    fast: bool = True
+    """Two runs that are not deterministic, too."""
+    limit: float = 300.0
+    """Seconds for each process."""
+
+
+def main(options: Options) -> int:
+    with tempfile.TemporaryDirectory() as place:
+        at, found = Path(place), []
+        found.append(told("whole", at / "whole", train(options, at / "whole", True)))
+        train(options, at / "stopped", True, stop=options.steps // 2, chosen=at / "whole")
+        found.append(told("stopped, gone on with", at / "stopped", train(options, at / "stopped", True, resume=True)))
+        train(options, at / "again", True, chosen=at / "whole")
+        found.append(told("made again", at / "again", 0.0))
+        for name in ("fast", "fast again") if options.fast else ():
+            found.append(told(name, at / name.replace(" ", "-"), train(options, at / name.replace(" ", "-"), False)))
+    same = len({each["weights"] for each in found[:3]}) == 1 and len({each["losses"] for each in found[:3]}) == 1
+    print(json.dumps({"same": same, "runs": found}, indent=1))
+    return 0 if same else 1
+
+
+def train(
+    options: Options, out: Path, exact: bool, *, stop: int = 0, resume: bool = False, chosen: Path | None = None
+) -> float:
+    """Seconds. With `stop`, told to end after so many steps; `chosen`: the directory whose kernels it takes."""
+    if chosen is not None and (chosen / "autotuned.txt").is_file():
+        out.mkdir(parents=True)
+        shutil.copy(chosen / "autotuned.txt", out)
+    settings = (*options.set, f"schedule.steps={options.steps}", "log_every=1", f"deterministic={exact}")
+    command = [sys.executable, "-m", "tejat", "train", str(options.recipe), "--out", str(out), "--json"]
+    command += [word for setting in settings for word in ("--set", setting)] + ["--resume"] * resume
+    begun = time.monotonic()
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log, ended = out / "log.jsonl", False
+    while child.poll() is None and time.monotonic() < begun + options.limit:
+        if stop and not ended and log.is_file() and len(log.read_text().splitlines()) >= stop:
+            child.send_signal(signal.SIGTERM)
+            ended = True
+        time.sleep(0.1)
+    if child.poll() is None:
+        child.kill()
+        raise SystemExit(f"{out.name}: not done in {options.limit:.0f} s")
+    _, error = child.communicate()
+    if child.returncode not in ((0, 130) if stop else (0,)):
+        raise SystemExit(f"{out.name}: {error.strip().splitlines()[-1][:300]}")
+    return time.monotonic() - begun
+
+
+def told(name: str, out: Path, seconds: float) -> dict:
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    losses = json.dumps([[line["text_loss"], line["picture_loss"], line["gradient_norm"]] for line in lines])
+    return {
+        "run": name,
+        "weights": hashlib.sha256((out / "model" / "model.safetensors").read_bytes()).hexdigest()[:16],
+        "losses": hashlib.sha256(losses.encode()).hexdigest()[:16],
+        "last_text_loss": lines[-1]["text_loss"],
+        "tokens_per_s": sorted(line["tokens_per_s"] for line in lines)[len(lines) // 2],
+        "seconds": round(seconds, 1),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Options, description=__doc__)))

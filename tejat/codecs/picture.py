@@ -2,8 +2,8 @@
 
 import functools
 import hashlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -41,6 +41,18 @@ class PictureCodec:
     def __init__(self, params: Tree, config: network.PictureConfig):
         self.params, self.config, self.budget = params, config, config.budget
         self._known: dict[bytes, Int[np.ndarray, "h w"]] = {}
+        self._program: Callable | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A compiled program is of this process alone; others compile their own.
+        return self.__dict__ | {"_program": None}
+
+    def compile(self, compiled: Callable[[Callable[[], Callable], str], Callable]) -> None:
+        """Compiles what encodes a picture before the first one comes: `compiled` is given what makes the program, and
+        its name, and may have it from before (as `tejat.train.guards.Guard.compiled`)."""
+        leaves, form = jax.tree.flatten(self.params)
+        shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+        self._program = compiled(functools.partial(_compiled, self.config, self.budget, form, shapes), "pictures")
 
     def encode(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Int[np.ndarray, "h w"]:
         """Codes of a picture, resized to the budget at its own aspect ratio; the last thousand are remembered."""
@@ -58,9 +70,9 @@ class PictureCodec:
             height, width = fitted(*pixels.shape[:2], patch, self.budget, min(LARGEST_SIDE, self.config.table))
             patches, positions = cut(resize(pixels, height, width), patch)
             room = -(-len(patches) // self.budget) * self.budget
-            codes = _encode(
-                self.params, self.config, *(_padded(a, room) for a in (patches, positions, np.ones(len(patches), int)))
-            )
+            arrays = (patches, positions, np.ones(len(patches), np.int32))
+            encode = self._program or functools.partial(_encode, config=self.config)
+            codes = encode(self.params, *(_padded(a, room) for a in arrays))
             columns = int(positions[:, 0].max()) + 1
             found.append(np.asarray(codes)[0, : len(patches)].reshape(-1, columns))
         return found
@@ -82,10 +94,18 @@ def _padded(array: np.ndarray, room: int) -> np.ndarray:
     return np.pad(array, [(0, room - len(array))] + [(0, 0)] * (array.ndim - 1))[None]
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _encode(params, config, patches, positions, images):
+@functools.partial(jax.jit, static_argnames="config")
+def _encode(params, patches, positions, images, *, config):
     digits = network.quantise(config, network.encode(params, config, patches, positions, images))
     return network.codes_of(config, digits)
+
+
+@functools.cache
+def _compiled(config, budget, form, shapes) -> Callable:
+    """`_encode`, compiled for pictures of so many codes, and for parameters of this form and these shapes."""
+    patches = jax.ShapeDtypeStruct((1, budget, 3 * config.patch**2), np.float32)
+    positions, images = (jax.ShapeDtypeStruct((1, budget, *more), np.int32) for more in ((2,), ()))
+    return _encode.lower(jax.tree.unflatten(form, shapes), patches, positions, images, config=config).compile()
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -5,6 +5,7 @@ short never bears the name of a checkpoint.
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ _ARRAYS, _FACTS, _SUMS = "state", "facts", "sums"
 
 class Damaged(BadInput):
     """A checkpoint is not what was written."""
+
+
+class Unsaved(RuntimeError):
+    """A checkpoint could not be written, as where the disk is full."""
 
 
 class Checkpoints:
@@ -40,7 +45,11 @@ class Checkpoints:
             cleanup_tmp_directories=True,  # what a kill left
         )
         # Named beforehand, since a manager that has saved nothing yet could not tell what a checkpoint holds.
+        self._failures: list[tuple[int, Exception]] = []  # told by threads of Orbax
+        self._step = 0
         handlers = {_ARRAYS: orbax.StandardCheckpointHandler(), _FACTS: orbax.JsonCheckpointHandler()}
+        for handler in handlers.values():
+            handler.async_save = self._watched(handler.async_save)
         self._manager = orbax.CheckpointManager(self.directory, options=options, item_handlers=handlers)
 
     def __enter__(self) -> "Checkpoints":
@@ -58,10 +67,11 @@ class Checkpoints:
     def save(self, state: TrainState, facts: dict[str, Any]) -> None:
         """Copies the state off the device, then writes it in the background under its step, once.
 
-        An error of the write before, such as a full disk, is raised here or by `close`.
+        An error of the write before, such as a full disk, is raised here or by `close`, and sooner by `check`.
         """
         step = int(state.step)
         if step != self.latest:
+            self._step = step
             arrays, args = flat(state), self._orbax.args
             facts = {_FACTS: facts, _SUMS: _sums(arrays)}
             saved = args.Composite(**{_ARRAYS: args.StandardSave(arrays), _FACTS: args.JsonSave(facts)})
@@ -94,10 +104,46 @@ class Checkpoints:
             raise Damaged(f"{told}; remove it, and the run goes on from the one before, or from its beginning")
         return jax.tree.unflatten(jax.tree.structure(abstract), arrays.values()), facts[_FACTS]
 
+    def check(self) -> None:
+        """Raises Unsaved where this process could not write its part of a checkpoint. It waits for nothing.
+
+        The others of several processes wait for that part, and this one in vain for them: it should end.
+        """
+        if self._failures:
+            step, error = self._failures[0]
+            why = str(error).strip().partition("\n")[0][:200]
+            raise Unsaved(f"the checkpoint of step {step} could not be written ({type(error).__name__}: {why})")
+
+    def _watched(self, save: Callable) -> Callable:
+        """An `async_save` of a handler whose failures are noted: Orbax tells of them after it has met the others."""
+
+        async def watched(*args: Any, **more: Any) -> list[Any]:
+            futures = await save(*args, **more)
+            return [_Watched(future, self._step, self._failures) for future in futures or ()]
+
+        return watched
+
     def close(self) -> None:
         """Waits for what is being written."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+class _Watched:
+    """A future of Orbax whose failure is noted."""
+
+    def __init__(self, future: Any, step: int, failures: list[tuple[int, Exception]]):
+        self._future, self._step, self._failures = future, step, failures
+
+    def result(self, timeout: float | None = None) -> Any:
+        try:
+            return self._future.result(timeout)
+        except Exception as error:
+            self._failures.append((self._step, error))
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._future, name)
 
 
 def flat(state: TrainState) -> dict[str, Any]:

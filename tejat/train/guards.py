@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tejat.data.packing import Batch
@@ -41,13 +42,14 @@ class Guard:
         `abstract` has the shapes, types and shardings that are wanted.
         """
 
-    def compiled(self, make: Callable[[], Callable]) -> Callable:
-        """The compiled step: what `make` makes, or one that was made before."""
+    def compiled(self, make: Callable[[], Callable], name: str = "step") -> Callable:
+        """The compiled program of this name: what `make` makes, or one that was made before."""
         return make()
 
-    def making(self, make: Callable, spent: Callable) -> Callable:
+    def making(self, make: Callable, spent: Callable, compiled: Callable) -> Callable:
         """The step as the loop makes it: (state, batch of the loader, by how many shards it is turned, 0 without) to
-        (next state, sums). A guard may have something between. `spent`: of the ledger (`tejat.train.goodput`)."""
+        (next state, sums). A guard may have something between. `spent`: of the ledger (`tejat.train.goodput`);
+        `compiled`: as above, of all guards."""
         return make
 
     def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
@@ -94,18 +96,18 @@ class Guards(Guard):
     def restored(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         return next((found for guard in self._guards if (found := guard.restored(abstract)) is not None), None)
 
-    def compiled(self, make: Callable[[], Callable]) -> Callable:
+    def compiled(self, make: Callable[[], Callable], name: str = "step") -> Callable:
         for guard in self._guards:
-            make = _bound(guard.compiled, make)
+            make = partial(guard.compiled, make, name)
         return make()
 
     @property
     def spoil(self) -> Callable[..., Any] | None:
         return next((guard.spoil for guard in self._guards if guard.spoil is not None), None)
 
-    def making(self, make: Callable, spent: Callable) -> Callable:
+    def making(self, make: Callable, spent: Callable, compiled: Callable) -> Callable:
         for guard in self._guards:
-            make = guard.making(make, spent)
+            make = guard.making(make, spent, compiled)
         return make
 
     def keeps(self, step: int) -> bool:
@@ -134,7 +136,3 @@ class Guards(Guard):
         with ExitStack() as all_of_them:
             for guard in self._guards:
                 all_of_them.callback(guard.close)
-
-
-def _bound(compiled: Callable, make: Callable) -> Callable:
-    return lambda: compiled(make)

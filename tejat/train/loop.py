@@ -189,6 +189,10 @@ def train(
             ledger.stands(now.step)
 
             # ---- Steps ----------------------------------------------------------------------------------------------
+            ledger.enter(Kind.COMPILATION)
+            guard.enter(Phase.COMPILING)
+            if codec is not None and not later:
+                codec.compile(guard.compiled)
             loader = Loader(
                 source,
                 recipe.config,
@@ -200,8 +204,6 @@ def train(
             )
             with closing(loader) as batches:
                 started = time.perf_counter() - now.seconds
-                ledger.enter(Kind.COMPILATION)
-                guard.enter(Phase.COMPILING)
                 compiled = guard.compiled(lambda: _compiled(recipe, lying, shardings, guard.spoil))
                 ledger.enter(Kind.OTHER)
                 heed(interrupted)
@@ -214,7 +216,7 @@ def train(
                         return compiled(state, batch)
                     return compiled(state, turned(batch, recipe.shards, turn), np.int32(turn), *spoilt)
 
-                make = guard.making(make, ledger.spent)
+                make = guard.making(make, ledger.spent, guard.compiled)
 
                 def advance(state, batch):
                     state, sums = make(state, batch)
@@ -226,6 +228,7 @@ def train(
                 while now.step < steps and not stop:
                     with ledger.spent(Kind.DATA_WAIT):
                         batch, now.position = next(batches)
+                    checkpoints.check()
                     state = guard.before(now.step + 1, state, batch)
                     given = ledger.now()
                     state, sums = advance(state, batch)

@@ -1,5 +1,7 @@
 """Pictures to codes and back, at any aspect, through an image tokenizer of random weights."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,6 +39,22 @@ def test_one_picture_has_the_same_codes_among_others(micro):
     pictures = [np.random.default_rng(s).integers(0, 256, (40 + 9 * s, 64, 3), np.uint8) for s in range(3)]
     for alone, among in zip(pictures, micro.pictures.encode_many(pictures), strict=True):
         np.testing.assert_array_equal(micro.pictures.encode(alone), among)
+
+
+def test_codes_are_the_same_by_a_program_that_was_compiled_before(micro):
+    codec, asked = PictureCodec(micro.pictures.params, micro.pictures.config), []
+
+    def compiled(make, name):
+        asked.append(name)
+        return make()
+
+    codec.compile(compiled)
+    for side in (40, 64):
+        pixels = np.random.default_rng(side).integers(0, 256, (side, 52, 3), np.uint8)
+        np.testing.assert_array_equal(codec.encode(pixels), micro.pictures.encode(pixels))
+    assert asked == ["pictures"]
+    elsewhere = pickle.loads(pickle.dumps(codec))  # as processes that make batches have it
+    np.testing.assert_array_equal(elsewhere.encode(pixels), codec.encode(pixels))
 
 
 def test_more_codes_than_the_budget_are_drawn_too(micro):

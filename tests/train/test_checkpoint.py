@@ -3,7 +3,9 @@
 import dataclasses
 import os
 import re
+import resource
 import shutil
+import time
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -13,7 +15,7 @@ import pytest
 
 from tejat.errors import BadInput
 from tejat.train import checkpoint, step
-from tejat.train.checkpoint import Checkpoints
+from tejat.train.checkpoint import Checkpoints, Unsaved
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,24 @@ def test_the_newest_comes_back_to_the_bit(copied, initial, abstract):
     assert jax.tree.structure(state) == jax.tree.structure(initial)
     for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(at(initial, 3)), strict=True):
         assert one.dtype == other.dtype and np.asarray(one).tobytes() == other.tobytes()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_before_the_next(initial, tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.check()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # a full disk, for this process
+    try:
+        checkpoints.save(at(initial, 1), {})
+        deadline = time.monotonic() + 60
+        with pytest.raises(Unsaved, match="the checkpoint of step 1 could not be written"):
+            while time.monotonic() < deadline:
+                checkpoints.check()
+                time.sleep(0.01)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with pytest.raises(Exception, match=r"(?i)file too large|RESOURCE_EXHAUSTED|errno"):
+        checkpoints.close()
 
 
 def test_sums_of_boxes_add_up_to_that_of_the_whole():

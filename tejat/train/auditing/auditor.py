@@ -107,8 +107,8 @@ class Auditor(Guard):
 
     # ---- What the loop tells ----------------------------------------------------------------------------------------
 
-    def making(self, make: Callable, spent: Callable) -> Callable:
-        self._make, self._spent = make, spent
+    def making(self, make: Callable, spent: Callable, compiled: Callable) -> Callable:
+        self._make, self._spent, self._compiled = make, spent, compiled
 
         def watched(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
             state, sums = make(state, batch)
@@ -123,7 +123,9 @@ class Auditor(Guard):
 
     def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
         if self._clean is None:
-            self._held = self._held or Held(self._mesh, jax.tree.map(lambda leaf: leaf.sharding, state))
+            if self._held is None:
+                self._held = Held(self._mesh, jax.tree.map(lambda leaf: leaf.sharding, state))
+                self._held.compile(state, self._compiled)
             self._certify(step - 1, state, [])
             if strays := self._held.strays(self._sum, state):
                 why = f"devices {strays} hold other copies of the state that the run goes on from than the others"

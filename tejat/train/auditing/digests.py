@@ -6,7 +6,7 @@ other change, leave it as it was once in 2^32 times. Reading the array is what i
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +59,11 @@ class Held:
         mapped = jax.shard_map(local, mesh=mesh, in_specs=(specs,), out_specs=axes, check_vma=False)
         self._of = jax.jit(mapped, out_shardings=NamedSharding(mesh, PartitionSpec()))  # on every host
         self._copies: np.ndarray | None = None
+
+    def compile(self, state: Tree, compiled: Callable) -> None:
+        """Compiles before the first call, or finds what was compiled before (`tejat.train.guards.Guard.compiled`)."""
+        of, lies = self._of, jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), state)
+        self._of = compiled(lambda: of.lower(lies).compile(), "digests")
 
     def __call__(self, state: Tree) -> UInt32[Array, "slice data fsdp sequence tensor leaves"]:
         """Not awaited."""

@@ -153,7 +153,7 @@ class Flips(Guard):
                 self._left.remove(flip)
         return state
 
-    def making(self, make: Callable, spent: Callable) -> Callable:
+    def making(self, make: Callable, spent: Callable, compiled: Callable) -> Callable:
         def struck(state: TrainState, batch: Batch, turn: int = 0):
             return make(state, batch, turn, self._next())
 

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ class Bench:
         return self._batches[number % len(self._batches)]
 
     def watch(self, auditor: Auditor, struck: flips.Flips) -> Any:
-        return auditor.making(struck.making(self.make, nullspent), nullspent)
+        return auditor.making(struck.making(self.make, nullspent, unkept), nullspent, unkept)
 
     def losses(self, state: step.TrainState) -> list[float]:
         """Of each copy of the parameters: the devices of one place along the mesh's copies."""
@@ -143,6 +144,11 @@ def _held_by(array: jax.Array, devices: np.ndarray) -> np.ndarray:
 def nullspent(kind: Any) -> nullcontext:
     """No ledger."""
     return nullcontext()
+
+
+def unkept(make: Callable, name: str) -> Callable:
+    """No programs that were compiled before."""
+    return make()
 
 
 def run(bench: Bench, auditor: Auditor, flipped: flips.Flip | None, state: Any, first: int, steps: int) -> dict:
@@ -167,7 +173,7 @@ def run(bench: Bench, auditor: Auditor, flipped: flips.Flip | None, state: Any, 
 def unaudited(bench: Bench, flipped: flips.Flip | None, state: Any, first: int, steps: int) -> Any:
     """The state after the same steps, where nobody looks."""
     struck = flips.Flips([flipped] if flipped else [])
-    make = struck.making(bench.make, nullspent)
+    make = struck.making(bench.make, nullspent, unkept)
     for number in range(first, first + steps):
         state = struck.before(number + 1, state, bench.batch(number))
         state, _ = make(state, bench.batch(number))

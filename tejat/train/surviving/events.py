@@ -3,7 +3,8 @@
 {"at": seconds of time.time, "event": …, …}, where the event is one of
 
     supervised   a supervisor began            generation   processes were started, from which step and what
-    stepping     a generation made its first step; "recovery" is how long nothing was made
+    stepping     a generation made its first step; "recovery" is how long nothing was made, "cpu" what
+                 its processes took of processors until then, in seconds
     fault        what ended a generation       straggler    a process that runs less than the others
     set aside    a damaged checkpoint          shrunk       fewer processes go on
     done, stopped, gave up                     the end

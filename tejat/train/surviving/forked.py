@@ -6,8 +6,9 @@ hold the pipe at whose end it would notice.
 
 import orbax.checkpoint
 
-from tejat.train.surviving import leash, worker
+from tejat.train.surviving import leash, programs, worker
 
 leash.die_with_parent()
+programs.running()
 
 __all__ = ["orbax", "worker"]

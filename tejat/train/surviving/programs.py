@@ -1,4 +1,4 @@
-"""Compiled steps that outlive the processes that compiled them: a restart neither traces nor compiles.
+"""Compiled programs that outlive the processes that compiled them: a restart neither traces nor compiles.
 
 JAX's own cache holds what process 0 compiled, after a trace; here every process finds its own program, ready to run.
 A program is used only by the very same sources, recipe, mesh and version of JAX. Files are pickles: they are read from
@@ -10,6 +10,7 @@ import os
 import pickle
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -23,27 +24,38 @@ FOLDERS = ("codecs", "data", "model", "train")
 
 
 class Programs(Guard):
-    """Keeps the compiled step in a directory. `what` is all that it was compiled for, beside the sources."""
+    """Keeps compiled programs in a directory. `what` is all that they were compiled for, beside the sources."""
 
     def __init__(self, directory: Path, what: str):
-        told = f"{jax.__version__} {os.environ.get('XLA_FLAGS', '')} {sources()} {what}"
-        self._path = directory / f"{hashlib.sha256(told.encode()).hexdigest()[:24]}.program"
+        told = f"{jax.__version__} {os.environ.get('XLA_FLAGS', '')} {running()} {what}"
+        self._directory, self._key = directory, hashlib.sha256(told.encode()).hexdigest()[:24]
 
-    def compiled(self, make: Callable[[], Callable]) -> Callable:
+    def compiled(self, make: Callable[[], Callable], name: str = "step") -> Callable:
+        path = self._directory / f"{name}-{self._key}.program"
         try:
-            data = self._path.read_bytes()
+            data = path.read_bytes()
             total, data = int.from_bytes(data[:8], "little"), data[8:]
             if zlib.crc32(data) == total:
-                return serialize_executable.deserialize_and_load(*pickle.loads(data))
+                ids, *serialized = pickle.loads(data)
+                devices = [device for device in jax.devices() if device.id in ids]
+                return serialize_executable.deserialize_and_load(*serialized, execution_devices=devices)
         except FileNotFoundError:
             pass
         found = make()
-        data = pickle.dumps(serialize_executable.serialize(found))
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self._path.with_suffix(f".{os.getpid()}")
+        devices = jax.tree.leaves(found.input_shardings)[0].device_set
+        data = pickle.dumps(({device.id for device in devices}, *serialize_executable.serialize(found)))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = path.with_suffix(f".{os.getpid()}")
         new.write_bytes(zlib.crc32(data).to_bytes(8, "little") + data)
-        new.rename(self._path)
+        new.rename(path)
         return found
+
+
+@cache
+def running() -> str:
+    """`sources` of the modules that this process runs, and those that are forked from it: as they were when it first
+    asked, which is when it imported them. What is written to the files later is not what they run."""
+    return sources()
 
 
 def sources() -> str:

@@ -18,7 +18,7 @@ from tejat.train.guards import Guard, Phase
 TICK = 0.1
 """Seconds between two beats."""
 
-_FORM = struct.Struct("qdqdqqdd")
+_FORM = struct.Struct("qdqdqqddd")
 _PHASES = tuple(Phase)
 
 
@@ -34,6 +34,7 @@ class Beat(NamedTuple):
       done: the last step that the device has finished.
       done_at: when that was.
       held: seconds for which its heart should have beaten and did not: others had the processor, or it was stopped.
+      cpu: seconds of processors that it took since it began.
     """
 
     process: int
@@ -44,6 +45,7 @@ class Beat(NamedTuple):
     done: int
     done_at: float
     held: float
+    cpu: float = 0.0
 
 
 def read(path: Path) -> Beat | None:
@@ -94,7 +96,7 @@ class Pulse(Guard):
             now = time.monotonic()
             late = max(0.0, now - due - TICK)
             with self._lock:
-                self._now = self._now._replace(beat=now, held=self._now.held + late)
+                self._now = self._now._replace(beat=now, held=self._now.held + late, cpu=time.process_time())
                 while self._flying and self._flying[0][1].is_ready():
                     self._now = self._now._replace(done=self._flying.popleft()[0], done_at=now)
                 self._write()

@@ -35,7 +35,7 @@ from tejat.train.surviving import copies, pulse
 from tejat.train.surviving.events import Events
 from tejat.train.surviving.following import Follower
 from tejat.train.surviving.watching import Hung, Watch
-from tejat.train.surviving.worker import DAMAGED, DONE, FAILED, LYING, STOPPED, UNUSABLE, Order, work
+from tejat.train.surviving.worker import DAMAGED, DONE, FAILED, LYING, STOPPED, UNSAVED, UNUSABLE, Order, work
 
 SHARED = Path("/dev/shm")
 LOOK = 0.05
@@ -248,7 +248,8 @@ class _Supervisor:
             if not stepped and any(beat.done > step for beat in beats.values()):
                 stepped, self._known = True, True
                 recovery = time.monotonic() - self._idle_since
-                self._events.tell("stepping", step=step + 1, recovery=recovery)
+                cpu = sum(beat.cpu for beat in beats.values())
+                self._events.tell("stepping", step=step + 1, recovery=recovery, cpu=cpu)
                 (self._place / "run").write_text(self._run())
             now = time.monotonic()
             alive = {rank: beat for rank, beat in beats.items() if processes[rank].exitcode is None}
@@ -282,15 +283,19 @@ class _Supervisor:
         while any(p.exitcode is None for p in processes) and (stopping or time.monotonic() < deadline):
             if stopping and time.monotonic() > at + self._task.grace:
                 break
+            if _killed(processes):  # that is cause enough
+                break
             connection.wait([p.sentinel for p in processes if p.exitcode is None], LOOK)
         codes = {rank: p.exitcode for rank, p in enumerate(processes) if p.exitcode not in (None, DONE)}
-        outside = [r for r, code in codes.items() if code < 0 and code != -signal.SIGABRT]
-        if outside:
+        if outside := _killed(processes):
             name = signal.Signals(-codes[outside[0]]).name
             return Ended(None, outside[0], f"process {outside[0]} was ended by {name}", stepped, at)
-        for code in (UNUSABLE, DAMAGED, LYING, FAILED, STOPPED):
+        for code in (UNUSABLE, DAMAGED, UNSAVED, LYING, FAILED, STOPPED):
             if ranks := [r for r, found in codes.items() if found == code]:
-                return Ended(code, ranks[0], self._said(ranks[0]), stepped, at)
+                said = self._said(ranks[0])
+                if code == UNSAVED:
+                    said = f"process {ranks[0]}: {said.removeprefix('tejat: error: ')}"
+                return Ended(code, ranks[0], said, stepped, at)
         rank = min(codes)
         return Ended(None, rank, f"process {rank} failed: {self._said(rank)}", stepped, at)
 
@@ -419,3 +424,9 @@ class _Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _killed(processes: list[Any]) -> list[int]:
+    """Those that were ended from outside."""
+    codes = [process.exitcode for process in processes]
+    return [rank for rank, code in enumerate(codes) if code is not None and code < 0 and code != -signal.SIGABRT]

@@ -4,6 +4,7 @@ It is forked from a process that has imported all this already, so that it begin
 process does, and that one when the supervisor does: nobody trains on unwatched.
 """
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -19,16 +20,17 @@ from tejat.errors import BadInput
 from tejat.train import hosts, loop, mesh, recipe
 from tejat.train.auditing import flips
 from tejat.train.auditing.auditor import Corrupted
-from tejat.train.checkpoint import Damaged
+from tejat.train.checkpoint import Damaged, Unsaved
 from tejat.train.guards import Guard
 from tejat.train.surviving import leash
 from tejat.train.surviving.copying import Copies
 from tejat.train.surviving.programs import Programs
 from tejat.train.surviving.pulse import Pulse
 
-DONE, FAILED, UNUSABLE, STOPPED, DAMAGED, LYING, BROKEN = 0, 1, 2, 3, 4, 5, 6
+DONE, FAILED, UNUSABLE, STOPPED, DAMAGED, LYING, BROKEN, UNSAVED = 0, 1, 2, 3, 4, 5, 6, 7
 """Exit codes: trained; diverged; the input cannot be used; stopped with a checkpoint; the newest checkpoint is damaged;
-an audit found a lie; anything else, such as a connection to a process that has died."""
+an audit found a lie; anything else, such as a connection to a process that has died; this process's part of a
+checkpoint could not be written."""
 
 
 @dataclass(frozen=True)
@@ -88,27 +90,44 @@ def work(order: Order) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the supervisor, who says when to stop
     code = BROKEN
     try:
-        _train(order, begun)
-        code = DONE
-    except BadInput as error:
-        print(f"tejat: error: {error}", flush=True)
-        code = DAMAGED if isinstance(error, Damaged) else UNUSABLE
-    except loop.Diverged as error:
-        print(f"tejat: error: {error}", flush=True)
-        code = FAILED
-    except Corrupted as error:
-        print(f"tejat: error: {error}", flush=True)
-        code = LYING
-    except loop.Stopped as stop:
-        print(f"tejat: {stop}", flush=True)
-        code = STOPPED
-        jax.distributed.shutdown()
+        code = _trained(order, begun)
     except BaseException:
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not through exit handlers: those of JAX wait for processes that may be dead.
-    os._exit(code)
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        # Not through exit handlers: those of JAX wait for processes that may be dead.
+        os._exit(code)
+
+
+def _trained(order: Order, begun: float) -> int:
+    """Trains, and says how it ended."""
+    try:
+        _train(order, begun)
+        return DONE
+    except BadInput as error:
+        _say(f"error: {error}")
+        return DAMAGED if isinstance(error, Damaged) else UNUSABLE
+    except loop.Diverged as error:
+        _say(f"error: {error}")
+        return FAILED
+    except Corrupted as error:
+        _say(f"error: {error}")
+        return LYING
+    except Unsaved as error:
+        _say(f"error: {error}")
+        return UNSAVED
+    except loop.Stopped as stop:
+        _say(f"{stop}")
+        jax.distributed.shutdown()
+        return STOPPED
+
+
+def _say(what: str) -> None:
+    with contextlib.suppress(OSError):  # a disk may be full
+        print(f"tejat: {what}", flush=True)
 
 
 def _train(order: Order, begun: float) -> None:
@@ -131,7 +150,8 @@ def _train(order: Order, begun: float) -> None:
             begun=begun,
             guards=(Told(order.known), pulse, copies, Programs(order.programs / f"rank-{order.rank}", what)),
         )
-        print(f"copies: {asdict(copies.cost)}", flush=True)
+        with contextlib.suppress(OSError):
+            print(f"copies: {asdict(copies.cost)}", flush=True)
         jax.distributed.shutdown()  # waits for the others: whoever leaves before, ends them
     finally:
         pulse.close()

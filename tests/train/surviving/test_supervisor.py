@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -149,6 +150,20 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_serves(together, p
     assert code == 0 and f"the damaged checkpoint of step {newest.name} is set aside" in told
     (aside,) = (run.directory / "surviving" / "damaged").iterdir()
     assert aside.name.startswith(f"{newest.name}-")
+    assert chaos.result(run.directory, 12) == together
+
+
+@pytest.mark.slow
+def test_a_full_disk_of_one_process_is_known_at_once_and_the_run_goes_on_from_memory(together, programs, tmp_path):
+    run = Run(tmp_path / "run", 4, *programs, "--set", "save_every=4")
+    resource.prlimit(run.reached(2, 2).process, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    code, told = run.ended()
+    assert code == 0, told
+    assert "process 2: the checkpoint of step 4 could not be written" in told
+    begun = [event for event in run.events() if event["event"] == "generation"]
+    assert [event["memory"] for event in begun] == [False, True] and begun[1]["step"] >= 4
+    first = next(event for event in run.events() if event["event"] == "stepping")
+    assert begun[1]["at"] - first["at"] < 60  # nobody waited for it in vain
     assert chaos.result(run.directory, 12) == together
 
 

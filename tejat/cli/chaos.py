@@ -1,9 +1,12 @@
 """`tejat chaos`: trains under injected faults, and proves that nothing is lost."""
 
 import json
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,7 +50,8 @@ class Chaos:
     silence: float = 8.0
     """Seconds without a heartbeat after which a process hangs."""
     out: Path | None = None
-    """Where the runs lie, and chaos.jsonl, a line for each schedule; a temporary directory if not given."""
+    """Where the runs lie, and chaos.jsonl, a line for each schedule; a temporary directory if not given. Where it holds
+    trials of the same settings already, seeds that were tried are passed over, and the report is of all of them."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -67,6 +71,7 @@ def main(arguments: list[str]) -> int:
     from tejat.train import tour
     from tejat.train.surviving import chaos
     from tejat.train.surviving.faults import Kind
+    from tejat.train.surviving.outcomes import summary
 
     names = [name for name in options.kinds.split(",") if name]
     if strange := [name for name in names if name not in {*Kind}]:
@@ -81,22 +86,39 @@ def main(arguments: list[str]) -> int:
         most=options.most,
         silence=options.silence,
     )
-    begun = time.monotonic()
+    until = None if options.hours is None else time.monotonic() + 3600 * options.hours
     seeds = range(options.seed, options.seed + (options.schedules if options.hours is None else sys.maxsize // 2))
-    until = None if options.hours is None else begun + 3600 * options.hours
-    with tempfile.TemporaryDirectory(prefix="tejat-chaos-", ignore_cleanup_errors=True) as temporary:
-        place = (options.out or Path(temporary)).resolve()
-        place.mkdir(parents=True, exist_ok=True)
-        outcomes, told = chaos.run(trials, seeds, place, until=until, told=_tell)
-        if options.out is not None:
-            lines = [json.dumps(outcome.to_json()) + "\n" for outcome in outcomes]
-            (place / "chaos.jsonl").write_text("".join(lines))
-    told |= {"seconds": time.monotonic() - begun}
+    stopped, found = False, []
+    with tempfile.TemporaryDirectory(prefix="tejat-chaos-", ignore_cleanup_errors=True) as temporary, _stopping():
+        tried = chaos.run(trials, seeds, (options.out or Path(temporary)).resolve(), until=until, told=_tell)
+        try:
+            with closing(tried):
+                for outcomes in tried:
+                    found = outcomes
+        except KeyboardInterrupt:
+            stopped = True
+    told = summary(found)
     if options.json:
         print(json.dumps(told))
     else:
         _print(told)
+    if stopped:
+        raise KeyboardInterrupt
     return 0 if told["bit_equal"] == told["schedules"] else 1
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does: the trial that is being made is ended, and what was found so far is told."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(line: str) -> None:
@@ -113,6 +135,11 @@ def _print(told: dict[str, Any]) -> None:
         print(f"  {kind:<11} {count:4}" + (f"   recovered in {seconds:.1f} s (median)" if seconds is not None else ""))
     if told["recovery_s_p50"] is not None:
         print(f"recovery: {told['recovery_s_p50']:.1f} s (median), {told['recovery_s_p99']:.1f} s (99%)")
+    if told["recovery_from_memory_cpu_s_p50"] is not None:
+        print(
+            f"from memory: {told['recovery_from_memory_s_p50']:.1f} s, in which the processes took "
+            f"{told['recovery_from_memory_cpu_s_p50']:.1f} s of processors (medians); load {told['load_p50']:.0f}"
+        )
     if told["goodput"] is not None:
         print(
             f"goodput: {told['goodput']:.1%} in these short runs; each fault cost {told['lost_s_per_fault']:.1f} s, "

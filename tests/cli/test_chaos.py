@@ -2,14 +2,19 @@
 
 import json
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tejat.cli import chaos
 from tejat.errors import BadInput
+from tejat.train.surviving import pulse, supervisor
 
 RECIPE = str(Path(__file__).parents[1] / "train" / "smallest.py")
 
@@ -38,6 +43,34 @@ def test_it_is_told_without_a_traceback():
     assert done.stderr.startswith("tejat: error: there is no fault 'flood'") and done.stderr.count("\n") == 1
 
 
+def until(true: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not true():
+        time.sleep(0.05)
+    return true()
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)],
+)
+def test_what_trains_ends_with_it(number, tmp_path):
+    command = [sys.executable, "-m", "tejat", "chaos", RECIPE, "--processes", "2", "--out", str(tmp_path)]
+    trying = subprocess.Popen(command, stdout=-1, stderr=-1, text=True)
+    place = supervisor.place_of(tmp_path / "unharmed")
+    assert until(lambda: all(pulse.read(place / f"pulse-{rank}") for rank in range(2)), 120)
+    working = [pulse.read(place / f"pulse-{rank}").process for rank in range(2)]
+    assert all(Path(f"/proc/{process}").exists() for process in working)
+    trying.send_signal(number)
+    output, errors = trying.communicate(timeout=60)
+    assert until(lambda: not any(Path(f"/proc/{process}").exists() for process in working), 20)
+    if number != 9:
+        assert trying.returncode == 130 and errors.splitlines()[-1] == "tejat: stopped"
+        assert output.startswith("0 schedules, 0 faults") and not place.exists()  # nothing is left in memory
+    else:
+        shutil.rmtree(place)
+
+
 @pytest.mark.slow
 def test_a_recipe_that_four_processes_cannot_share_is_told():
     done = tejat("chaos", RECIPE, "--set", "room.rows=6", seconds=200)
@@ -54,3 +87,7 @@ def test_four_schedules_lose_nothing(tmp_path):
     assert told["schedules"] == told["survived"] == told["bit_equal"] == 4
     assert told["faults"] >= 4 and told["recovery_s_p50"] > 0 and 0 < told["goodput"] < 1
     assert len((tmp_path / "chaos.jsonl").read_text().splitlines()) == 4
+    # Another call goes on from there.
+    more = tejat("chaos", *words[:2], "5", *words[3:], seconds=1800)
+    assert more.stderr.count("tejat: schedule 15: same to the bit") == 1 and "unharmed" not in more.stderr
+    assert json.loads(more.stdout)["bit_equal"] == 5

@@ -5,33 +5,40 @@ state, the optimizer's too; the losses of every line of the log; how many tokens
 the data, row by row. So no sample was passed over or seen twice.
 """
 
+import fcntl
 import hashlib
 import json
-import math
 import os
 import shutil
-import signal
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tejat.errors import BadInput
+from tejat.parts import write_whole
 from tejat.train import goodput
 from tejat.train.auditing import flips
 from tejat.train.auditing.auditor import VERDICTS
 from tejat.train.auditing.flips import Flip
-from tejat.train.surviving import events, faults, supervisor
+from tejat.train.surviving import events, faults, outcomes, supervisor
 from tejat.train.surviving.faults import Fault, Injector, Kind, Over
+from tejat.train.surviving.outcomes import Outcome, Record, Recovery
+from tejat.train.surviving.programs import sources
 
 LATE = (Kind.SLOW, Kind.DISK)
 """Faults that stop nothing at once, or at all: their recovery counts from when something fails."""
 AGAIN = 2.0
 """Seconds after which a supervisor that was killed is started again, as a service manager does."""
+LEASHED = (
+    "from tejat.train.surviving import leash; leash.die_with_parent(); "
+    "import sys; from tejat.cli import main; sys.exit(main())"
+)
+"""A `tejat` that ends with the trials, however these end."""
 
 
 @dataclass(frozen=True)
@@ -58,88 +65,86 @@ class Trials:
     silence: float = 8.0
     patience: float = 1200.0
 
-
-_TOLD = ("survived", "bit_equal", "wrong", "verdicts", "goodput", "seconds", "lost")
-
-
-@dataclass
-class Outcome:
-    """Of one schedule: what was planned, what was done, and what came of it."""
-
-    seed: int
-    planned: list[Fault]
-    done: list[Fault] = field(default_factory=list)
-    recoveries: list[tuple[Kind, bool, float]] = field(default_factory=list)  # kind, from memory?, seconds
-    survived: bool = False
-    bit_equal: bool = False
-    wrong: str = ""
-    verdicts: int = 0  # of audits
-    goodput: float = 0.0
-    seconds: float = 0.0
-    lost: float = 0.0  # seconds until steps were made again after faults, and those of steps that were made again
-
     def to_json(self) -> dict[str, Any]:
-        return {
-            "seed": self.seed,
-            "planned": [fault.to_json() for fault in self.planned],
-            "done": [fault.to_json() for fault in self.done],
-            "recoveries": [{"kind": k, "memory": m, "seconds": s} for k, m, s in self.recoveries],
-            **{name: getattr(self, name) for name in _TOLD},
-        }
+        """What trials must have in common to be told of together."""
+        told = {name: getattr(self, name) for name in ("mesh", "processes", "steps", "most")}
+        return told | {"recipe": self.recipe.name, "settings": list(self.settings), "kinds": list(map(str, self.kinds))}
 
 
 def run(
     trials: Trials,
-    seeds: Sequence[int],
+    seeds: Iterable[int],
     place: Path,
     *,
     until: float | None = None,
     told: Callable[[str], None] = lambda line: None,
-) -> tuple[list[Outcome], dict[str, Any]]:
-    """The outcome of each seed's schedule, and the summary of all; `place` is where the runs lie. With `until`, a time
-    of `time.monotonic`, no other trial begins after it. What failed stays in `place`; the rest is removed.
+) -> Iterator[list[Outcome]]:
+    """Tries the schedule of each seed that was not tried in `place` before. Gives the outcomes of all that were, with
+    those of earlier calls: at once, and then after every schedule. With `until`, a time of `time.monotonic`, no other
+    trial begins after it. Runs that came to something else stay in `place`; the rest is removed. Whoever closes the
+    iterator ends the trial that is being made.
 
-    Raises BadInput for a schedule that is impossible, and where the unharmed run fails.
+    Raises BadInput for a schedule that is impossible, for a `place` of other trials, and where the unharmed run fails.
     """
     if trials.steps < trials.most + 4:
         raise BadInput(f"{trials.most} faults want a run of {trials.most + 4} steps at least; it has {trials.steps}")
-    unharmed = _Trial(trials, [], place / "unharmed", place / "programs")
+    place.mkdir(parents=True, exist_ok=True)
+    with outcomes.alone(place):
+        record = Record(place, trials.to_json())
+        yield record.outcomes
+        for seed in seeds:
+            if until is not None and time.monotonic() > until:
+                break
+            if seed in record.seeds:
+                continue
+            wanted = _unharmed(trials, place, told)
+            planned = faults.schedule(seed, trials.steps, trials.processes, trials.most, trials.kinds)
+            told(f"schedule {seed}: " + ", ".join(f"{each.kind} of {each.rank} after {each.step}" for each in planned))
+            outcome = _tried(trials, seed, planned, place, wanted["result"])
+            outcome.load, outcome.sources = os.getloadavg()[0], wanted["version"]
+            record.add(outcome)
+            told(_said(outcome))
+            yield record.outcomes
+
+
+def _unharmed(trials: Trials, place: Path, told: Callable[[str], None]) -> dict[str, Any]:
+    """What a run comes to that nothing happens to, and of which version of the sources it is: once for each version."""
+    version = hashlib.sha256(f"{sources()} {trials.recipe.read_text()}".encode()).hexdigest()[:12]
+    kept = place / "unharmed.json"
+    if kept.is_file() and (found := json.loads(kept.read_text()))["version"] == version:
+        return found
+    shutil.rmtree(place / "programs", ignore_errors=True)
     told("the unharmed run begins")
-    if (code := unharmed.wait()) != 0:
-        raise BadInput(f"the unharmed run ends with code {code}: {unharmed.said()}; mend the recipe or its settings")
-    wanted = result(unharmed.directory, trials.steps)
+    with closing(_Trial(trials, [], place / "unharmed", place / "programs")) as unharmed:
+        if (code := unharmed.wait()) != 0:
+            raise BadInput(
+                f"the unharmed run ends with code {code}: {unharmed.said()}; mend the recipe or its settings"
+            )
     told(f"the unharmed run took {unharmed.seconds:.0f} s")
-    outcomes: list[Outcome] = []
-    for seed in seeds:
-        if until is not None and time.monotonic() > until:
-            break
-        planned = faults.schedule(seed, trials.steps, trials.processes, trials.most, trials.kinds)
-        told(f"schedule {seed}: " + ", ".join(f"{each.kind} of {each.rank} after {each.step}" for each in planned))
-        outcome = _tried(trials, seed, planned, place, wanted)
-        outcomes.append(outcome)
-        told(_said(outcome))
-    return outcomes, summary(outcomes)
+    found = {"version": version, "result": result(unharmed.directory, trials.steps)}
+    write_whole(kept, json.dumps(found).encode())
+    return found
 
 
 def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted: dict[str, Any]) -> Outcome:
     outcome = Outcome(seed, planned)
-    trial = _Trial(trials, planned, place / f"schedule-{seed}", place / "programs")
-    injector = Injector(
-        trial.directory,
-        trial.place,
-        trial.programs,
-        supervisor=lambda: trial.process.pid,
-        begin_again=trial.again,
-        over=trial.over,
-    )
-    try:
-        for fault in planned:
-            at = injector.inject(fault)
-            outcome.done.append(fault)
-            outcome.recoveries += trial.recovery(fault, at)
-    except Over:
-        pass
-    code = trial.wait()
+    with closing(_Trial(trials, planned, place / f"schedule-{seed}", place / "programs")) as trial:
+        injector = Injector(
+            trial.directory,
+            trial.place,
+            trial.programs,
+            supervisor=lambda: trial.process.pid,
+            begin_again=trial.again,
+            over=trial.over,
+        )
+        try:
+            for fault in planned:
+                at = injector.inject(fault)
+                outcome.done.append(fault)
+                outcome.recoveries += trial.recovery(fault, at)
+        except Over:
+            pass
+        code = trial.wait()
     outcome.seconds = trial.seconds
     outcome.survived = code == 0
     if code == 0:
@@ -150,7 +155,8 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
         outcome.verdicts = len(verdicts.read_text().splitlines()) if verdicts.is_file() else 0
         account = goodput.read(trial.directory)
         outcome.goodput = account.goodput
-        outcome.lost = sum(seconds for *_, seconds in outcome.recoveries) + account.seconds.get(goodput.Kind.LOST, 0.0)
+        again = account.seconds.get(goodput.Kind.LOST, 0.0)
+        outcome.lost = sum(recovery.seconds for recovery in outcome.recoveries) + again
     else:
         outcome.wrong = f"code {code}: {trial.said()}"
     if outcome.bit_equal:
@@ -191,7 +197,7 @@ class _Trial:
         words += ["--resume"] if resume else []
         with self._output.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "tejat", "train", *words],
+                [sys.executable, "-c", LEASHED, "train", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -210,25 +216,30 @@ class _Trial:
         return self.process.poll() is not None or time.monotonic() - self._begun > self._trials.patience
 
     def wait(self) -> int | str:
-        """The exit code; a trial that takes too long, or is interrupted, is ended."""
+        """The exit code; a trial that takes too long is ended."""
         try:
             left = max(0.0, self._begun + self._trials.patience - time.monotonic())
-            code: int | str = self.process.wait(timeout=left)
+            return self.process.wait(timeout=left)
         except subprocess.TimeoutExpired:
-            code = "none in time"
+            return "none in time"
         finally:
-            if self.process.poll() is None:
-                os.kill(self.process.pid, signal.SIGKILL)
-                self.process.wait()
             self.seconds = time.monotonic() - self._begun
-            shutil.rmtree(self.place, ignore_errors=True)
-        return code
+
+    def close(self) -> None:
+        """Ends the run where it still runs, and frees its memory."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+            if (lock := self.directory / "surviving" / "working").is_file():
+                with lock.open() as working:  # held by processes, which are about to end with their supervisor
+                    fcntl.flock(working, fcntl.LOCK_EX)
+        shutil.rmtree(self.place, ignore_errors=True)
 
     def said(self) -> str:
         lines = self._output.read_text(errors="replace").splitlines()
         return lines[-1] if lines else "it said nothing"
 
-    def recovery(self, fault: Fault, at: float) -> list[tuple[Kind, bool, float]]:
+    def recovery(self, fault: Fault, at: float) -> list[Recovery]:
         """How long it took until a step was made again; empty where nothing had stopped."""
         told = [event for event in events.read(self.directory / "surviving") if event["at"] >= at]
         back = next((event for event in told if event["event"] == "stepping"), None)
@@ -237,7 +248,7 @@ class _Trial:
         if fault.kind in LATE:
             at = next(event["at"] for event in told if event["event"] == "fault")
         memory = [event["memory"] for event in told if event["event"] == "generation" and event["at"] <= back["at"]]
-        return [(fault.kind, memory[-1], back["at"] - at)]
+        return [Recovery(fault.kind, memory[-1], back["at"] - at, back["cpu"])]
 
 
 def result(directory: Path, steps: int) -> dict[str, Any]:
@@ -256,37 +267,9 @@ def result(directory: Path, steps: int) -> dict[str, Any]:
     }
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """As `tejat chaos --json` tells it. Seconds are null where nothing had to recover."""
-    recoveries = [each for outcome in outcomes for each in outcome.recoveries]
-    injected = [fault for outcome in outcomes for fault in outcome.done]
-    survived = [outcome for outcome in outcomes if outcome.survived]
-    lost = sum(outcome.lost for outcome in survived) / max(1, sum(len(outcome.done) for outcome in survived))
-    return {
-        "schedules": len(outcomes),
-        "survived": len(survived),
-        "bit_equal": sum(outcome.bit_equal for outcome in outcomes),
-        "faults": len(injected),
-        "verdicts": sum(outcome.verdicts for outcome in outcomes),
-        "faults_by_kind": {kind: sum(fault.kind == kind for fault in injected) for kind in Kind},
-        "recovery_s_p50": _quantile([s for _, _, s in recoveries], 0.5),
-        "recovery_s_p99": _quantile([s for _, _, s in recoveries], 0.99),
-        "recovery_from_memory_s_p50": _quantile([s for _, memory, s in recoveries if memory], 0.5),
-        "recovery_s_by_kind": {k: _quantile([s for kind, _, s in recoveries if kind == k], 0.5) for k in Kind},
-        "goodput": statistics.mean(outcome.goodput for outcome in survived) if survived else None,
-        "lost_s_per_fault": lost,
-        "goodput_at_one_fault_per_600_s": 600 / (600 + lost),
-    }
-
-
-def _quantile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that so large a share of them does not exceed."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else None
-
-
 def _said(outcome: Outcome) -> str:
     what = "same to the bit" if outcome.bit_equal else f"LOST: {outcome.wrong}"
-    times = ", ".join(f"{kind} {seconds:.1f} s" for kind, _, seconds in outcome.recoveries)
+    times = ", ".join(f"{each.kind} {each.seconds:.1f} s" for each in outcome.recoveries)
     late = len(outcome.planned) - len(outcome.done)
     more = f"; {late} came after the end" if late else ""
     return f"schedule {outcome.seed}: {what}; recovered from {times or 'nothing'}{more}; {outcome.seconds:.0f} s"

@@ -63,10 +63,11 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Table:
-    """A small table; numbers may be given as text."""
+    """A small table; numbers may be given as text. One of `words` is set as text is: at the left, in lines."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def render(report: Report) -> str:
         parts.append(_results(report.rows))
     if report.not_run:
         lines = [(f"{task.suite} {task.name}", task.reason) for task in report.not_run]
-        parts.append(_section(Section("Not run", (Table(("task", "why"), lines),))))
+        parts.append(_section(Section("Not run", (Table(("task", "why"), lines, words=True),))))
     if report.rows:
         parts += [_section(section) for section in (_asked(report.rows), _by(report.rows)) if section.blocks]
     if logged:
@@ -154,9 +155,8 @@ def _results(rows: Sequence[Row]) -> str:
 def _asked(rows: Sequence[Row]) -> Section:
     """How every task was asked, and what is known of its items in what was trained on."""
     lines = [(f"{row.suite} {row.name}", row.asked, row.contamination) for row in rows if row.asked]
-    return Section(
-        "How it was asked", [Table(("task", "prompt and decoding", "contamination"), lines)] if lines else []
-    )
+    table = Table(("task", "prompt and decoding", "contamination"), lines, words=True)
+    return Section("How it was asked", [table] if lines else [])
 
 
 def _by(rows: Sequence[Row]) -> Section:
@@ -239,7 +239,7 @@ def _legend(rows: Sequence[Row]) -> str:
         entries.append(f'<span><i class="mark baseline"></i>what looks at no item: {escape(told)}</span>')
     notes = "<p>± is one standard error.</p>"
     if any(row.shuffled is not None for row in rows):
-        notes = "<p>Shuffled: the sound's samples and the clip's frames in another order, the pictures as they are.</p>"
+        notes += "<p>Shuffled: the sound's samples and the clip's frames in another order; pictures stay.</p>"
     if any(row.passes is not None for row in rows):
         notes += (
             "<p>✓: the low end of the interval is at least three times chance and twice the blanked value, or, where "
@@ -270,7 +270,8 @@ def _block(block: str | Table | Curve | Gallery) -> str:
         case Table():
             head = "".join(f"<th>{escape(cell)}</th>" for cell in block.head)
             body = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in block.rows)
-            return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+            kind = ' class="words"' if block.words else ""
+            return f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         case Gallery():
             return _gallery(block)
 

@@ -35,7 +35,7 @@ def tasks(ground: Ground) -> list[Task]:
     ]
     made += [
         Choosing(SUITE, "which-moves", partial(movers, ground), by_length=True),
-        Choosing(SUITE, "order", partial(ordered, ground), by_length=True),
+        Choosing(SUITE, "which-first", partial(ordered, ground), by_length=True),
         Choosing(SUITE, "times", partial(counted, ground)),
         Choosing(SUITE, "what", partial(shown, ground), by_length=True),
         Choosing(SUITE, "advice", partial(throws, ground), by_length=True),

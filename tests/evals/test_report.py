@@ -124,6 +124,13 @@ def test_numbers_beside_the_main_one_have_intervals_too() -> None:
     assert told["threshold"] == "0.50" and told["BLEU"]["n"] == 99 and json.dumps(told)
 
 
+def test_how_it_was_asked_is_set_as_text_is() -> None:
+    made = row(asked="the turns alone", contamination="held out", shuffled=Estimate(0.1, 0.01, 0.1, 0.2, 9, 9))
+    page = Page(report.render(Report("words", rows=[made])))
+    assert [attrs.get("class") for tag, attrs in page.tags if tag == "table"] == ["results", "words"]
+    assert "± is one standard error" in page.said and "Shuffled: " in page.said
+
+
 def test_page_shows_the_numbers(tmp_path: Path) -> None:
     said = Page(report.render(everything(tmp_path))).said
     for number in ("0.750", "0.650 – 0.850", "0.100", "0.125", "+0.625", "+0.500 … +0.750", "0.050", "in 16 clusters"):

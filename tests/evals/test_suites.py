@@ -121,7 +121,7 @@ def test_beeps_are_as_many_as_their_answers_say() -> None:
 
 
 def test_clips_are_what_their_answers_say(ground: Ground) -> None:
-    order, times = suites.tasks("video", ["order", "times"], ground)
+    order, times = suites.tasks("video", ["which-first", "times"], ground)
     for item in times.items():
         frames = item.turns[0].parts[0].frames.reshape(16, -1)
         there = (frames != frames[0]).any(1)  # in the first nothing is

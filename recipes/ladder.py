@@ -1,0 +1,136 @@
+"""The ladder: small models on the very same batches, a law of their losses, and `mini` foretold before it is trained.
+
+python recipes/ladder.py small     4M and 15M at three lengths, three seeds at the longest, three rates at the shortest
+python recipes/ladder.py tell      the law, the rule of rates, and what they say of mini: before it is trained
+python recipes/ladder.py mini      mini on the same tokens, beside what was foretold
+python recipes/ladder.py float8    the longest 15M once more, its products of 8-bit floats
+
+Each takes --corpus and --pictures, and adds to runs/ladder/ladder.json, which `tejat plan SIZE --law` reads. By
+reckoning, on one H100: small about 7 minutes of 576 steps of 127k tokens, mini and float8 about 4 each; not run yet.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from tejat.errors import BadInput
+from tejat.model import sizes
+from tejat.plan import scaling
+from tejat.train import arms, ladder, recipe
+from tejat.train.ladder import Rung
+
+HERE = Path(__file__).parent
+SEEDS, RATES, PARTS = (0, 1, 2), (0.5, 2.0), (4, 2, 1)
+"""Seeds of the longest, rates of the shortest beside its own, and what part of the steps the lengths are."""
+
+
+@dataclass(frozen=True)
+class Options:
+    what: Annotated[Literal["small", "tell", "mini", "float8"], tyro.conf.Positional]
+    out: Path = Path("runs/ladder")
+    corpus: Path = Path("runs/corpus")
+    pictures: Path = Path("runs/pictures-mini/picture.safetensors")
+    steps: int = 576
+    """Of the longest."""
+    rows: int = 32
+    workers: int | None = None
+    held: int = 4
+    """Batches of what is held out, of each kind."""
+
+
+def main(options: Options) -> int:
+    if options.steps < 8:
+        raise BadInput(f"--steps {options.steps} have no quarter worth the name; give 8 or more")
+    if options.what == "tell":
+        tell(options)
+        return 0
+    if options.what == "mini":
+        tell(options)
+    base = _recipe("mini_15m", options)
+    rungs = {"small": small, "mini": largest, "float8": eight_bits}[options.what](options)
+    ladder.climb(base, rungs, options.out, heldout=unseen, batches=options.held, told=_tell)
+    return 0
+
+
+def small(options: Options) -> list[Rung]:
+    found = []
+    for name in ("mini_4m", "mini_15m"):
+        size = name.removeprefix("mini_")
+        for part in PARTS:
+            seeds = SEEDS if part == 1 else SEEDS[:1]
+            found += [_rung(f"{size}-{options.steps // part}-{seed}", name, options, part, seed) for seed in seeds]
+        for times in RATES:
+            rung = _rung(f"rate-{size}-{times:g}", name, options, PARTS[0], 0)
+            found.append(replace(rung, schedule=replace(rung.schedule, peak=rung.schedule.peak * times)))
+    return found
+
+
+def largest(options: Options) -> list[Rung]:
+    return [replace(_rung(f"mini-{options.steps}-0", "mini", options, 1, 0), keep=True)]
+
+
+def eight_bits(options: Options) -> list[Rung]:
+    rung = _rung(f"float8-15m-{options.steps}-0", "mini_15m", options, 1, 0)
+    return [replace(rung, how=replace(rung.how, float8=True))]
+
+
+def unseen(framing, base):
+    """Documents of text alone and of all else, none of them trained on."""
+    return {"text": arms.only("text", split="heldout")(framing, base)} | {
+        "media": arms.only("media", split="heldout")(framing, base)
+    }
+
+
+def tell(options: Options) -> None:
+    """The law of the runs of `small`, the best rates, and mini's losses by them."""
+    place, mini = options.out / "ladder.json", _recipe("mini", options)
+    found = {"rates": _rates(place, mini)}
+    parts, tokens = sizes.parts(mini.config), options.steps * 0.97 * options.rows * mini.room.tokens
+    for loss in ("text: text", "media: picture", "media: image_text"):
+        runs = [run for size in ("4m-", "15m-") for run in scaling.read(place, loss, size)]
+        law = scaling.fit(runs)
+        foretold = scaling.predicted(runs, parts.decoder + parts.codes, tokens)
+        found[loss] = {"law": vars(law), "mini": dict(zip(("loss", "low", "high"), foretold, strict=True))}
+    (options.out / "foretold.json").write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+def _rates(place: Path, mini: recipe.Recipe) -> dict[str, float]:
+    told = [each for each in json.loads(place.read_text()) if "rate-" in each["name"]]
+    shortest = min(each["steps"] for each in json.loads(place.read_text()))
+    told += [each for each in json.loads(place.read_text()) if each["steps"] == shortest and each not in told]
+    factor, power = scaling.rate([(each["parameters"], each["peak"], each["heldout"]["text: text"]) for each in told])
+    parts = sizes.parts(mini.config)
+    of_mini = factor * (parts.decoder + parts.codes) ** power
+    return {"factor": factor, "power": power, "mini": of_mini, "mini_took": mini.schedule.peak}
+
+
+def _rung(name: str, size: str, options: Options, part: int, seed: int) -> Rung:
+    base, steps = _recipe(size, options), options.steps // part
+    schedule = replace(base.schedule, steps=steps, warmup=max(1, min(100, steps // 6)))
+    return Rung(name, base.config, schedule, seed, replace(base.how, unrolled=False))
+
+
+def _recipe(name: str, options: Options) -> recipe.Recipe:
+    found = recipe.read(HERE / f"{name}.py")
+    room = replace(found.room, rows=options.rows, codes=1_024)
+    workers = found.workers if options.workers is None else options.workers
+    schedule = replace(found.schedule, steps=options.steps)
+    more = {"corpus": options.corpus, "pictures": options.pictures, "workers": workers, "room": room}
+    return replace(found, schedule=schedule, **more)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(tyro.cli(Options, description=__doc__)))
+    except BadInput as error:
+        print(f"tejat: error: {error}", file=sys.stderr)
+        sys.exit(2)

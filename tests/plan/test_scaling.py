@@ -1,0 +1,59 @@
+"""A law that is known comes out of runs that follow it, and what is planned by it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tejat.errors import BadInput
+from tejat.plan import scaling
+from tejat.plan.scaling import Law, Run
+
+TRUE = Law(1.4, 180.0, 900.0, 0.34, 0.37)
+
+
+def runs(noise: float = 0.0) -> list[Run]:
+    random = np.random.default_rng(0)
+    return [
+        Run(n, d, TRUE.loss(n, d) * float(np.exp(noise * random.standard_normal())))
+        for n in (2e6, 5e6, 15e6)
+        for d in (25e6, 50e6, 100e6, 200e6)
+    ]
+
+
+def test_the_law_of_runs_that_follow_one():
+    found = scaling.fit(runs())
+    assert found.loss(60e6, 400e6) == pytest.approx(TRUE.loss(60e6, 400e6), rel=0.01)
+    for n, d in ((2e6, 25e6), (15e6, 200e6)):
+        assert found.loss(n, d) == pytest.approx(TRUE.loss(n, d), rel=1e-3)
+
+
+def test_a_prediction_has_a_band_that_holds_the_truth():
+    loss, low, high = scaling.predicted(runs(0.002), 60e6, 100e6, draws=4)
+    assert low <= loss <= high and low < TRUE.loss(60e6, 100e6) * 1.01 and high > TRUE.loss(60e6, 100e6) * 0.99
+    assert high - low < 0.2 * loss
+
+
+def test_the_best_size_for_a_budget_is_better_than_its_neighbours():
+    n, d = TRUE.best(1e19)
+    assert 6 * n * d == pytest.approx(1e19) and TRUE.tokens_for(n) == pytest.approx(d)
+    for factor in (0.7, 1.4):
+        assert TRUE.loss(n * factor, d / factor) > TRUE.loss(n, d)
+
+
+def test_the_rule_of_rates():
+    def loss(n, peak):
+        return 3 + (np.log(peak) - np.log(0.5 * n**-0.3)) ** 2
+
+    peaks = [(n, peak, loss(n, peak)) for n in (4e6, 15e6) for peak in (2e-3, 4e-3, 8e-3)]
+    assert scaling.rate(peaks) == pytest.approx((0.5, -0.3), rel=1e-3)
+
+
+def test_what_tells_no_law(tmp_path):
+    with pytest.raises(BadInput, match="two sizes"):
+        scaling.fit([run for run in runs() if run.parameters == 2e6])
+    with pytest.raises(BadInput, match="three"):
+        scaling.rate([(1.0, 1.0, 1.0)])
+    (tmp_path / "ladder.json").write_text(json.dumps([{"name": "a"}]))
+    with pytest.raises(BadInput, match="recipes/ladder.py"):
+        scaling.read(tmp_path / "ladder.json")

@@ -55,6 +55,8 @@ class Plan:
     """Seconds for the compiler, each time."""
     estimate: tyro.conf.FlagCreatePairsOff[bool] = False
     """Compile nothing: estimates alone."""
+    law: Path | None = None
+    """A ladder.json (recipes/ladder.py): the run is as long as its law of losses says, not 20 tokens a parameter."""
     serve: tyro.conf.FlagCreatePairsOff[bool] = False
     """Plan a deployment instead: the engine's steps, for replicas of so many chips (--mesh tensor=8)."""
     rows: int | None = None
@@ -122,6 +124,7 @@ def plan(options: Plan) -> dict[str, Any]:
     if options.tokens % config.context:
         near = rows * config.context
         raise BadInput(f"--tokens {options.tokens} is no multiple of the context, {config.context}; try {near}")
+    law = None if options.law is None else _law(options.law)
     media = compiling.batch_shapes(config, 1).inputs.media
     patches, frames = media.patches.shape[1], math.prod(media.mel.shape[1:3])
     found = _candidates(options, config, where, rows, patches, frames)
@@ -151,7 +154,7 @@ def plan(options: Plan) -> dict[str, Any]:
             break
         reason = made.get("error") or f"it needs {total / 2**30:.1f} GiB of {where.chip.memory / 2**30:.1f}"
         print(f"  {reason}", file=sys.stderr, flush=True)
-    return _told(options, config, where, rows, found, tried, result)
+    return _told(options, config, where, rows, found, tried, result, law)
 
 
 def goodput(options: Plan) -> dict[str, Any]:
@@ -198,7 +201,14 @@ def _total(held: dict[str, int]) -> int:
     return held["arguments"] + held["temporaries"] + held["results"] + held["program"]
 
 
-def _told(options: Plan, config, where, rows: int, found, tried, result) -> dict[str, Any]:
+def _law(path: Path):
+    """Of the runs of a ladder that were made to find it."""
+    from tejat.plan import scaling
+
+    return scaling.fit([run for size in ("4m-", "15m-", "mini-") for run in scaling.read(path, "text: text", size)])
+
+
+def _told(options: Plan, config, where, rows: int, found, tried, result, law) -> dict[str, Any]:
     from tejat.plan import roofline
 
     best = result["estimate"] if result else found[0].estimate
@@ -220,7 +230,7 @@ def _told(options: Plan, config, where, rows: int, found, tried, result) -> dict
         "tried": [{k: v for k, v in each.items() if k not in ("exchanges", "parameters")} for each in tried],
     }
     whole |= roofline.as_json(best)
-    whole["run"] = roofline.run(config, where, best)
+    whole["run"] = roofline.run(config, where, best, law=law)
     whole["best"] = [
         {
             "mesh": _mesh(each),
@@ -265,12 +275,14 @@ def table(found: dict[str, Any]) -> str:
     elif found["tried"]:
         lines += ["nothing that was compiled fits; what follows is estimated", ""]
     run = found["run"]
+    foretold = "" if run["loss"] is None else f", loss {run['loss']:.3f}"
     lines += [
         f"a step: {found['step_s']:.3g} s, {found['mfu']:.1%} of the peak, bound by {found['bound']} (products "
         f"{found['products_s']:.3g}, attention {found['attention_s']:.3g}, memory {found['memory_s']:.3g}, links "
         f"{found['links_s']:.3g}, network {found['network_s']:.3g} s)",
         f"a run of {run['tokens']:.3g} tokens: {run['days']:.3g} days, {run['chip_hours']:.3g} chip-hours, "
-        f"${run['dollars']:.3g} (20 tokens a parameter; {run['tokens_per_day']:.3g} tokens a day)",
+        f"${run['dollars']:.3g} ({run['tokens'] / run['parameters']:.3g} tokens a parameter"
+        f"{foretold}; {run['tokens_per_day']:.3g} tokens a day)",
         "",
         "| mesh, by estimate | parts | GiB a chip | s a step | MFU | bound by |",
         "|---|---|---|---|---|---|",

@@ -12,6 +12,7 @@ from typing import Any
 from tejat.model import audio, sizes, vision
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import walk
+from tejat.plan.scaling import Law
 from tejat.plan.topology import Topology
 
 PRODUCTS, MEMORY = 0.74, 0.8
@@ -105,13 +106,23 @@ def _towers(config: ModelConfig, patches: int, frames: int) -> float:
     return found
 
 
-def run(config: ModelConfig, topology: Topology, found: Estimate, tokens_per_parameter: float = 20.0) -> dict[str, Any]:
-    """A whole training of as many tokens for each parameter (Hoffmann et al. 2022): days, chip-hours and dollars."""
-    tokens = tokens_per_parameter * sizes.active(config.decoder)
+def run(
+    config: ModelConfig,
+    topology: Topology,
+    found: Estimate,
+    tokens_per_parameter: float = 20.0,
+    law: Law | None = None,
+) -> dict[str, Any]:
+    """A whole training: days, chip-hours and dollars. Of as many tokens for each parameter (Hoffmann et al. 2022), or
+    of those for which a `law` has this size as the best, and then of this loss."""
+    parameters = sizes.active(config.decoder)
+    tokens = tokens_per_parameter * parameters if law is None else law.tokens_for(parameters)
     seconds = tokens / found.tokens * found.step_s
     hours = seconds / 3600 * topology.chips
     return {
+        "parameters": parameters,
         "tokens": tokens,
+        "loss": None if law is None else law.loss(parameters, tokens),
         "days": seconds / 86_400,
         "chip_hours": hours,
         "dollars": hours * topology.chip.dollars,

@@ -7,6 +7,8 @@
 Each mesh gets as many rows a device as one GPU has, but for `sequence` and `tensor`, which share the rows of one.
 Efficiency is tokens a second a device over those of one GPU in the same call. Losses, of the first two steps and the
 last, are to be compared at the rows of one GPU, where all meshes train the same batch. One process drives all devices.
+"foretold" is what the model of `tejat plan` says of the same step, nothing of it fitted to several devices, against
+what was measured.
 """
 
 import json
@@ -44,14 +46,14 @@ def main(options: Options) -> None:
     found = []
     for name, mesh, rows, tokens, devices in cases(options):
         print(f"{name} …", file=sys.stderr, flush=True)
-        found.append(
-            {"name": name, "rows": rows, "tokens": tokens, "devices": devices} | run(options, mesh, rows, tokens)
-        )
+        made = run(options, mesh, rows, tokens)
+        told_before = foretold(options.size, mesh, rows, tokens, devices, made.get("device", ""))
+        found.append({"name": name, "rows": rows, "tokens": tokens, "devices": devices, "foretold": told_before} | made)
         print(f"  {told(found[-1], found)}", file=sys.stderr, flush=True)
     if options.json:
         print(json.dumps({"options": asdict(options), "rows": found}))
         return
-    print("| what | tokens/s | MFU | efficiency | GiB a device | losses |\n|---|---|---|---|---|---|")
+    print("| what | tokens/s | foretold | MFU | efficiency | GiB a device | losses |\n|---|---|---|---|---|---|---|")
     for row in found:
         print(f"| {row['name']} | {told(row, found)} |")
 
@@ -107,13 +109,33 @@ def run(options: Options, mesh: str | None, rows: int, tokens: int) -> dict[str,
     return {key: made[key] for key in KEYS}
 
 
+def foretold(size: str, mesh: str | None, rows: int, tokens: int, devices: int, device: str) -> float | None:
+    """Tokens a second by the model of `tejat plan`, where it knows the device."""
+    from dataclasses import replace
+
+    from tejat.model import family
+    from tejat.plan import search, topology
+    from tejat.train import mesh as meshes
+    from tejat.train.speed import bare
+
+    chip = next((chip for told, chip in (("H100", "h100"), ("H200", "h200")) if told in device), None)
+    if chip is None:
+        return None
+    config = replace(bare(family.preset(size)), context=tokens)
+    shape = {"slice": 1, "data": 1, "fsdp": 1, "sequence": 1, "tensor": 1} | meshes.parse(mesh)
+    where = topology.parse(f"{chip}:{devices}")
+    made = search.candidate(config, where, rows, "products", 0, 0, shape, 1).estimate
+    return made.tokens / made.step_s
+
+
 def told(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     if "error" in row:
-        return f"{row['error']} | – | – | – | –"
+        return f"{row['error']} | – | – | – | – | –"
     one = next((r for r in rows if r["devices"] == 1 and r["tokens"] == row["tokens"] and "error" not in r), None)
     share = f"{row['tokens_per_s'] / row['devices'] / one['tokens_per_s']:.1%}" if one else "–"
     losses = ", ".join(f"{loss:.5f}" for loss in row["losses"])
-    return f"{row['tokens_per_s']:,.0f} | {row['mfu']:.1%} | {share} | {row['memory_gib']:.1f} | {losses}"
+    before = f"{row['foretold'] / row['tokens_per_s'] - 1:+.0%}" if row["foretold"] else "–"
+    return f"{row['tokens_per_s']:,.0f} | {before} | {row['mfu']:.1%} | {share} | {row['memory_gib']:.1f} | {losses}"
 
 
 if __name__ == "__main__":

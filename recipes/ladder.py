@@ -88,6 +88,7 @@ def unseen(framing, base):
 def tell(options: Options) -> None:
     """The law of the runs of `small`, the best rates, and mini's losses by them."""
     place, mini = options.out / "ladder.json", _recipe("mini", options)
+    scaling.read(place, "text: text")  # or says what to do first
     found = {"rates": _rates(place, mini)}
     parts, tokens = sizes.parts(mini.config), options.steps * 0.97 * options.rows * mini.room.tokens
     for loss in ("text: text", "media: picture", "media: image_text"):

@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
 def plan(options: Plan) -> dict[str, Any]:
     """What `--json` prints."""
     # After the options are read: a wrong one is told without waiting for JAX.
-    from tejat.plan import compiling, roofline, topology
+    from tejat.plan import compiling, roofline, search, topology
 
     where = topology.parse(options.topology, options.slices)
     if options.price is not None:
@@ -133,6 +133,8 @@ def plan(options: Plan) -> dict[str, Any]:
             f"no mesh over {where} divides {options.size} and {rows} rows; try more or fewer --tokens, or fewer chips"
         )
     if not options.estimate:
+        if wrong := search.too_small(config, where, rows, options.keep, found):
+            raise wrong
         topology.ready(where)
     tried, result = [], None
     for candidate in () if options.estimate else found[:TRIES]:

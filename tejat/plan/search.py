@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tejat.errors import BadInput
 from tejat.model import sizes
 from tejat.model.multimodal import ModelConfig
 from tejat.plan import roofline
-from tejat.plan.topology import Topology
+from tejat.plan.chips import GIB
+from tejat.plan.topology import Topology, larger
 
 MASTERS = 12
 """Bytes of a parameter that every step keeps: the float32 master and two moments."""
@@ -28,6 +30,28 @@ def candidates(config: ModelConfig, topology: Topology, rows: int, keep: str, pa
     """All that can be, those that are expected to fit first, the fastest first. May be empty."""
     found = list(_all(config, topology, rows, keep, patches, frames))
     return sorted(found, key=lambda c: (c.bytes > 0.9 * topology.chip.memory, c.estimate.step_s))
+
+
+HOPELESS = 1.5
+"""Of a chip's memory: estimates of what a step takes have been off by a third, and not by more."""
+
+
+def too_small(config, topology: Topology, rows: int, keep: str, found: list[Candidate]) -> BadInput | None:
+    """Why none of these is worth compiling, with the nearest topology on which one is; None where one may fit."""
+    least, memory = min(each.bytes for each in found), topology.chip.memory
+    if least <= HOPELESS * memory:
+        return None
+    near = topology
+    for _ in range(16):
+        near = larger(near)
+        there = candidates(config, near, max(rows, near.slices), keep)
+        if there and there[0].bytes <= 0.9 * memory:
+            break
+    told = f"{near.chip.name}:{'x'.join(map(str, near.shape))}" + f" --slices {near.slices}" * (near.slices > 1)
+    return BadInput(
+        f"{config.name} needs about {least / GIB:.0f} GiB a chip on {topology}, and one has {memory / GIB:.0f}; "
+        f"try --topology {told}, or fewer --tokens"
+    )
 
 
 def _all(config, topology, rows, keep, patches, frames) -> Iterator[Candidate]:

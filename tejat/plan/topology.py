@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import jax
@@ -65,6 +65,15 @@ def part(whole: Topology, chips: int) -> Topology:
         axis = min(room, key=lambda at: (sides[at], at))
         sides[axis] *= 2
     return Topology(whole.chip, tuple(sides))
+
+
+def larger(whole: Topology) -> Topology:
+    """Twice as many chips: along the shortest side of a slice, and where a pod is full, of slices."""
+    room = [at for at, size in enumerate(whole.shape) if not whole.chip.largest or 2 * size <= whole.chip.largest[at]]
+    if not room:
+        return replace(whole, slices=2 * whole.slices)
+    axis = min(room, key=lambda at: (whole.shape[at], -at))
+    return replace(whole, shape=tuple(size * (1 + (at == axis)) for at, size in enumerate(whole.shape)))
 
 
 def ready(topology: Topology) -> None:

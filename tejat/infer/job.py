@@ -31,7 +31,7 @@ class Job:
     deadline: float | None = None  # by time.monotonic()
     stop_now: bool = False
     row: int = -1
-    begun: float = 0.0  # when it got its row, by time.monotonic()
+    begun: int = 0  # the turn of the service in which it got its row
     cached: int = 0  # tokens of the prompt that were known
     read: int = 0  # parts that are in the cache
     drawn: int = 0  # tokens of a picture that is not whole yet, as far as the host has seen them

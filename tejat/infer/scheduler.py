@@ -57,6 +57,7 @@ class Scheduler:
         self.slots, self.together, self.prefixes = rows.slots, together, prefixes
         self._ahead = rows.ahead
         self.counts = Counts()
+        self.turns = 0  # of the loop, since the start
         self.unbound = rows.on_device(grammar.unbound(vocabulary, self.slots))
         self._no_soft: dict[int, Any] = {}
         self._begin_anew()
@@ -98,7 +99,7 @@ class Scheduler:
 
     def add(self, job: Job) -> None:
         """Gives a job a row, which must be free. What is known of the beginning of its prompt is not read again."""
-        job.row, job.begun = heapq.heappop(self._free), time.monotonic()
+        job.row, job.begun = heapq.heappop(self._free), self.turns
         self.counts.prompt_tokens += len(job.prompt)
         for part, block in zip(job.parts, self.prefixes.find(job.parts), strict=False):
             self.rows.put(job.row, part.start, part.count, block)
@@ -111,6 +112,7 @@ class Scheduler:
 
     def tick(self) -> None:
         """One turn: a token for every row that writes, a part of a prompt for some that do not yet."""
+        self.turns += 1
         self._drop()
         self.settle()
         if self._writing:

@@ -203,7 +203,7 @@ class Service:
     def _admits(self) -> None:
         # Of those that wait, some have a row as soon as the engine looks.
         behind = max(0, len(self._waiting) + self._preparing + 1 - self._scheduler.free)
-        now = time.monotonic()
+        now = self._scheduler.turns
         expected = self._waits.expected(behind, [now - job.begun for job in self._tickets if job.row >= 0])
         if self._closing:
             told, expected = "the service is closing; ask another", 1.0
@@ -262,7 +262,7 @@ class Service:
                 with self._wake:
                     self._tickets.pop(job, None)
                     if job.row >= 0:
-                        self._waits.ended(time.monotonic() - job.begun)
+                        self._waits.ended(self._scheduler.turns - job.begun)
                     self._wake.notify_all()
             ticket.give(piece)
 
@@ -303,8 +303,10 @@ class Service:
                 if self._over():
                     return
             try:
+                began = time.monotonic()
                 self._admit()
                 scheduler.tick()
+                self._waits.turned(time.monotonic() - began)
             except Exception as error:
                 # One request cannot be told to be the cause; all that have a row fail, and the batch begins anew.
                 with self._wake:

@@ -2,15 +2,20 @@
 
 Answers differ in length a hundredfold: one that is older than most have become is not about to end, it is one of the
 long ones. What a row still takes is therefore the mean of what those of the last answers took further that became
-older than it is now.
+older than it is now. Ages are counted in turns of the loop that writes them all, a token each: how long a turn takes
+is known from the last second, and changes with the load, while answers stay as long as they are.
 """
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+
+PACE = 1.0
+"""Seconds over which the time of a turn is a mean."""
 
 LAST = 64
 """Answers that are remembered, at least; twice the rows where those are more."""
@@ -22,13 +27,19 @@ class Waiting:
     def __init__(self, slots: int):
         self._slots = slots
         self._held: deque[float] = deque(maxlen=max(LAST, 2 * slots))
+        self._pace = 0.0  # seconds of a turn
 
-    def ended(self, seconds: float) -> None:
-        """An answer has held its row so long."""
-        self._held.append(seconds)
+    def turned(self, seconds: float) -> None:
+        """A turn has taken so long."""
+        share = 1.0 if self._pace == 0.0 else -math.expm1(-seconds / PACE)
+        self._pace += share * (seconds - self._pace)
+
+    def ended(self, turns: float) -> None:
+        """An answer has held its row for so many turns."""
+        self._held.append(turns)
 
     def expected(self, behind: int, ages: Sequence[float]) -> float:
-        """Seconds until `behind` rows have come free, where some have been held for `ages` seconds.
+        """Seconds until `behind` rows have come free, where some have been held for `ages` turns.
 
         Zero where none is to come free. Before the first answer has ended, all take twice as long as the oldest has.
         """
@@ -44,7 +55,7 @@ class Waiting:
         heapq.heapify(left)
         for _ in range(behind - 1):  # each row that comes free is taken by one who waits longer
             heapq.heapreplace(left, left[0] + mean)
-        return left[0]
+        return left[0] * self._pace
 
 
 def _left(held: Float[np.ndarray, " n"], ages: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:

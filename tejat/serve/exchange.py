@@ -78,10 +78,19 @@ class Server:
         return await asyncio.get_running_loop().run_in_executor(self._storing, work, *arguments)
 
     async def prepared(
-        self, request: Request, work: Callable[[bytes], T], undo: Callable[[T], object] | None = None
+        self,
+        request: Request,
+        work: Callable[[bytes], T],
+        undo: Callable[[T], object] | None = None,
+        admits: Callable[[], object] | None = None,
     ) -> T:
-        """Reads the body and prepares what it asks for, unless the client leaves or its time is over."""
+        """Reads the body and prepares what it asks for, unless the client leaves or its time is over.
+
+        `admits` raises where nothing is to be prepared: asked on the loop, so that a refusal costs next to nothing.
+        """
         async with self.body(request) as body:
+            if admits is not None:
+                admits()
             doing = self.prepare(lambda: work(body), undo)
             return await unless_gone(request.receive, in_time(doing, deadline(request, self.limits)))
 

@@ -122,7 +122,6 @@ class GeminiRoutes:
         reader = self._reader(request)
 
         def begin(body: bytes) -> tuple[Request, Writing]:
-            hosted.admits()
             asked = reader.generate(parse(body))
             if streamed:
                 drawing.check_stream(asked.wanted.picture, "imageConfig.bestOf")
@@ -130,7 +129,7 @@ class GeminiRoutes:
             wishes, chosen = options(asked.wanted, hosted, prompt), asked.wanted.logprobs
             return asked, Writing(hosted, prompt, wishes, until, chosen=chosen)
 
-        return await self.server.prepared(request, begin, lambda begun: begun[1].cancel())
+        return await self.server.prepared(request, begin, lambda begun: begun[1].cancel(), hosted.admits)
 
     def _count(self, asked: Request, hosted: Hosted) -> dict[str, Any]:
         """Of a dialogue as the model would read it, whoever speaks last."""

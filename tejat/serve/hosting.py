@@ -54,6 +54,11 @@ class Models:
     def __init__(self, hosted: Sequence[Hosted]):
         self.all = tuple(hosted)
 
+    def admits(self) -> None:
+        """Raises Busy where no answer would be taken now, whichever model is asked; of several one may be free."""
+        if len(self.all) == 1:
+            self.all[0].admits()
+
     def find(self, name: str) -> Hosted:
         """Raises Problem NOT_FOUND for a name that is neither ours nor a known one of others."""
         bare = name.removeprefix("models/")

@@ -47,7 +47,9 @@ class OpenAIRoutes:
             hosted = self.server.models.find(asked.model)
             return asked, hosted, self._write(asked.request, hosted, until)
 
-        asked, hosted, writing = await self.server.prepared(request, begin, lambda begun: begun[2].cancel())
+        asked, hosted, writing = await self.server.prepared(
+            request, begin, lambda begun: begun[2].cancel(), self.server.models.admits
+        )
         wanted = asked.request.wanted
         if not asked.stream:
             steps = await self._whole(request, writing, until, asked.request, hosted)
@@ -144,7 +146,9 @@ class OpenAIRoutes:
             asked = Request((Said("user", (Text(prompt),)),), wanted)
             return as_url, hosted, asked, self._write(asked, hosted, until)
 
-        as_url, hosted, asked, writing = await self.server.prepared(request, begin, lambda begun: begun[3].cancel())
+        as_url, hosted, asked, writing = await self.server.prepared(
+            request, begin, lambda begun: begun[3].cancel(), self.server.models.admits
+        )
         steps = await self._whole(request, writing, until, asked, hosted)
         pictures = [p for s in steps for p in s.parts if isinstance(p, Image)]
         uris = [openai.png_uri(picture) for picture in pictures]
@@ -176,7 +180,9 @@ class OpenAIRoutes:
             writing = self._write(Request((said,), wanted), hosted, until)
             return fields, sound.seconds if isinstance(sound, Audio) else 0.0, writing
 
-        fields, seconds, writing = await self.server.prepared(request, begin, lambda begun: begun[2].cancel())
+        fields, seconds, writing = await self.server.prepared(
+            request, begin, lambda begun: begun[2].cancel(), self.server.models.admits
+        )
         (step,) = await self._whole(request, writing, until)
         text = _text(step).strip()
         if fields.get("response_format") == "text":

@@ -11,6 +11,15 @@ from hypothesis import strategies as st
 from tejat.infer.waiting import Waiting
 
 SLOTS, WAIT = 8, 1.0
+
+
+def known(slots: int) -> Waiting:
+    """A turn takes a second."""
+    waits = Waiting(slots)
+    waits.turned(1.0)
+    return waits
+
+
 LENGTHS = {
     "all alike": lambda chance: 2.6,
     "even": lambda chance: chance.uniform(0.2, 5.0),
@@ -23,7 +32,7 @@ LENGTHS = {
 
 def simulated(draw, load: float, count: int = 6000) -> tuple[list[float], float]:
     """(seconds that those who were let in have waited, share of the rows' time that was used), at so much load."""
-    chance, waits = random.Random(1), Waiting(SLOTS)
+    chance, waits = random.Random(1), known(SLOTS)
     mean = sum(draw(chance) for _ in range(2000)) / 2000
     now, used = 0.0, 0.0
     rows: list[tuple[float, float]] = []  # (when it comes free, since when it is held)
@@ -65,7 +74,7 @@ def test_ten_times_too_much_is_waited_for_as_before(lengths: str) -> None:
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=200), st.lists(st.floats(0, 200), max_size=SLOTS))
 def test_further_back_waits_longer(held: list[float], ages: list[float]) -> None:
-    waits = Waiting(SLOTS)
+    waits = known(SLOTS)
     for seconds in held:
         waits.ended(seconds)
     found = [waits.expected(behind, ages) for behind in range(40)]
@@ -74,7 +83,7 @@ def test_further_back_waits_longer(held: list[float], ages: list[float]) -> None
 
 
 def test_what_is_left() -> None:
-    waits = Waiting(2)
+    waits = known(2)
     for seconds in (1.0, 1.0, 1.0, 9.0):
         waits.ended(seconds)
     assert waits.expected(1, [0.5, 0.9]) == pytest.approx(3.0 - 0.9)  # of four, one took 9
@@ -83,5 +92,16 @@ def test_what_is_left() -> None:
     assert waits.expected(2, [20.0, 2.0]) == pytest.approx(7.0 + 3.0)  # after the one who takes the first row
     assert waits.expected(3, [1.5, 2.0]) == pytest.approx(3.0 + 7.0)
     # Before anything is known.
-    assert Waiting(2).expected(1, []) == 0
-    assert Waiting(2).expected(3, [0.5, 4.0]) == pytest.approx(8.0)
+    assert known(2).expected(1, []) == 0
+    assert known(2).expected(3, [0.5, 4.0]) == pytest.approx(8.0)
+
+
+def test_a_machine_that_slows_down_is_noticed_within_seconds() -> None:
+    waits = Waiting(1)
+    waits.ended(100)
+    for _ in range(1000):
+        waits.turned(0.01)
+    assert waits.expected(1, [0]) == pytest.approx(1.0)
+    for _ in range(30):
+        waits.turned(0.1)
+    assert waits.expected(1, [0]) == pytest.approx(10.0, rel=0.06)

@@ -96,11 +96,12 @@ def devices(topology: Topology) -> list[jax.Device]:
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # nobody is to be asked which TPU this is
     from jax.experimental import topologies
 
-    options: dict = {}
+    # A host has four chips, in a square, or those of so small a slice.
+    options: dict = {"chips_per_host_bounds": (*(min(2, size) for size in topology.shape[:2]), 1)}
     if topology.chip.axes == 3:
         # Two cores are one device with the memory of both; the links of sides of four and more close to rings.
         rings = tuple(size % 4 == 0 for size in topology.shape)
-        options = {"chip_config_name": "megacore", "wrap": rings, "chips_per_host_bounds": (2, 2, 1)}
+        options |= {"chip_config_name": "megacore", "wrap": rings}
     if topology.slices > 1:
         options["num_slices"] = topology.slices
     name = f"{topology.chip.name}:{'x'.join(map(str, topology.shape))}"

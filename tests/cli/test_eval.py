@@ -81,6 +81,20 @@ def test_two_models_side_by_side_and_what_was_not_run(model: Path, tmp_path: Pat
     assert (again["tasks"], again["differences"]) == (found["tasks"], found["differences"])
 
 
+@pytest.mark.slow
+def test_a_second_run_from_nothing_writes_the_same_to_the_bit(model: Path, tmp_path: Path) -> None:
+    words = [str(model), "--suite", "all", "--limit", "6", "--tasks", "caption", "maths.sums-chosen"]
+    written = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        done = tejat(*words, "--out", "out", cwd=tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        files = sorted((tmp_path / name / "out" / "samples").rglob("*.*"))
+        written.append({file.name: file.read_bytes() for file in files})
+    assert list(written[0]) == ["maths.sums-chosen.jsonl", "sample.caption.jsonl"]
+    assert written[0] == written[1]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

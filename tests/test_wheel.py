@@ -52,10 +52,15 @@ def test_it_carries_the_sample_the_weights_and_the_licences(wheel: Path) -> None
     package = REPOSITORY / "tejat"
     files = {path.relative_to(REPOSITORY).as_posix() for path in package.rglob("*") if path.is_file()}
     assert {name for name in files if "__pycache__" not in name} <= names
-    assert {"tejat/weights/pictures/micro.safetensors", "tejat/sample/LICENSES.md", "tejat/evals/report.css"} <= names
+    assert {
+        "tejat/weights/mini/model.safetensors",
+        "tejat/weights/pictures/micro.safetensors",
+        "tejat/sample/LICENSES.md",
+        "tejat/evals/report.css",
+    } <= names
     assert sum(name.startswith("tejat/sample/pictures/") for name in names) == 3 * len(sample.concepts())
     assert {Path(name).name for name in names if "/licenses/" in name} == {"LICENSE", "NOTICE"}
-    assert wheel.stat().st_size < 10 * 2**20
+    assert wheel.stat().st_size < 48e6
 
 
 def test_the_verbs_work_outside_the_clone(installed: Path, tmp_path: Path) -> None:
@@ -74,7 +79,7 @@ def test_the_demo_trains_a_model_that_answers_outside_the_clone(installed: Path,
     done = python(installed, "-c", short, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs" / "demo" / "report.html").is_file()
-    words = ("-m", "tejat", "generate", "Hello", "--json", "--max-tokens", "3")  # the model of the demo is the default
+    words = ("-m", "tejat", "generate", "Hello", "--json", "--max-tokens", "3")  # mini is the default
     answer = python(installed, *words, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["usage"]["answer"]["total"] <= 3

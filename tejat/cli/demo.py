@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # What a demo writes to its directory: this, and nothing else there, is removed when the next one begins.
 _MARK = "demo.json"
 _RUN = ("checkpoints", "log.jsonl", "loss.png", "model", "run.json", "tokenizer.model")
-_SHOWN = ("drawn.png", "report.html", "results.json", "samples")
+_SHOWN = ("drawn.png", "mini-1.png", "mini-2.png", "report.html", "results.json", "samples")
 
 _TITLES = {
     "caption": "A picture, in a style of drawing that it never saw",
@@ -75,6 +75,7 @@ def main(arguments: list[str], limit: int | None = None) -> int:
     made = json.loads((options.out / _MARK).read_text())
     seconds = {"training": made.get("seconds", 0.0), "questions": time.monotonic() - start}
     _report(options, results, prose, made, seconds)
+    _mini(options)
     _next(options, seconds)
     return 0
 
@@ -246,6 +247,16 @@ def _report(
     report.write(page, options.out / "report.html")
 
 
+def _mini(options: Demo) -> None:
+    """What the model that comes with Tejat answers."""
+    from tejat.cli import mini_tour
+
+    mini = mini_tour.directory()
+    if mini is not None:
+        _heading(mini_tour.HEADING)
+        mini_tour.show(mini, options.out, options.seed)
+
+
 def _peak_memory() -> int:
     """The most memory that this process has had, in bytes."""
     import resource
@@ -261,7 +272,8 @@ def _next(options: Demo, seconds: dict[str, float]) -> None:
     print(f"\n{options.out / 'report.html'} shows all of it ({took}; {_peak_memory() / 2**30:.1f} GiB of memory).")
     print("What next:")
     lines = [
-        (f"{program} chat --model {model}", "talk with it"),
+        (f"{program} chat", "talk with mini"),
+        (f"{program} chat --model {model}", "talk with the small model"),
         (f'{program} generate "Draw the cat." --model {model}', "its picture is saved here"),
         (f"{program} eval {model} --limit 50", "more questions"),
     ]

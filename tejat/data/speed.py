@@ -29,7 +29,7 @@ from tejat.model import family
 from tejat.parts import Document, Text
 
 CONFIG = family.preset("mini")
-TOKENIZER = Path(str(resources.files("tejat") / "weights" / "text" / "mini.model"))
+TOKENIZER = Path(str(resources.files("tejat") / "weights" / "mini" / "tokenizer.model"))
 TEXT_ROOM = Room(rows=8, tokens=8_192, targets=8_192, patches=0, sounds=0, frames=0)
 IMAGE_ROOM = Room(rows=2, tokens=2_048, targets=1_024, patches=16_384, sounds=0, frames=0)
 MIXED_ROOM = Room(rows=8, tokens=4_096, targets=4_096, patches=8_192, sounds=16, frames=400, codes=2_048)

@@ -55,7 +55,7 @@ def motions(ground: Ground, frames: int) -> list[Item]:
         random = rng(SUITE, "motion", frames, n)
         kind = n % 8
         raw = raws[int(random.integers(len(raws)))]
-        mover = moving.Mover(sprites.some_sprite(raw.blobs, random), raw.fields["names"]["en"], moving._KINDS[kind])
+        mover = moving.Mover(sprites.some_sprite(raw.blobs, random), raw.fields["names"]["en"], moving.KINDS[kind])
         video = _clip([mover], frames, random)
         said = moving.WORDS["motions"]["en"]
         asked = moving.WORDS["does"]["en"][0].format(name=mover.name)
@@ -72,7 +72,7 @@ def movers(ground: Ground) -> list[Item]:
     for n in range(min(ground.most, 240)):
         random = rng(SUITE, "which", n)
         chosen = [raws[int(i)] for i in random.permutation(len(raws))[:2]]
-        kinds = [moving._KINDS[int(i)] for i in random.permutation(8)[:2]]
+        kinds = [moving.KINDS[int(i)] for i in random.permutation(8)[:2]]
         names = [raw.fields["names"]["en"] for raw in chosen]
         if names[0] == names[1]:
             continue
@@ -80,7 +80,7 @@ def movers(ground: Ground) -> list[Item]:
             moving.Mover(sprites.some_sprite(raw.blobs, random), name, kind)
             for raw, name, kind in zip(chosen, names, kinds, strict=True)
         ]
-        said = moving.WORDS["motions"]["en"][moving._KINDS.index(kinds[0])]
+        said = moving.WORDS["motions"]["en"][moving.KINDS.index(kinds[0])]
         turns = (Turn("user", (_clip(both, 6, random), Text(f"Which one {said}?"))),)
         made.append(
             Item(f"{n:04d}", str(n), turns, (names[0],), choices=mixed(names[0], names[1:], random), chance=0.5)

@@ -22,7 +22,7 @@ from tejat.model.quantised import Grid
 from tejat.train.optimizer import Schedule
 from tejat.train.recipe import Recipe
 
-TOKENIZER = Path(str(resources.files("tejat") / "weights" / "text" / "mini.model"))
+TOKENIZER = Path(str(resources.files("tejat") / "weights" / "mini" / "tokenizer.model"))
 """Made by `tejat tokenizer text train recipes/tokenizer.py`."""
 
 FILLED = 0.97

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tejat import media
-from tejat.cli import demo, exhibit
+from tejat.cli import demo, exhibit, mini_tour
 from tejat.evals import harness, suites
 from tejat.evals.harness import Row
 from tejat.parts import Audio, Image, Text, Video
@@ -58,8 +58,12 @@ def test_plain_lines_tell_what_will_happen_happens_and_what_to_do_next(toured) -
     assert [line[:3] for line in lines[:3]] == ["1. ", "2. ", "3. "]
     assert "\x1b" not in done.stdout + done.stderr and "\r" not in done.stderr
     assert re.search(r"^training: 2/2, text loss \d\.\d\d", done.stderr, re.MULTILINE)
-    assert len(re.findall(r"^  asked     ", done.stdout, re.MULTILINE)) == 5
-    assert len(re.findall(r"^  answered  .*  [✓✗] (right|wrong)$", done.stdout, re.MULTILINE)) == 5
+    micro, mini = done.stdout.split(mini_tour.HEADING)
+    for told, asked, marked in ((micro, 5, 5), (mini, 11, 8)):
+        assert len(re.findall(r"^  asked     ", told, re.MULTILINE)) == asked
+        assert len(re.findall(r"^  answered  .*  [✓✗] (right|wrong)$", told, re.MULTILINE)) == marked
+    assert len(re.findall("✓ right", mini)) >= 5
+    assert len(re.findall(r"^  answered  .* and a picture\n", mini, re.MULTILINE)) == 2
     assert re.search(r"^  read      \w+.*\n  wrote     ", done.stdout, re.MULTILINE)
     for task in ("caption", "spoken", "motion"):
         told = rf"^{task}: right \d\.\d+, interval .*, n 2, .*≥ 3 × chance (yes|no), ≥ 2 × blanked (yes|no)$"

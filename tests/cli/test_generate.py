@@ -12,7 +12,8 @@ import pytest
 from PIL import Image as pillow
 
 from tejat import api, bundle, media
-from tejat.cli import main, picture_in_terminal
+from tejat.cli import default_model, main, picture_in_terminal
+from tejat.errors import BadInput
 from tejat.parts import Audio, Document, Image, Text, from_json
 
 
@@ -138,25 +139,22 @@ def test_bad_input_is_one_sentence(saved, here, capsys, words: list[str], told: 
     assert [path.name for path in here.iterdir()] == ["noise.wav"]
 
 
-def test_the_model_that_the_tour_trained_is_found(saved, here) -> None:
-    """In a process of its own, from a directory without a model and from one with it."""
-    from tejat.cli import default_model
-
-    command = [sys.executable, "-m", "tejat", "generate", "Hello", "--max-tokens", "3", "--json"]
+def test_mini_is_the_default_in_any_directory(here) -> None:
+    command = [sys.executable, "-m", "tejat", "generate", "What is the capital of Slovakia?", "--temperature", "0"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    (here / "runs" / "demo").mkdir(parents=True)
-    (here / "runs" / "demo" / "model").symlink_to(saved)
     done = subprocess.run(command, capture_output=True, text=True, cwd=here, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)["tokens"]) == 3
+    assert done.stdout == "Bratislava\n"
+
+
+def test_without_it_the_model_that_the_tour_trained_is_found(saved, here, monkeypatch) -> None:
+    monkeypatch.setattr(default_model, "SHIPPED", ())
+    (here / "runs" / "demo").mkdir(parents=True)
+    (here / "runs" / "demo" / "model").symlink_to(saved)
+    assert default_model.directory(None).samefile(saved)
     (here / "runs" / "demo" / "model").unlink()
-    shipped = [name for name in default_model.SHIPPED if _is_shipped(name)]
-    if not shipped:
-        assert main(["generate", "Hello"]) == 2
-
-
-def _is_shipped(name: str) -> bool:
-    return (Path(bundle.__file__).parent / "weights" / name / "config.json").is_file()
+    with pytest.raises(BadInput, match="no model is here; `tejat demo` trains one"):
+        default_model.directory(None)
 
 
 def chat(saved: str, lines: str, monkeypatch, *words: str) -> int:

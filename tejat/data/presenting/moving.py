@@ -18,16 +18,16 @@ FRAMES = (4, 5, 6)
 STEP = 0.5  # seconds between frames
 
 WORDS = wordings("moving")
-"""Of these, "motions" tells what a thing does, in the order of `_KINDS`, and "advice" what to say of a throw that falls
+"""Of these, "motions" tells what a thing does, in the order of `KINDS`, and "advice" what to say of a throw that falls
 short, goes too far, hits."""
 
-_KINDS = ("left", "right", "up", "down", "grow", "shrink", "spin", "fade", "stand")
+KINDS = ("left", "right", "up", "down", "grow", "shrink", "spin", "fade", "stand")
 _WAYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
 @dataclass(frozen=True)
 class Mover:
-    """A thing in a clip: its sprite, its name and what it does, one of `_KINDS`."""
+    """A thing in a clip: its sprite, its name and what it does, one of `KINDS`."""
 
     sprite: pillow.Image
     name: str
@@ -40,13 +40,13 @@ def clip(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
         return throw(items, k, random)
     spoken = language(random, [tag for tag in LANGUAGES if tag in items[k].fields["names"]])
     movers = [
-        Mover(sprites.some_sprite(items[k].blobs, random), items[k].fields["names"][spoken], one(_KINDS[:8], random))
+        Mover(sprites.some_sprite(items[k].blobs, random), items[k].fields["names"][spoken], one(KINDS[:8], random))
     ]
     if random.random() < 0.35:
         other = items[sprites.others(items, k, 1, random)[0]] if len(items) > 1 else items[k]
         name = other.fields["names"].get(spoken)
         if name and name != movers[0].name:
-            kind = one([kind for kind in _KINDS if kind != movers[0].kind], random)
+            kind = one([kind for kind in KINDS if kind != movers[0].kind], random)
             movers.append(Mover(sprites.some_sprite(other.blobs, random), name, kind))
     count = one(FRAMES, random)
     video = Video(frames(movers, count, random), tuple(round(STEP * n, 3) for n in range(count)))
@@ -164,9 +164,9 @@ def _at(
 
 def _question(movers: Sequence[Mover], kind: str, spoken: str, random: np.random.Generator) -> tuple[str, str]:
     motions = WORDS["motions"][spoken]
-    told = [f"{m.name}: {motions[_KINDS.index(m.kind)]}" for m in movers]
+    told = [f"{m.name}: {motions[KINDS.index(m.kind)]}" for m in movers]
     chosen = int(random.integers(len(movers)))
-    mover, motion = movers[chosen], motions[_KINDS.index(movers[chosen].kind)]
+    mover, motion = movers[chosen], motions[KINDS.index(movers[chosen].kind)]
     if kind == "does":
         return asking(WORDS["does"], spoken, random, name=mover.name), motion
     if kind == "who" and len(movers) > 1:

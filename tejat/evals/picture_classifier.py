@@ -7,6 +7,7 @@ caller: a judge of drawings must not have seen their style.
 
 import functools
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,7 +116,10 @@ def train(
     told: Callable[[dict], None] = lambda line: None,
 ) -> Classifier:
     """Trains on drawings and what each is of. `told` is called every 500 steps, with the loss and how many of the last
-    batch were right."""
+    batch were right.
+
+    Raises FloatingPointError where the loss is not a number.
+    """
     classes = tuple(sorted({*names}))
     labels = jnp.asarray([classes.index(name) for name in names])
     tree = params(config, len(classes))
@@ -128,6 +132,10 @@ def train(
             config, training, len(classes), state, moments, store, labels, done, count
         )
         done += count
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is not a number before step {done:,} of {steps:,}; train with a lower schedule.peak"
+            )
         if done % 500 < STRIDE or done == steps:
             told({"step": done, "loss": float(loss), "right": float(right)})
     return Classifier(state, config, classes)

@@ -51,6 +51,12 @@ def test_it_recognises_what_it_never_saw():
     assert picture_classifier.recognised(found, [on_white(drawing) for drawing in shown], names) > 0.9
 
 
+def test_a_loss_that_is_no_number_ends_the_training():
+    training = Training(Schedule(steps=4, peak=1e30, warmup=1), batch=4)
+    with pytest.raises(FloatingPointError, match="the loss is not a number before step 4 of 4; train with a lower"):
+        picture_classifier.train(CONFIG, training, *drawings(3, 0))
+
+
 def test_a_thing_that_is_no_class_is_told(judge):
     shown, _ = drawings(1, 1)
     with pytest.raises(ValueError):

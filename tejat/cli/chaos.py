@@ -49,6 +49,8 @@ class Chaos:
     """Faults of one schedule, at most."""
     silence: float = 8.0
     """Seconds without a heartbeat after which a process hangs."""
+    standby: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Have the next processes ready before those that train fail, as of `tejat train`."""
     out: Path | None = None
     """Where the runs lie, and chaos.jsonl, a line for each schedule; a temporary directory if not given. Where it holds
     trials of the same settings already, seeds that were tried are passed over, and the report is of all of them."""
@@ -85,6 +87,7 @@ def main(arguments: list[str]) -> int:
         kinds=tuple(Kind(name) for name in names) or tuple(Kind),
         most=options.most,
         silence=options.silence,
+        standby=options.standby,
     )
     until = None if options.hours is None else time.monotonic() + 3600 * options.hours
     seeds = range(options.seed, options.seed + (options.schedules if options.hours is None else sys.maxsize // 2))

@@ -56,6 +56,7 @@ def run(options: "Train", begun: float, again: str) -> int:
         restarts=options.restarts,
         spares=options.spares,
         silence=options.silence,
+        standby=options.standby,
         programs=options.programs and options.programs.resolve(),
     )
     try:

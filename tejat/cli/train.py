@@ -52,6 +52,9 @@ class Train:
     is started again where it was."""
     silence: float = 15.0
     """Of a supervised run: seconds without a heartbeat after which a process hangs."""
+    standby: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a supervised run: while it trains, as many other processes get ready to take over at once: recovery takes a
+    fraction of its time, and the run twice the memory of the host that programs and libraries take."""
     programs: Path | None = None
     """Of a supervised run: a directory for compiled steps, to be found again by later runs."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False

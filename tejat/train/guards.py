@@ -22,6 +22,7 @@ class Phase(StrEnum):
     STEPPING = "stepping"
     SAVING = "saving"
     ENDING = "ending"  # the model is written
+    WAITING = "waiting"  # it is ready, and others make the steps
 
 
 class Guard:
@@ -33,8 +34,14 @@ class Guard:
     known = False
     """Has it been seen already that the directory's run is this one? Then the loop does not look again."""
 
+    waits = False
+    """Is this process to be ready before it is known where the run goes on from?"""
+
     def enter(self, phase: Phase) -> None:
         """From now on the process is at this."""
+
+    def wait(self) -> None:
+        """The process is ready: comes back when the run is to go on with it. Asked only of one that `waits`."""
 
     def restored(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """A state to go on from instead of the newest checkpoint's, and its facts; all processes must agree.
@@ -88,6 +95,14 @@ class Guards(Guard):
     @property
     def known(self) -> bool:
         return any(guard.known for guard in self._guards)
+
+    @property
+    def waits(self) -> bool:
+        return any(guard.waits for guard in self._guards)
+
+    def wait(self) -> None:
+        for guard in self._guards:
+            guard.wait()
 
     def enter(self, phase: Phase) -> None:
         for guard in self._guards:

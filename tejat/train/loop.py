@@ -164,6 +164,19 @@ def train(
             shardings = meshes.state(mesh, multimodal.params(recipe.config), abstract), meshes.rows(mesh)
             part = hosts.share(shardings[1], recipe.room.rows)
         log, steps, now = directory / "log.jsonl", recipe.schedule.steps, Standing()
+        lying = _lying(abstract, shardings)
+
+        # ---- What is compiled ---------------------------------------------------------------------------------------
+        past.append((time.time(), Kind.COMPILATION))
+        guard.enter(Phase.COMPILING)
+        if codec is not None and not later:
+            codec.compile(guard.compiled)
+        ready = None
+        if guard.waits:  # the step is compiled while others still train
+            ready = guard.compiled(lambda: _compiled(recipe, lying, shardings, guard.spoil))
+            guard.enter(Phase.WAITING)
+            guard.wait()
+            past = [(time.time(), Kind.PREPARATION)]
         heed(interrupted)
 
         with (
@@ -173,7 +186,6 @@ def train(
             # ---- Where it stood -------------------------------------------------------------------------------------
             ledger.enter(Kind.RESTORE)
             guard.enter(Phase.RESTORING)
-            lying = _lying(abstract, shardings)
             if (remembered := guard.restored(lying)) or checkpoints.latest is not None:
                 state, facts = remembered or checkpoints.restore(lying)
                 now = Standing.from_json(facts)
@@ -189,10 +201,6 @@ def train(
             ledger.stands(now.step)
 
             # ---- Steps ----------------------------------------------------------------------------------------------
-            ledger.enter(Kind.COMPILATION)
-            guard.enter(Phase.COMPILING)
-            if codec is not None and not later:
-                codec.compile(guard.compiled)
             loader = Loader(
                 source,
                 recipe.config,
@@ -204,7 +212,9 @@ def train(
             )
             with closing(loader) as batches:
                 started = time.perf_counter() - now.seconds
-                compiled = guard.compiled(lambda: _compiled(recipe, lying, shardings, guard.spoil))
+                ledger.enter(Kind.COMPILATION)
+                guard.enter(Phase.COMPILING)
+                compiled = ready or guard.compiled(lambda: _compiled(recipe, lying, shardings, guard.spoil))
                 ledger.enter(Kind.OTHER)
                 heed(interrupted)
                 guard.enter(Phase.STEPPING)

@@ -53,6 +53,7 @@ class Trials:
       most: faults of one schedule, at most.
       silence: seconds without a heartbeat after which a process hangs.
       patience: seconds after which a trial has failed.
+      standby: the next processes are ready before the ones that train fail.
     """
 
     recipe: Path
@@ -64,10 +65,11 @@ class Trials:
     most: int = 3
     silence: float = 8.0
     patience: float = 1200.0
+    standby: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What trials must have in common to be told of together."""
-        told = {name: getattr(self, name) for name in ("mesh", "processes", "steps", "most")}
+        told = {name: getattr(self, name) for name in ("mesh", "processes", "steps", "most", "standby")}
         return told | {"recipe": self.recipe.name, "settings": list(self.settings), "kinds": list(map(str, self.kinds))}
 
 
@@ -194,7 +196,7 @@ class _Trial:
         words += [word for setting in settings for word in ("--set", setting)]
         words += ["--silence", str(trials.silence), "--programs", str(self.programs)]
         words += ["--mesh", trials.mesh] if trials.mesh else []
-        words += ["--resume"] if resume else []
+        words += ["--resume"] * resume + ["--standby"] * trials.standby
         with self._output.open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-c", LEASHED, "train", *words],

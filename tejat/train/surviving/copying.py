@@ -47,13 +47,18 @@ class Copies(Guard):
     """
 
     def __init__(self, place: Path, domains: Sequence[int], rank: int, every: int, shares: Sequence[Path] = ()):
-        self._place, self._rank, self._every, self._shares = place, rank, every, shares
-        self._of = len(domains)
-        self._domains = dict.fromkeys((domains[rank], peer(domains, rank)))  # the same one twice, of a lonely process
+        self._place, self._rank, self._every = place, rank, every
+        self.aim(domains, shares)
         self._slots: list[Slots] | None = None
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
         self.cost = Cost()
+
+    def aim(self, domains: Sequence[int], shares: Sequence[Path]) -> None:
+        """Before the run is restored: where copies go, and which are gone on from."""
+        self._shares, self._of = shares, len(domains)
+        # The same one twice, of a lonely process.
+        self._domains = dict.fromkeys((domains[self._rank], peer(domains, self._rank)))
 
     def restored(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         if not self._shares:

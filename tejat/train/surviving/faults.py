@@ -4,6 +4,7 @@ Nothing in the run knows of them: processes are signalled, files and shared memo
 arrays are flipped from within (`tejat.train.auditing.flips`).
 """
 
+import contextlib
 import os
 import random
 import resource
@@ -18,7 +19,7 @@ from typing import Any
 
 from tejat.train.auditing.flips import Flip
 from tejat.train.guards import Phase
-from tejat.train.surviving import copies, pulse
+from tejat.train.surviving import copies, pulse, standby
 from tejat.train.surviving.events import read
 
 
@@ -123,6 +124,9 @@ class Injector:
                 self._signal(fault.rank, signal.SIGKILL)
                 shutil.rmtree(self._place / f"domain-{fault.rank}", ignore_errors=True)
                 shutil.rmtree(self._programs / f"rank-{fault.rank}", ignore_errors=True)
+                if (ready := pulse.read(self._place / standby.NAME.format(fault.rank))) is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(ready.process, signal.SIGKILL)
             case Kind.MEMORY:
                 self._signal(fault.rank, signal.SIGSTOP)  # so that it does not write meanwhile
                 flip(drawn, [share.path for share in copies.survivors(self._place)])

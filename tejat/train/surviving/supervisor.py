@@ -21,7 +21,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from pathlib import Path
@@ -31,11 +31,12 @@ from tejat.errors import BadInput
 from tejat.train import identity, mesh
 from tejat.train.auditing.auditor import VERDICTS
 from tejat.train.guards import Phase
-from tejat.train.surviving import copies, pulse
+from tejat.train.surviving import copies, pulse, standby
 from tejat.train.surviving.events import Events
 from tejat.train.surviving.following import Follower
+from tejat.train.surviving.standby import Standby
 from tejat.train.surviving.watching import Hung, Watch
-from tejat.train.surviving.worker import DAMAGED, DONE, FAILED, LYING, STOPPED, UNSAVED, UNUSABLE, Order, work
+from tejat.train.surviving.worker import DAMAGED, DONE, FAILED, LYING, STOPPED, UNSAVED, UNUSABLE, Go, Order, work
 
 SHARED = Path("/dev/shm")
 LOOK = 0.05
@@ -62,6 +63,7 @@ class Supervised:
       spares: machines that may take the place of one that failed; None where a process is started again where it was.
       grace: seconds that processes have to save when they are told to stop.
       silence: seconds without a heartbeat after which a process hangs.
+      standby: other processes are ready to take over.
       programs: where compiled steps are kept; None: with the copies.
     """
 
@@ -79,6 +81,7 @@ class Supervised:
     spares: int | None = None
     grace: float = 60.0
     silence: float = 15.0
+    standby: bool = False
     programs: Path | None = None
 
 
@@ -147,14 +150,23 @@ class _Supervisor:
         self._idle_since = time.monotonic()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([f"{__package__}.forked"])
+        self._next: Standby | None = None
 
     # ---- Generations ---------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         self._events.tell("supervised", processes=self._task.processes, pid=os.getpid())
+        try:
+            return self._all()
+        finally:
+            self._dismiss()
+
+    def _all(self) -> int:
+        """One generation after the other."""
         while True:
             ended = self._generation()
             if ended.code in (DONE, STOPPED):
+                self._dismiss()
                 self._events.tell("done" if ended.code == DONE else "stopped")
                 if not self._chosen():  # a checkpoint holds it all
                     shutil.rmtree(self._place, ignore_errors=True)
@@ -193,13 +205,26 @@ class _Supervisor:
         shares = self._chosen() if resume else []
         step = shares[0].step if shares else max(self._checkpoints(), default=0)
         self._events.tell("generation", step=step, memory=bool(shares), domains=self._domains)
+        count = len(self._domains)
+        for path in self._place.glob("pulse-*"):
+            path.unlink()
+        pulses = [self._place / f"pulse-{rank}" for rank in range(count)]
+        processes, taken = self._taken_over(shares, pulses), 0.0
+        if processes:
+            taken = sum(beat.cpu for path in pulses if (beat := pulse.read(path)) is not None)
+        else:
+            processes = self._begun(pulses, resume, shares)
+        try:
+            return self._watched(processes, pulses, step, taken)
+        finally:
+            standby.end(processes)
+
+    def _begun(self, pulses: list[Path], resume: bool, shares: list[copies.Share], turns: Sequence[Any] = ()) -> list:
+        """New processes, that beat in `pulses`; where each has a place in `turns`, it waits there for its turn."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-        task, count = self._task, len(self._domains)
-        pulses = [self._place / f"pulse-{rank}" for rank in range(count)]
-        for path in self._place.glob("pulse-*"):
-            path.unlink()
+        task = self._task
         order = Order(
             recipe=task.recipe,
             settings=task.settings,
@@ -216,24 +241,42 @@ class _Supervisor:
             shares=tuple(share.path for share in shares),
             until=task.until,
         )
-        processes = [
-            self._context.Process(target=work, args=(replace(order, rank=rank, pulse=pulses[rank]),))
-            for rank in range(count)
-        ]
+        orders = [replace(order, rank=rank, pulse=path) for rank, path in enumerate(pulses)]
+        words = [(each, *turns[rank : rank + 1]) for rank, each in enumerate(orders)]
+        processes = [self._context.Process(target=work, args=each) for each in words]
         try:
             for process in processes:
                 process.start()
-            return self._watched(processes, pulses, step)
-        finally:
-            for process in processes:
-                if process.pid is not None:
-                    process.kill()
-            for process in processes:
-                if process.pid is not None:
-                    process.join()
+        except BaseException:
+            standby.end(processes)
+            raise
+        return processes
 
-    def _watched(self, processes: list[Any], pulses: list[Path], step: int) -> Ended:
-        """Looks at the processes until they have ended, or one fails."""
+    def _prepare(self) -> None:
+        """Begins processes that get ready to take over."""
+        self._dismiss()
+        pulses = [self._place / standby.NAME.format(rank) for rank in range(len(self._domains))]
+        pipes = [self._context.Pipe(duplex=False) for _ in pulses]
+        processes = self._begun(pulses, True, [], [receiver for receiver, _ in pipes])
+        self._next = Standby(processes, pulses, [sender for _, sender in pipes], self._mesh)
+
+    def _taken_over(self, shares: list[copies.Share], pulses: list[Path]) -> list[Any]:
+        """The processes that stood by, which now go on from `shares`; none where they are not ready."""
+        ready, go = self._next, Go(tuple(self._domains), tuple(share.path for share in shares))
+        if ready is None or not ready.take_over(go, self._mesh, pulses):
+            self._dismiss()
+            return []
+        self._next = None
+        return ready.processes
+
+    def _dismiss(self) -> None:
+        if self._next is not None:
+            self._next.end()
+            self._next = None
+
+    def _watched(self, processes: list[Any], pulses: list[Path], step: int, taken: float) -> Ended:
+        """Looks at the processes until they have ended, or one fails. `taken`: seconds of processors that they took
+        before it was their turn."""
         watch, stepped, stop_by, measured = Watch(self._task.silence), False, None, time.monotonic()
         while True:
             connection.wait([p.sentinel for p in processes if p.exitcode is None], LOOK)
@@ -248,9 +291,11 @@ class _Supervisor:
             if not stepped and any(beat.done > step for beat in beats.values()):
                 stepped, self._known = True, True
                 recovery = time.monotonic() - self._idle_since
-                cpu = sum(beat.cpu for beat in beats.values())
+                cpu = sum(beat.cpu for beat in beats.values()) - taken
                 self._events.tell("stepping", step=step + 1, recovery=recovery, cpu=cpu)
                 (self._place / "run").write_text(self._run())
+                if self._task.standby:
+                    self._prepare()
             now = time.monotonic()
             alive = {rank: beat for rank, beat in beats.items() if processes[rank].exitcode is None}
             if hung := watch.look(alive, now):
@@ -293,8 +338,8 @@ class _Supervisor:
         for code in (UNUSABLE, DAMAGED, UNSAVED, LYING, FAILED, STOPPED):
             if ranks := [r for r, found in codes.items() if found == code]:
                 said = self._said(ranks[0])
-                if code == UNSAVED:
-                    said = f"process {ranks[0]}: {said.removeprefix('tejat: error: ')}"
+                if code == UNSAVED:  # why, it may have had no room to write
+                    said = f"process {ranks[0]} cannot write its part of a checkpoint: see its disk, and its log"
                 return Ended(code, ranks[0], said, stepped, at)
         rank = min(codes)
         return Ended(None, rank, f"process {rank} failed: {self._said(rank)}", stepped, at)

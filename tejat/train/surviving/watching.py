@@ -4,6 +4,7 @@ A process that hangs holds up all others, since each step is made by all. Which 
 beating, or who was given fewer steps than the rest.
 """
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ PATIENCE: Mapping[Phase, float] = {
     Phase.COMPILING: 3600.0,
     Phase.SAVING: 300.0,
     Phase.ENDING: 900.0,
+    Phase.WAITING: math.inf,
 }
 """Seconds that a process may be at other things than steps."""
 

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import jax
@@ -70,6 +71,28 @@ class Order:
     until: float | None
 
 
+@dataclass(frozen=True)
+class Go:
+    """What a process that waits is told when its turn has come."""
+
+    domains: tuple[int, ...]
+    shares: tuple[Path, ...]
+
+
+class Standby(Guard):
+    """Waits, with everything loaded, until the processes that train have failed."""
+
+    waits = True
+
+    def __init__(self, turn: Connection, order: Order, copies: Copies):
+        self._turn, self._order, self._copies = turn, order, copies
+
+    def wait(self) -> None:
+        go: Go = self._turn.recv()
+        self._copies.aim(go.domains, go.shares)
+        _speak_to(_log(self._order))
+
+
 class Told(Guard):
     """What the supervisor has told this process, and what it hears from the system."""
 
@@ -81,16 +104,19 @@ class Told(Guard):
         return hosts.told_to_stop(step)
 
 
-def work(order: Order) -> None:
-    """Trains, and ends the process with one of the codes above. What it has to say goes to the log of its rank."""
+def work(order: Order, turn: Connection | None = None) -> None:
+    """Trains, and ends the process with one of the codes above. What it has to say goes to the log of its rank.
+
+    With `turn` it gets ready, and waits there for a `Go`.
+    """
     begun = time.time()
     leash.die_with_parent()
     _hold(order.directory / "surviving" / "working")
-    _speak_to(order.directory / "surviving" / f"process-{order.rank}.log")
+    _speak_to(_log(order) if turn is None else order.directory / "surviving" / f"standby-{order.rank}.log")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the supervisor, who says when to stop
     code = BROKEN
     try:
-        code = _trained(order, begun)
+        code = _trained(order, begun, turn)
     except BaseException:
         with contextlib.suppress(OSError):
             traceback.print_exc()
@@ -102,10 +128,10 @@ def work(order: Order) -> None:
         os._exit(code)
 
 
-def _trained(order: Order, begun: float) -> int:
+def _trained(order: Order, begun: float, turn: Connection | None) -> int:
     """Trains, and says how it ended."""
     try:
-        _train(order, begun)
+        _train(order, begun, turn)
         return DONE
     except BadInput as error:
         _say(f"error: {error}")
@@ -130,7 +156,7 @@ def _say(what: str) -> None:
         print(f"tejat: {what}", flush=True)
 
 
-def _train(order: Order, begun: float) -> None:
+def _train(order: Order, begun: float, turn: Connection | None) -> None:
     # A program that JAX found in its own cache cannot be kept once more: functions of it are missing when it runs.
     jax.config.update("jax_enable_compilation_cache", False)
     pulse = Pulse(order.pulse)
@@ -141,6 +167,7 @@ def _train(order: Order, begun: float) -> None:
         parts = (chosen.config, chosen.schedule, chosen.room, chosen.bfloat16, chosen.picture_weight)
         what = f"{parts} {chosen.how} {chosen.accumulate} {order.mesh} {order.rank} of {len(order.domains)}"
         what += f" {chosen.shards} {flips.VARIABLE in os.environ}"
+        guards = (Told(order.known), pulse, copies, Programs(order.programs / f"rank-{order.rank}", what))
         loop.train(
             chosen,
             order.directory,
@@ -148,13 +175,17 @@ def _train(order: Order, begun: float) -> None:
             mesh=mesh.chosen(order.mesh),
             until=order.until,
             begun=begun,
-            guards=(Told(order.known), pulse, copies, Programs(order.programs / f"rank-{order.rank}", what)),
+            guards=guards if turn is None else (*guards, Standby(turn, order, copies)),
         )
         with contextlib.suppress(OSError):
             print(f"copies: {asdict(copies.cost)}", flush=True)
         jax.distributed.shutdown()  # waits for the others: whoever leaves before, ends them
     finally:
         pulse.close()
+
+
+def _log(order: Order) -> Path:
+    return order.directory / "surviving" / f"process-{order.rank}.log"
 
 
 def _hold(lock: Path) -> None:

@@ -1,6 +1,7 @@
 """Supervised runs from outside: real processes, killed, stopped and robbed, come to what they would have come to."""
 
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -8,14 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tejat.train.auditing import auditor
-from tejat.train.surviving import chaos, copies, events, pulse, supervisor
+from tejat.train.guards import Phase
+from tejat.train.surviving import chaos, copies, events, pulse, standby, supervisor
 from tejat.train.surviving.copies import Slots
+from tejat.train.surviving.worker import Go
 
 RECIPE = Path(__file__).parents[1] / "smallest.py"
 SETTINGS = ("room.rows=8", "log_every=3", "save_every=12", "copy_every=2", "schedule.steps=12")
@@ -26,7 +31,8 @@ class Run:
 
     def __init__(self, directory: Path, processes: int, *words: str):
         self.directory, self.place = directory, supervisor.place_of(directory)
-        self._words = [str(RECIPE), "--out", str(directory), "--supervise", str(processes), "--silence", "10", *words]
+        self._words = [str(RECIPE), "--out", str(directory), "--supervise", str(processes), *words]
+        self._words += [] if "--silence" in words else ["--silence", "10"]
         self._words[1:1] = [word for setting in SETTINGS for word in ("--set", setting)]
         self.process = self.begin()
 
@@ -159,7 +165,7 @@ def test_a_full_disk_of_one_process_is_known_at_once_and_the_run_goes_on_from_me
     resource.prlimit(run.reached(2, 2).process, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     code, told = run.ended()
     assert code == 0, told
-    assert "process 2: the checkpoint of step 4 could not be written" in told
+    assert "process 2 cannot write its part of a checkpoint: see its disk, and its log; starting again" in told
     begun = [event for event in run.events() if event["event"] == "generation"]
     assert [event["memory"] for event in begun] == [False, True] and begun[1]["step"] >= 4
     first = next(event for event in run.events() if event["event"] == "stepping")
@@ -202,6 +208,55 @@ def test_a_spare_takes_the_place_of_a_machine(together, programs, tmp_path):
     assert code == 0 and "machine 1 is replaced by a spare; 0 left" in told
     assert [event["domains"] for event in run.events() if event["event"] == "generation"][-1] == [0, 4, 2, 3]
     assert chaos.result(run.directory, 12) == together
+
+
+@pytest.mark.slow
+def test_processes_that_stand_by_take_over_twice_and_are_gone_at_the_end(together, programs, tmp_path):
+    run = Run(tmp_path / "run", 4, *programs, "--standby", "--silence", "300")
+    trained = []
+    for step in (3, 7):
+        before = {run.reached(rank, step).process for rank in range(4)}
+        stopped = pulse.read(run.place / "pulse-1").process
+        os.kill(stopped, signal.SIGSTOP)  # so that the others have time to get ready
+        ready = [begun(run.place / standby.NAME.format(rank), Phase.WAITING) for rank in range(4)]
+        os.kill(stopped, signal.SIGKILL)
+        taken = [begun(run.place / f"pulse-{rank}", Phase.STEPPING, before) for rank in range(4)]
+        assert taken == ready
+        trained += ready
+    code, told = run.ended()
+    assert code == 0, told
+    assert not any(Path(f"/proc/{number}").exists() for number in trained) and not run.place.exists()
+    assert chaos.result(run.directory, 12) == together
+
+
+def begun(path: Path, phase: Phase, not_yet: Set[int] = frozenset()) -> int:
+    """The process that beats there, once it is at this."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        beat = pulse.read(path)
+        if beat is not None and beat.phase is phase and beat.process not in not_yet:
+            return beat.process
+        time.sleep(0.01)
+    raise AssertionError(f"nobody is {phase} at {path}")
+
+
+def test_those_that_are_not_ready_do_not_take_over(tmp_path):
+    """The one that died may be of the very machine that failed; the other has not loaded the step yet."""
+    beating = pulse.Pulse(tmp_path / "standby-0")
+    alive, dead = SimpleNamespace(exitcode=None), SimpleNamespace(exitcode=-9)
+    go, receiver, sender = Go((0,), ()), *multiprocessing.Pipe(duplex=False)
+    try:
+        for process, phase in ((alive, Phase.COMPILING), (dead, Phase.WAITING)):
+            beating.enter(phase)
+            ready = standby.Standby([process], [tmp_path / "standby-0"], [sender], None)
+            assert not ready.take_over(go, None, [tmp_path / "pulse-0"])
+        ready = standby.Standby([alive], [tmp_path / "standby-0"], [sender], None)
+        assert not ready.take_over(go, "data=1", [tmp_path / "pulse-0"])  # of another mesh
+        assert not ready.take_over(go, None, [tmp_path / "pulse-0", tmp_path / "pulse-1"])  # too few
+        assert ready.take_over(go, None, [tmp_path / "pulse-0"]) and receiver.recv() == go
+        assert pulse.read(tmp_path / "pulse-0").phase is Phase.WAITING
+    finally:
+        beating.close()
 
 
 def test_events_survive_a_cut_line(tmp_path):

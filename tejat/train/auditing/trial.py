@@ -1,7 +1,7 @@
 """What audits find: bits flipped at random sites of a small model's steps, and how many of them are noticed.
 
     python -m tejat.train.auditing.trial --flips 400 --every 8 --mesh data=2,fsdp=4
-    python -m tejat.train.auditing.trial --clean 10000 --every 100
+    python -m tejat.train.auditing.trial --clean 2500 --every 100 --run 1 --out runs/clean.jsonl
 
 A decoder of two layers learns random rows on eight devices, which a CPU pretends to have. Each flip strikes a step at
 random within the steps between two audits, on a device at random; the run begins from a clean state before it and ends
@@ -29,6 +29,7 @@ if __name__ == "__main__":  # before JAX is asked for a device
 import jax
 import numpy as np
 
+from tejat.errors import BadInput
 from tejat.model import multimodal
 from tejat.model.decoder import DecoderConfig
 from tejat.model.multimodal import ModelConfig
@@ -81,6 +82,10 @@ class Trial:
     """Of the devices there are."""
     seed: int = 0
     """Of what is flipped where."""
+    run: int = 0
+    """Of clean steps: which run it is; each has other weights and other rows."""
+    out: Path | None = None
+    """Of clean steps: a file to which the run adds a line; what is told is of all runs in it."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -88,7 +93,7 @@ class Trial:
 class Bench:
     """A compiled step, batches, and a state that an auditor has watched since the beginning."""
 
-    def __init__(self, mesh: str, every: int, directory: Path):
+    def __init__(self, mesh: str, every: int, directory: Path, run: int = 0):
         self.mesh, self.every, self.directory = meshes.make(meshes.parse(mesh)), every, directory
         self.first = -(-WARM // every) * every  # steps before the first flip
         self.shards = self.mesh.size // (self.mesh.shape["sequence"] * self.mesh.shape["tensor"])
@@ -102,7 +107,9 @@ class Bench:
             shards=self.shards,
             spoil=flips.Struck,
         )
-        made = [speed.batch(CONFIG, speed.Rows(self.shards, 48, 20), seed) for seed in range(WARM + 8)]
+        self._seed = 10_000 * run
+        seeds = range(self._seed, self._seed + WARM + 8)
+        made = [speed.batch(CONFIG, speed.Rows(self.shards, 48, 20), seed) for seed in seeds]
         self._batches = [meshes.spread(self.mesh, batch) for batch in made]
         lying = jax.tree.map(lambda a, lies: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=lies), shapes, self._lies)
         word = jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct((5,), np.int32)
@@ -112,7 +119,7 @@ class Bench:
         self._loss = jax.jit(lambda params: objective.loss(params, CONFIG, probe)[0])
 
     def begun(self) -> step.TrainState:
-        return meshes.placed(step.initial_state(CONFIG, SCHEDULE, 0), self._lies)
+        return meshes.placed(step.initial_state(CONFIG, SCHEDULE, self._seed), self._lies)
 
     def make(self, state: step.TrainState, batch: Any, turn: int = 0, strike: np.ndarray = flips.NOTHING):
         # One program at a time, as the auditor has it with devices that a CPU pretends to have.
@@ -302,22 +309,37 @@ def clean(bench: Bench, steps: int) -> dict[str, Any]:
     }
 
 
+def before(path: Path, run: int) -> list[dict[str, Any]]:
+    """The runs of clean steps that a file tells of. Raises BadInput where this one is there already."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    if run in [line["run"] for line in lines]:
+        raise BadInput(f"{path} holds run {run} already; give another number to --run")
+    return lines
+
+
 def main(arguments: list[str]) -> int:
     options = tyro.cli(Trial, args=arguments, prog="python -m tejat.train.auditing.trial")
     result: dict[str, Any] = {"every": options.every, "mesh": options.mesh}
+    runs = [] if options.out is None else before(options.out, options.run)
     with tempfile.TemporaryDirectory() as directory:
-        bench = Bench(options.mesh, options.every, Path(directory))
+        bench = Bench(options.mesh, options.every, Path(directory), options.run)
         if options.flips:
             result["flips"] = tried(bench, drawn(bench, options.flips, options.seed))
         if options.clean:
             result["clean"] = clean(bench, options.clean)
+    if options.clean and options.out is not None:
+        runs.append({"run": options.run, "every": options.every, "mesh": options.mesh, **result["clean"]})
+        with options.out.open("a") as file:
+            file.write(json.dumps(runs[-1]) + "\n")
+        result["runs"] = {name: sum(run[name] for run in runs) for name in ("steps", "false_alarms", "doubts")}
     if options.json:
         print(json.dumps(result))
         return 0
     if options.flips:
         print(table(result["flips"]))
-    if options.clean:
-        print(result["clean"])
+    for name in ("clean", "runs"):
+        if name in result:
+            print(result[name])
     return 0
 
 

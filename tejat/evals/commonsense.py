@@ -17,30 +17,31 @@ from tejat.parts import Image, Text, Turn
 
 CHOICES = 4
 SIDE = 128
+MOST = 480
 
 
 def items(ground: Ground) -> list[Item]:
-    """Every pair whose things the corpus has, in every language in which both have a name."""
+    """Pairs whose things the corpus has, in languages in which both have a name."""
     told = table()
     raws = {raw.fields["names"]["en"]: raw for raw in ground.heldout("concepts") if "en" in raw.fields["names"]}
     pairs = [(theme, *pair) for theme, pairs in told["pairs"].items() for pair in pairs if {*pair} <= {*raws}]
+    every = [(language, *pair) for language in told["asked"] for pair in pairs]
+    few = Ground(most=min(ground.most, MOST))
     made = []
-    for language, asked in told["asked"].items():
-        names = {english: raw.fields["names"].get(language) for english, raw in raws.items()}
-        for theme, shown, right in pairs:
-            random, answer = rng("commonsense", language, shown), names[right]
-            others = {names[other]: None for away, _, other in pairs if away != theme and names[other] != answer}
-            wrong = [name for name in others if name]
-            wrong = [wrong[int(n)] for n in random.permutation(len(wrong))[: CHOICES - 1]]
-            if not answer or len(wrong) < CHOICES - 1:
-                continue
-            blobs = list(raws[shown].blobs.values())
-            picture = Image(sprites.picture(blobs[int(random.integers(len(blobs)))], None, SIDE))
-            choices, tags = mixed(answer, wrong, random), {"language": language, "theme": theme}
-            turns = (Turn("user", (picture, Text(f"{asked}\n{', '.join(choices)}"))),)
-            id = f"{shown}-{language}".replace(" ", "-")
-            made.append(Item(id, shown, turns, (answer,), choices=choices, chance=1 / CHOICES, tags=tags))
-    return ground.some(made, "commonsense")
+    for language, theme, shown, right in few.some(every, "commonsense"):
+        random, answer = rng("commonsense", language, shown), raws[right].fields["names"].get(language)
+        others = [raws[other].fields["names"].get(language) for away, _, other in pairs if away != theme]
+        wrong = [name for name in dict.fromkeys(others) if name and name != answer]
+        wrong = [wrong[int(n)] for n in random.permutation(len(wrong))[: CHOICES - 1]]
+        if not answer or len(wrong) < CHOICES - 1:
+            continue
+        blobs = list(raws[shown].blobs.values())
+        picture = Image(sprites.picture(blobs[int(random.integers(len(blobs)))], None, SIDE))
+        choices, tags = mixed(answer, wrong, random), {"language": language, "theme": theme}
+        turns = (Turn("user", (picture, Text(f"{told['asked'][language]}\n{', '.join(choices)}"))),)
+        id = f"{shown}-{language}".replace(" ", "-")
+        made.append(Item(id, shown, turns, (answer,), choices=choices, chance=1 / CHOICES, tags=tags))
+    return made
 
 
 @functools.cache

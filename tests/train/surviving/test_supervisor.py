@@ -176,8 +176,10 @@ def test_a_full_disk_of_one_process_is_known_at_once_and_the_run_goes_on_from_me
 @pytest.mark.slow
 def test_sigterm_saves_and_leaves_and_the_run_goes_on(together, programs, tmp_path):
     run = Run(tmp_path / "run", 4, *programs)
-    run.reached(0, 3)
-    run.process.send_signal(signal.SIGTERM)
+    worker = run.reached(0, 3).process
+    forking = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+    for process in (forking, run.process.pid):  # as where it is sent to all processes of a job
+        os.kill(process, signal.SIGTERM)
     code, told = run.ended()
     assert code == 130 and "go on with: tejat train" in told
     assert not run.place.exists()

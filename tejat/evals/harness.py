@@ -23,6 +23,9 @@ from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome, Task
 from tejat.parts import from_json, to_json, write_whole
 
+BROKEN = (ValueError, OSError, ImportError, LookupError, RuntimeError)
+"""What a malformed task, a missing medium, or a device without room for a task raise; all else is a fault of ours."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -145,7 +148,7 @@ def survey(
                 ahead.submit(after.items)  # while the device is busy; what cannot be made says so when it is asked
             try:
                 results += run(model, [task], out, fingerprint=fingerprint, limit=limit, stream=stream, until=until)
-            except (ValueError, OSError, ImportError) as error:
+            except BROKEN as error:
                 reason = " ".join(str(error).split()) or type(error).__name__
                 told = reason if isinstance(error, BadInput) else f"{type(error).__name__}: {reason}"
                 not_run.append(NotRun(task.suite, task.name, told))

@@ -229,8 +229,20 @@ def test_a_task_broken_within_is_told_by_its_kind_and_a_fault_of_ours_is_not_hid
     def broken():
         raise ValueError("row 3 has no answer")
 
-    _, (one,) = harness.survey(Reads(), [Answering("t", "bad", broken)], tmp_path, fingerprint="f")
-    assert one.reason == "ValueError: row 3 has no answer"
+    def incomplete():
+        return [Item("a", "a", (Turn("user", (Text({}["question"]),)),), ("b",))]
+
+    class Full(Reads):
+        def generate_batch(self, prompts, **options):
+            raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    tasks = [Answering("t", "bad", broken), Answering("t", "incomplete", incomplete), task()]
+    _, found = harness.survey(Full(), tasks, tmp_path, fingerprint="f", stream=io.StringIO())
+    assert [one.reason for one in found] == [
+        "ValueError: row 3 has no answer",
+        "KeyError: 'question'",
+        "RuntimeError: RESOURCE_EXHAUSTED: out of memory",
+    ]
 
     class Faulty(Reads):
         def generate_batch(self, prompts, **options):

@@ -13,6 +13,7 @@ from typing import Any
 
 from tejat.errors import BadInput
 from tejat.plan.topology import Topology
+from tejat.train.surviving.leash import die_with_parent
 
 
 def run(module: str, job: dict[str, Any], where: Topology, limit: float) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def reason(code: int, told: str) -> str:
 
 def main(compiled: Callable[..., dict[str, Any]]) -> int:
     """Compiles the job that the command line gives, and prints a line of JSON."""
+    die_with_parent()  # who waits for the plan may be ended; a compiler goes on for minutes
     try:
         print(json.dumps(compiled(**json.loads(sys.argv[1]))))
     except BadInput as error:

@@ -81,6 +81,7 @@ def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     if way < 0.15:
         picture = Image(sprites.picture(drawings[style], None))
         return Document((Text(name), picture), (True, True), (None, None), "drawing")
+    answer = edits.bilingual(name, fields["names"].get("en", name))
     if way < 0.27:
         size, (width, height) = one([*SHAPES.items()], random)
         asked = asking(WORDS["draw_size"], spoken, random, name=name, size=size)
@@ -95,7 +96,7 @@ def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
             style = one([*drawings], random)
             asked = f"{asked} ({style})"
         picture = Image(sprites.picture(drawings[style], None))
-    turns = (Turn("user", (Text(asked),)), Turn("model", (Text(name), picture)))
+    turns = (Turn("user", (Text(asked),)), Turn("model", (Text(answer), picture)))
     return Document.from_turns(turns, "draw")
 
 

@@ -1,7 +1,7 @@
 """Drawings made as they are asked for and then changed: a colour, a ground, mirrored, more of them, another beside.
 
-The answer to every request to draw is a short phrase that says what is drawn, its names as the request has them, and
-the picture after it. What is asked for is exactly what is drawn, so that it can be measured.
+The answer to every request to draw is a short phrase that says what is drawn, its names as the request has them and in
+English, and the picture after it. What is asked for is exactly what is drawn, so that it can be measured.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,12 +28,14 @@ class Drawing:
 
     Attributes:
       shown, names: the thing, and another beside it where there is one.
+      english: their English names.
       count: of the first thing.
       tint, ground: numbers of `sprites.COLOURS`; None: its own colours, white.
     """
 
     shown: tuple[pillow.Image, ...]
     names: tuple[str, ...]
+    english: tuple[str, ...]
     count: int = 1
     tint: int | None = None
     ground: int | None = None
@@ -43,8 +45,7 @@ class Drawing:
 
     def told(self) -> str:
         """ "cat", "3 × cat" or "cat, rose"."""
-        first = self.names[0] if self.count == 1 else f"{self.count} × {self.names[0]}"
-        return ", ".join([first, *self.names[1:]])
+        return self._listed(self.names)
 
     def picture(self, width: int = sprites.SIDE, height: int = sprites.SIDE) -> Image:
         """One thing as large as fits; several in rows, all of a size."""
@@ -64,14 +65,24 @@ class Drawing:
 
     def answer(self) -> Turn:
         """The model's turn that draws it."""
-        return Turn("model", (Text(self.told()), self.picture()))
+        return Turn("model", (Text(self._listed([*map(bilingual, self.names, self.english)])), self.picture()))
+
+    def _listed(self, names: Sequence[str]) -> str:
+        first = names[0] if self.count == 1 else f"{self.count} × {names[0]}"
+        return ", ".join([first, *names[1:]])
+
+
+def bilingual(name: str, english: str) -> str:
+    """ "Katze (cat)": what is drawn is learnt by one name and not by twelve, and found by it in every language."""
+    return name if name == english else f"{name} ({english})"
 
 
 def drawing(item: Item, spoken: str, random: np.random.Generator) -> Drawing:
     """A thing as it is drawn where no more is said."""
     styles = sprites.drawings(item.blobs)
     sprite = sprites.drawing.sprite(styles[sprites.usual_style(styles, random)])
-    return Drawing((sprite,), (item.fields["names"][spoken],))
+    names = item.fields["names"]
+    return Drawing((sprite,), (names[spoken],), (names.get("en", names[spoken]),))
 
 
 def edit(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
@@ -123,7 +134,8 @@ def changed(
         name = None if n is None else items[n].fields["names"].get(spoken)
         if n is not None and name and name not in made.names and len(made.names) == 1 and made.count <= 3:
             other = drawing(items[n], spoken, random)
-            after = replace(made, shown=made.shown + other.shown, names=made.names + other.names)
+            english = made.english + other.english
+            after = replace(made, shown=made.shown + other.shown, names=made.names + other.names, english=english)
             return asking(WORDS["add"], spoken, random, name=name), after
         way = "mirror"
     if (way == "many" and len(made.names) > 1) or (way == "smaller" and (made.scale < 1 or made.count > 1)):

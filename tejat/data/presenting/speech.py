@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from tejat import media
 from tejat.data.kept import Kept
-from tejat.data.presenting import sprites
+from tejat.data.presenting import edits, sprites
 from tejat.data.presenting.wording import CALLED, LANGUAGES, asking, beside, language, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn
@@ -68,7 +68,7 @@ def translate(items: Sequence[Item], k: int, random: np.random.Generator) -> Doc
 
 
 def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """What is named, drawn below its name in the language of the request."""
+    """What is named, drawn below its name in the language of the request and in English."""
     picture, fields = _picture(items[k]), items[k].fields
     known = [tag for tag in LANGUAGES if tag in fields["texts"]]
     if picture is None or not known:
@@ -77,7 +77,8 @@ def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     own = fields["language"]
     asks = own if own in known and random.random() < 0.5 else language(random, known)
     asked = (heard(items[k], random), Text(asking(WORDS["draw"], asks, random)))
-    answer = (Text(fields["texts"][asks]), Image(sprites.picture(picture, None)))
+    said = edits.bilingual(fields["texts"][asks], fields["texts"].get("en", fields["texts"][asks]))
+    answer = (Text(said), Image(sprites.picture(picture, None)))
     return Document.from_turns((Turn("user", asked), Turn("model", answer)), "dictated drawing")
 
 

@@ -292,6 +292,21 @@ def test_documents_are_made_quickly():
         assert (time.process_time() - begun) / 40 < 0.03, kind
 
 
+def test_what_is_drawn_is_named_in_english_too():
+    said = {text for n in range(120) for text in _answers(concepts.draw(CONCEPTS, n % 6, np.random.default_rng(n)))}
+    english = {item.fields["names"]["en"] for item in CONCEPTS}
+    assert said & english and any(text.split(" (")[-1].rstrip(")") in english for text in said - english)
+    for item in CONCEPTS[:6]:
+        foreign = {name for tag, name in item.fields["names"].items() if tag != "en"} - english
+        assert not said & foreign
+
+
+def _answers(document):
+    """What the model says in a dialogue."""
+    roles = zip(document.parts, document.roles, strict=True)
+    return [part.text for part, role in roles if role == "model" and isinstance(part, Text)]
+
+
 def test_pictures_to_draw_are_as_large_as_codes_are_made_of():
     for n in range(60):
         *_, picture = concepts.draw(CONCEPTS, n % 6, np.random.default_rng(n)).parts

@@ -296,17 +296,21 @@ class Service:
             self._wake.notify_all()
 
     def _run(self) -> None:
-        scheduler = self._scheduler
+        scheduler, turned = self._scheduler, math.inf
         while True:
             with self._wake:
+                if not scheduler.busy:
+                    turned = math.inf  # what passes until somebody asks is no turn
                 self._wake.wait_for(lambda: scheduler.busy or self._waiting or self._over())
                 if self._over():
                     return
             try:
-                began = time.monotonic()
                 self._admit()
                 scheduler.tick()
-                self._waits.turned(time.monotonic() - began)
+                now = time.monotonic()
+                if now > turned:
+                    self._waits.turned(now - turned)
+                turned = now
             except Exception as error:
                 # One request cannot be told to be the cause; all that have a row fail, and the batch begins anew.
                 with self._wake:

@@ -19,7 +19,8 @@ TURNS = 14  # of a document to which another is joined, at most
 
 
 class Conversations(Mixture):
-    """As `Mixture`; its documents are dialogues. Of a source that has none, and in plain stages, they are as they are.
+    """As `Mixture`; its documents are dialogues, but for pages. In plain stages, and of sources without, they are as
+    they are.
 
     The ledger of what was seen (`seen`) counts each document as the item that its number stands for: neither what is
     joined to it, nor that a neighbour was taken where the item has no dialogue.
@@ -30,6 +31,8 @@ class Conversations(Mixture):
         stage, number = divmod(index, STAGE)
         if self.stages[stage].plain:
             return super().document(index)
+        if (page := self.page(index)) is not None:
+            return page
         random = np.random.default_rng([self.seed, 4, stage, number])
         document = self._dialogue(index, random)
         while _is_dialogue(document) and len(document.turns()) <= TURNS and random.random() < JOINED:

@@ -32,7 +32,7 @@ STAGE = 1 << 40  # as in `tejat.data.filling`, which loads JAX: a build, which r
 BLOCK = 4_096  # documents
 RECENT = 24 << 20  # bytes of the items of a source that are kept at hand
 _KEPT = 8  # blocks kept at hand
-_SAMPLE = 60  # items of a source, to see how long they are when joined
+_SAMPLE, _PAGES = 60, 12  # items of a source, to see how long they are when joined, and on pages
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Stage:
       alpha: of a source's languages, each is drawn in proportion to its tokens to this power; 1: as they are.
       join: bytes up to which pieces of a page that follow each other are one document; 0: each is one by itself.
       plain: documents as they are, in a mixture of dialogues too (`tejat.data.conversations`).
+      pages: the share of documents of what is seen, heard or plotted that are pages of many
+        (`tejat.data.presenting.galleries`).
     """
 
     name: str
@@ -56,6 +58,7 @@ class Stage:
     alpha: float = 1.0
     join: int = 0
     plain: bool = False
+    pages: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.tokens > 0:
@@ -64,6 +67,8 @@ class Stage:
             for source, weight in weights.items():
                 if not 0 <= weight < float("inf"):
                     raise BadInput(f"the stage {self.name!r} weighs {source!r} with {weight}; give 0 or more")
+        if not 0 <= self.pages <= 1:
+            raise BadInput(f"the stage {self.name!r} has pages={self.pages}; give a share from 0 to 1")
         if not any(self.weights.values()) or (self.final and not any({**self.weights, **self.final}.values())):
             raise BadInput(f"the stage {self.name!r} weighs no source; give one a weight")
 
@@ -155,10 +160,25 @@ class Mixture:
 
         drawn, stage = self.where(index), self.stages[index // STAGE]
         items, place = self._items(drawn.source), drawn.item
+        if (page := self.page(index)) is not None:
+            return page
         if stage.join and "piece" in items[place].fields:
             items, place = [pages.joined(items, place, stage.join)], 0
         random = np.random.default_rng([self.seed, index // STAGE, index % STAGE])
         return replace(present(items, place, random), source=drawn.source)
+
+    def page(self, index: int) -> Document | None:
+        """Document `index` where it is one of its stage's `pages`. The ledger (`seen`) counts each as the item that its
+        number stands for, not those beside it."""
+        stage, number = divmod(index, STAGE)
+        random = np.random.default_rng([self.seed, 5, stage, number])
+        if random.random() >= self.stages[stage].pages:
+            return None
+        from tejat.data.presenting.galleries import gallery
+
+        drawn = self.where(index)
+        made = gallery(self._items(drawn.source), drawn.item, random)
+        return made and replace(made, source=drawn.source)
 
     def seen(self, drawn: Sequence[Sequence[int]]) -> dict[str, dict[str, Any]]:
         """The ledger of a run: by source, documents, epochs, and estimates of tokens and bytes by modality.
@@ -225,12 +245,17 @@ class Mixture:
         return self._shards[source]
 
     def _stretched(self, stage: Stage) -> dict[str, float]:
-        """How much longer the documents of each source are for being joined, by a sample of them."""
+        """How much longer the documents of each source are for being joined, or pages, by a sample of them."""
+        found: dict[str, float] = {}
+        if stage.pages:
+            for source in {stream.source for stream in self._streams}:
+                alone = np.mean([stream.length for stream in self._streams if stream.source == source])
+                if (page := _of_a_page(self._items(source))) is not None:
+                    found[source] = float(1 + stage.pages * (page / alone - 1))
         if not stage.join:
-            return {}
+            return found
         from tejat.data.presenting import pages
 
-        found = {}
         for source in {stream.source for stream in self._streams}:
             items, sums = self._items(source), [0, 0]
             for place in np.unique(np.linspace(0, len(items) - 1, _SAMPLE).astype(int)).tolist():
@@ -239,7 +264,8 @@ class Mixture:
                     continue
                 sums[0] += len(item.fields["text"])
                 sums[1] += len(pages.joined(items, place, stage.join).fields["text"])
-            found[source] = sums[1] / sums[0] if sums[0] else 1.0
+            if sums[0]:
+                found[source] = found.get(source, 1.0) * sums[1] / sums[0]
         return found
 
     def _counts(self, stage: int, documents: int) -> Int64[np.ndarray, " S"]:
@@ -380,6 +406,17 @@ def _heldout(directory: Path) -> "HeldOut":
     from tejat.data.splits import HeldOut
 
     return HeldOut.of_corpus(directory)
+
+
+def _of_a_page(items: Any) -> float | None:
+    """Estimated tokens of a page of these items, by a sample; None where they make none."""
+    from tejat.data.corpus import ledger
+    from tejat.data.presenting.galleries import gallery
+
+    places = np.unique(np.linspace(0, len(items) - 1, _PAGES).astype(int)).tolist()
+    made = [gallery(items, place, np.random.default_rng(place)) for place in places]
+    sums = [ledger.tokens(page) for page in made if page is not None]
+    return sum(sums) / len(sums) if sums else None
 
 
 def _streams(directory: Path, stages: Sequence[Stage], split: str) -> tuple[list[_Stream], dict[str, int]]:

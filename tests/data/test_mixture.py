@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 
 from tejat.codecs.framing import Framing
 from tejat.data import filling, mixture
+from tejat.data.conversations import Conversations
 from tejat.data.corpus import ledger
 from tejat.data.corpus.ledger import Index
 from tejat.data.loading import Loader
 from tejat.data.mixture import STAGE, Documents, Mixture, Stage, begins, changed, within
 from tejat.data.packing import Room
+from tejat.data.presenting import present
 from tejat.data.shards import Item, Writer
 from tejat.errors import BadInput
-from tejat.parts import Document, Text
+from tejat.parts import Document, Image, Text
 
 SOURCES = {"long": ("en", 600), "short": ("en", 30), "many": ("de", 90)}
 COUNTS = {"long": 50, "short": 400, "many": 120}
@@ -270,3 +272,38 @@ def test_a_stage_of_long_documents_keeps_its_shares(corpus, tmp_path):
     }
     sums = tokens(documents)
     assert sums["long"] / sum(sums.values()) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_share_of_what_is_seen_is_pages_and_the_shares_of_tokens_stay(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "drawn")
+    circle = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7"/></svg>'
+    named = [{"names": {"en": f"thing {n}", "de": f"Ding {n}"}, "group": "g"} for n in range(40)]
+    items = [Item("concept", fields, {"noto.svg": circle.encode()}) for fields in named]
+    with Writer(tmp_path / "drawn", "things", "train") as writer:
+        for item in items:
+            writer.write(item)
+    alone = np.mean([ledger.tokens(present(items, n, np.random.default_rng(n))) for n in range(40)])
+    sizes = np.full((40, 4), alone / 4)
+    Index(("en",), np.zeros(40, int), np.ones(40, int), sizes, sizes).save(tmp_path / "drawn/things/train-index.npz")
+    (tmp_path / "drawn/things/heldout.json").write_bytes(b"[]")
+    told = ledger.read(corpus)["sources"]
+    told["things"] = {
+        "splits": {"train": {"document_tokens": float(alone)}},
+        "heldout_sha256": hashlib.sha256(b"[]").hexdigest(),
+    }
+    (tmp_path / "drawn/corpus.json").write_text(json.dumps({"sources": told}))
+    weights, source = {"things": 3, "short": 1}, {}
+    for pages in (0.0, 0.5):
+        made = Mixture(tmp_path / "drawn", [Stage("a", 1e6, weights, pages=pages)], 1000)
+        documents = [made.document(i) for i in range(3_000)]
+        sums = Counter()
+        for document in documents:
+            sums[document.source] += ledger.tokens(document)
+        assert sums["things"] / sum(sums.values()) == pytest.approx(0.75, abs=0.09)
+        source[pages] = [sum(isinstance(p, Image) for p in d.parts) > 5 for d in documents if d.source == "things"]
+        assert documents[7].parts == made.document(7).parts
+    assert np.mean(source[0.0]) < 0.1 and np.mean(source[0.5]) == pytest.approx(0.5, abs=0.15)
+    talking = Conversations(tmp_path / "drawn", [Stage("a", 1e6, weights, pages=1.0)], 1000)
+    assert all(None in d.roles for d in map(talking.document, range(60)) if d.source == "things")
+    with pytest.raises(BadInput, match="the stage 'a' has pages=2; give a share from 0 to 1"):
+        Stage("a", 1, weights, pages=2)

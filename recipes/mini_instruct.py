@@ -1,15 +1,18 @@
-"""The stage of `mini` after pre-training: dialogues, from one skill to another, in twelve languages; ends on its grid.
+r"""The stage of `mini` after pre-training: dialogues, from one skill to another, in twelve languages; ends on its grid.
 
 tejat train recipes/mini_instruct.py --set pictures=runs/pictures-mini/picture.safetensors
-for n in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_instruct.py --mesh data=4 --processes 4 --process $n
-  --coordinator 127.0.0.1:8476 --set room.rows=64 --set schedule.steps=3600 & done; wait        as it was trained
+
+As it was trained, on four GPUs of one host:
+
+for n in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_instruct.py --mesh data=4 --processes 4 \
+  --process $n --coordinator 127.0.0.1:8476 --set room.rows=64 --set schedule.steps=3600 & done; wait
 tejat quantize runs/mini-instruct/model runs/mini-4bit --embedding 4 --pictures 4 --method nearest
 
 Of what the corpus holds, what is asked and answered (tejat/data/conversations.py), and some prose as it is, lest it be
 forgotten. In the second half matrices are rounded in every step as the file will have them, and the gradient passes to
-the masters: without that, four bits leave nothing of what it draws. 939M tokens in 9.4 minutes of four H200, 1.50 to 1.77M
-tokens/s, after 85 s of compiling; mean losses of the last steps in nats a token: text 0.64, codes 1.31, text about images
-0.36, about sounds 0.30, about clips 0.32. These are the weights that come with Tejat (docs/MINI.md).
+the masters: without that, four bits leave nothing of what it draws. 939M tokens in 9.4 minutes of four H200, 1.50 to
+1.77M tokens/s, after 85 s of compiling; mean losses of the last steps in nats a token: text 0.64, codes 1.31, text
+about images 0.36, about sounds 0.30, about clips 0.32. These are the weights that come with Tejat (docs/MINI.md).
 """
 
 from pathlib import Path

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tejat.data.filling import STAGE, Place, Source
@@ -68,6 +69,8 @@ class Loader:
       ahead: batches made before they are asked for.
       workers: processes that make them; with none, a thread of this one does. Workers compute on the CPU: where an
         accelerator makes the codes of pictures, and may round one to its neighbour, keep to some workers or to none.
+      kept: a directory in which workers keep what they rasterise and decode for those of other loaders and of later
+        runs; without one, they keep it for each other, as long as they run.
       process: the number of this host; it is given its share of the rows, in order.
       processes: hosts.
 
@@ -83,6 +86,7 @@ class Loader:
         ahead: int = 4,
         *,
         workers: int = 0,
+        kept: Path | None = None,
         process: int = 0,
         processes: int = 1,
     ):
@@ -91,7 +95,9 @@ class Loader:
         self._queue: queue.Queue = queue.Queue(ahead)
         self._stop = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, args=(rows, workers, ahead), daemon=True, name="loader")
+        self._thread = threading.Thread(
+            target=self._work, args=(rows, workers, ahead, kept), daemon=True, name="loader"
+        )
         self._thread.start()
 
     def __iter__(self) -> Iterator[tuple[Batch, Position]]:
@@ -116,12 +122,12 @@ class Loader:
             except queue.Empty:
                 continue
 
-    def _work(self, rows: tuple, workers: int, ahead: int) -> None:
+    def _work(self, rows: tuple, workers: int, ahead: int, kept: Path | None) -> None:
         try:
             from tejat.data.workers import Rows, filled  # Grain, a third of a second that `import tejat` need not take
 
             made = Rows(*rows)
-            with closing(filled(made, workers, ahead)) as batches:
+            with closing(filled(made, workers, ahead, kept)) as batches:
                 for step, (batch, places) in enumerate(batches, made.step + 1):
                     self._queue.put((batch, Position(step, places)))
                     if self._stop.is_set():

@@ -72,8 +72,12 @@ class _Iterator(grain.DatasetIterator):
         self._streams = {row: Stream(rows.source, rows.room, row, place) for row, place in places.items()}
 
 
-def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[int, Place]], None, None]:
+def filled(
+    rows: Rows, workers: int, ahead: int, directory: Path | None = None
+) -> Generator[tuple[Batch, dict[int, Place]], None, None]:
     """Whole batches and the places after them; with `workers`, processes make them, each `ahead` batches in advance.
+
+    What they rasterise and decode they keep for each other; in `directory`, where one is given, and there it stays.
 
     What a source raises is raised here, from workers too; so is the death of a worker, as a RuntimeError. Raises
     BadInput where the machine's shared memory cannot hold two batches.
@@ -83,6 +87,8 @@ def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[
         for numbers, batch, places in rows:
             yield batch, dict(zip(numbers, places, strict=True))
         return
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain asks Abseil's flags, which it takes for those of the command line
     numbers = sorted(rows.places)
@@ -90,10 +96,10 @@ def filled(rows: Rows, workers: int, ahead: int) -> Generator[tuple[Batch, dict[
     ahead = min(ahead, _room_for(sum(array.nbytes for array in like)))
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
     with ExitStack() as ended:
-        common = Path(
-            ended.enter_context(tempfile.TemporaryDirectory(prefix="tejat-kept-", ignore_cleanup_errors=True))
-        )
-        parts = iter(rows.map(_as_block).mp_prefetch(options, worker_init_fn=partial(_begin, common)))
+        if directory is None:
+            passing = tempfile.TemporaryDirectory(prefix="tejat-kept-", ignore_cleanup_errors=True)
+            directory = Path(ended.enter_context(passing))
+        parts = iter(rows.map(_as_block).mp_prefetch(options, worker_init_fn=partial(_begin, directory)))
         ended.callback(parts.close)
         while True:
             arrays = [np.empty_like(array) for array in like]

@@ -207,6 +207,7 @@ def train(
                 recipe.room,
                 now.position,
                 workers=recipe.workers,
+                kept=recipe.kept,
                 process=part[0],
                 processes=part[1],
             )

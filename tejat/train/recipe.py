@@ -45,6 +45,8 @@ class Recipe:
     audit_every: int = 0  # steps from one audit for corrupted numbers to the next (`tejat.train.auditing`); none: 0
     copy_every: int = 20  # steps between copies in memory, of a supervised run; none: 0
     workers: int = 0  # processes that make batches; none: a thread of this one. It may change when a run goes on
+    kept: Path | None = None  # where all processes of a machine keep what they rasterise and decode; none: each loader
+    # for itself, as long as it runs
     corpus: Path | None = None  # directory of the corpus that documents come from, where they come from one
     weights: Path | None = None  # a model's directory, to begin with its weights; none: drawn at random
 

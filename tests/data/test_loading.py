@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tejat.codecs.framing import Encoded
-from tejat.data import filling, workers
+from tejat.data import drawing, filling, workers
 from tejat.data.loading import STAGE, Loader, Position
 from tejat.data.packing import Room
 from tejat.errors import BadInput
@@ -209,6 +209,20 @@ def test_an_error_of_the_source_reaches_the_consumer_every_time(workers):
     with pytest.raises(OSError, match="the disk is gone"):
         next(loader)
     loader.close()
+
+
+def _drawn(index: int) -> Encoded:
+    drawing.pixels(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"><circle cx="1" cy="1" r="1"/></svg>', 16)
+    return source(index)
+
+
+def test_what_workers_keep_stays_for_later_ones_where_they_are_told_to(whole, tmp_path):
+    first = take(2, source=_drawn, workers=1, kept=tmp_path / "a" / "kept")
+    (file,) = (tmp_path / "a" / "kept").iterdir()
+    made = file.stat().st_mtime_ns
+    again = take(2, source=_drawn, workers=2, kept=tmp_path / "a" / "kept")
+    assert [*(tmp_path / "a" / "kept").iterdir()] == [file] and file.stat().st_mtime_ns == made
+    assert all(same(one[0], other[0]) for one, other in zip(first, again, strict=True))
 
 
 def test_close_ends_the_thread_and_the_iteration():

@@ -5,7 +5,8 @@ tejat train recipes/mini_instruct.py --set pictures=runs/pictures-mini/picture.s
 As it was trained, on four GPUs of one host:
 
 for n in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_instruct.py --mesh data=4 --processes 4 \
-  --process $n --coordinator 127.0.0.1:8476 --set room.rows=64 --set schedule.steps=3600 & done; wait
+  --process $n --coordinator 127.0.0.1:8476 --set room.rows=64 --set schedule.steps=3600 \
+  --set kept=/dev/shm/kept & done; wait
 tejat quantize runs/mini-instruct/model runs/mini-4bit --embedding 4 --pictures 4 --method nearest
 
 Of what the corpus holds, what is asked and answered (tejat/data/conversations.py), and some prose as it is, lest it be

@@ -27,6 +27,9 @@ HERE = Path(__file__).parent
 SEEDS, RATES, PARTS = (0, 1, 2), (0.5, 2.0), (4, 2, 1)
 """Seeds of the longest, rates of the shortest beside its own, and what part of the steps the lengths are."""
 
+LOSSES = "text: text", "media: picture", "media: image_text"
+"""Of what is held out, that are foretold."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -91,10 +94,10 @@ def tell(options: Options) -> None:
     scaling.read(place, "text: text")  # or says what to do first
     found = {"rates": _rates(place, mini)}
     parts, tokens = sizes.parts(mini.config), options.steps * 0.97 * options.rows * mini.room.tokens
-    for loss in ("text: text", "media: picture", "media: image_text"):
+    for loss in LOSSES:
         runs = [run for size in ("4m-", "15m-") for run in scaling.read(place, loss, size)]
         law = scaling.fit(runs)
-        foretold = scaling.predicted(runs, parts.decoder + parts.codes, tokens)
+        foretold = scaling.predicted(runs, parts.decoder + parts.codes, tokens, draws=20)
         found[loss] = {"law": vars(law), "mini": dict(zip(("loss", "low", "high"), foretold, strict=True))}
     (options.out / "foretold.json").write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))

@@ -19,7 +19,7 @@ from tejat.errors import BadInput
 
 HUBER, PULL = 1e-3, 1e-7
 KNOWN = 0.34, 0.28
-STARTS = tuple(itertools.product((2.0, 7.0), (2.0, 7.0), (0.4,), (0.4,), (-0.5, 0.3)))
+STARTS = tuple(itertools.product((2.0, 7.0), (2.0, 7.0), (0.4,), (0.4,), (0.3,)))
 """log A, log B, a, b, log E."""
 
 
@@ -86,7 +86,7 @@ def fit(runs: Sequence[Run], near: Law | None = None) -> Law:
     if near is not None:
         starts = ((*np.log([near.of_parameters, near.of_tokens]), near.alpha, near.beta, np.log(near.floor)),)
     tried = (
-        minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 2_000})
+        minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 600})
         for start in starts
     )
     found = min(tried, key=lambda each: each.fun)

@@ -1,6 +1,8 @@
 """A law that is known comes out of runs that follow it, and what is planned by it."""
 
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +59,28 @@ def test_what_tells_no_law(tmp_path):
     (tmp_path / "ladder.json").write_text(json.dumps([{"name": "a"}]))
     with pytest.raises(BadInput, match="recipes/ladder.py"):
         scaling.read(tmp_path / "ladder.json")
+
+
+@pytest.mark.slow
+def test_mini_is_foretold_from_the_ladder(tmp_path, capsys):
+    """`python recipes/ladder.py tell`, of runs that follow a law."""
+    recipe = runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "ladder.py"))
+    options = recipe["Options"]("tell", out=tmp_path)
+    told = []
+    for rung in recipe["small"](options):
+        n, d = (1.4e7 if "15m" in rung.name else 3.5e6), rung.schedule.steps * 0.97 * 32 * 4_096
+        # Twice or half the rate of a size costs as much.
+        worse = 0.02 * np.log2(rung.schedule.peak / (4e-3 if n < 1e7 else 3e-3)) ** 2
+        loss = TRUE.loss(n, d) + float(worse)
+        told.append({"name": rung.name, "parameters": n, "tokens": d, "steps": rung.schedule.steps})
+        told[-1] |= {"peak": rung.schedule.peak, "heldout": dict.fromkeys(recipe["LOSSES"], loss)}
+    (tmp_path / "ladder.json").write_text(json.dumps(told))
+    recipe["tell"](options)
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads((tmp_path / "foretold.json").read_text())
+    assert found["rates"]["mini"] < 3e-3 and found["rates"]["mini_took"] == 2e-3
+    for loss in recipe["LOSSES"]:
+        mini = found[loss]["mini"]
+        assert mini["low"] <= mini["loss"] <= mini["high"] and 1.4 < mini["loss"] < min(
+            each["heldout"][loss] for each in told
+        )

@@ -44,7 +44,7 @@ class Eval:
     out: Path | None = None
     """Where report.html, results.json and samples/ go; runs/eval/MODEL if not given."""
     limit: int | None = None
-    """Ask only the first so many items of each task."""
+    """Ask only so many items of each task, from all over it."""
     minutes: float | None = None
     """Begin nothing new after so long; what a release is held to is asked first, and a second run goes on."""
     engine: Literal["jax", "onnx"] | None = None

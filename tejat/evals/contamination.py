@@ -11,7 +11,7 @@ from tejat.data.cleaning.contamination import Contamination
 from tejat.data.corpus import ledger
 from tejat.data.shards import Shards
 from tejat.evals.progress import Progress
-from tejat.evals.tasks import Item, Task
+from tejat.evals.tasks import Item, Task, some
 from tejat.parts import Text
 
 
@@ -25,7 +25,7 @@ def check(tasks: Sequence[Task], corpus: Path, limit: int | None = None) -> dict
     names: dict[tuple[str, str], str] = {}
     for task in tasks:
         try:
-            items = task.items()[:limit]
+            items = some(task.items(), limit)
         except (ValueError, OSError, ImportError):
             continue
         names[task.suite, task.name] = f"{task.suite}/{task.name}"

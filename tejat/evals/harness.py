@@ -20,7 +20,7 @@ from tejat.errors import BadInput
 from tejat.evals import statistics
 from tejat.evals.progress import Progress
 from tejat.evals.statistics import Estimate
-from tejat.evals.tasks import Item, Outcome, Task
+from tejat.evals.tasks import Item, Outcome, Task, some
 from tejat.parts import from_json, to_json, write_whole
 
 BROKEN = (ValueError, OSError, ImportError, LookupError, RuntimeError)
@@ -119,7 +119,8 @@ def run(
     Args:
       model: has the methods that the tasks' `measure` calls (see tejat.api.Model).
       fingerprint: of the model's weights; outcomes under another fingerprint are thrown away.
-      limit: ask only the first so many items of each task.
+      limit: ask only so many items of each task, from all over it: the first may be all of one language. Those of a
+        smaller limit are among those of a larger one.
       stream: where progress goes; standard error when None.
       until: no batch is begun when `time.monotonic()` is past it; BadInput tells how far the task has come.
     """
@@ -192,7 +193,7 @@ def _run_task(
     path = out / "samples" / f"{task.suite}.{task.name}.jsonl"
     if time.monotonic() >= until and not path.is_file():  # else it may be done, and only has to be read
         raise BadInput("the time was over before it began; run it again to go on")
-    items = tuple(task.items())[:limit]
+    items = some(tuple(task.items()), limit)
     if not items:
         raise BadInput(f"the task {task.name!r} has no items; give it material that has some")
     controls = task.controls(items)

@@ -204,3 +204,11 @@ def _digest(made: Any, part: Part) -> None:
             made.update(repr((frames.shape, times)).encode() + frames.tobytes())
             if audio is not None:
                 _digest(made, audio)
+
+
+def some(items: Sequence[Item], limit: int | None) -> tuple[Item, ...]:
+    """At most `limit` of them, in their order, chosen by what their ids come to."""
+    if limit is None or limit >= len(items):
+        return tuple(items)
+    chosen = sorted(range(len(items)), key=lambda n: (zlib.crc32(items[n].id.encode()), n))[:limit]
+    return tuple(items[n] for n in sorted(chosen))

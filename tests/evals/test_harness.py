@@ -15,7 +15,7 @@ from tejat.evals import harness
 from tejat.evals.answering import Answering
 from tejat.evals.progress import Progress
 from tejat.evals.statistics import proportion
-from tejat.evals.tasks import Item, Outcome
+from tejat.evals.tasks import Item, Outcome, some
 from tejat.parts import Audio, Image, Text, Turn
 
 
@@ -153,9 +153,19 @@ def test_a_changed_item_is_asked_again(tmp_path: Path) -> None:
 def test_limit_then_all(tmp_path: Path) -> None:
     model = Reads()
     (result,) = run(model, tmp_path, limit=3)
-    assert model.asked == [0, 1, 2, 128, 128, 128] and result.row.n == 3
+    few = model.asked[:3]
+    assert model.asked[3:] == [128] * 3 and result.row.n == 3 and few == sorted(few)
+    run(model, tmp_path, limit=6)  # those three, and three others
+    assert len({*model.asked[:3], *model.asked[6:9]}) == 6 and len(model.asked) == 12
     run(model, tmp_path)
     assert sorted(model.asked) == sorted([*range(10), *[128] * 10])
+
+
+def test_a_limit_takes_from_all_over_a_task() -> None:
+    chosen = [int(item.id[1:]) for item in some(tuple(items(240)), 24)]
+    assert chosen == sorted(chosen) and len({*chosen}) == 24
+    assert all(2 <= sum(low <= n < low + 60 for n in chosen) <= 10 for low in range(0, 240, 60))
+    assert some(tuple(items(3)), 9) == tuple(items(3))
 
 
 def test_samples_are_lines_of_json_with_media_beside_them(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "load_p50": quantile([outcome.load for outcome in outcomes], 0.5),
         "goodput": statistics.mean(outcome.goodput for outcome in survived) if survived else None,
         "lost_s_per_fault": lost,
-        "goodput_at_one_fault_per_600_s": 600 / (600 + lost),
+        "goodput_at_one_fault_per_600_s": 600 / (600 + lost) if survived else None,
         "hours": sum(outcome.seconds for outcome in outcomes) / 3600,
     }
 

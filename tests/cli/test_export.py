@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from urllib.request import urlopen
 
 import pytest
@@ -116,14 +117,20 @@ def test_an_app_is_served_until_ctrl_c(model, tmp_path):
     words = ["export", "app", model, tmp_path / "out", "--runtime", package, "--serve", "--port", "0"]
     for _ in range(2):  # written, and there already
         with subprocess.Popen(
-            [sys.executable, "-m", "tejat", *map(str, words)], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tejat", *map(str, words)],
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
         ) as process:
-            assert process.stderr is not None
-            url = next(found[1] for line in process.stderr if (found := re.search(r"at (http://\S+/);", line)))
-            with urlopen(url) as answer:
-                assert "<title>Tejat on this device</title>" in answer.read().decode()
-            process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0 and process.stderr.read() == "ended\n"
+            try:
+                assert process.stderr is not None
+                url = next(found[1] for line in process.stderr if (found := re.search(r"at (http://\S+/);", line)))
+                with urlopen(url) as answer:
+                    assert "<title>Tejat on this device</title>" in answer.read().decode()
+                process.send_signal(signal.SIGINT)
+                assert process.wait(20) == 0 and process.stderr.read() == "ended\n"
+            finally:
+                process.kill()
 
 
 def test_what_cannot_be_used_is_told_in_one_line(micro, model, exported, tmp_path):

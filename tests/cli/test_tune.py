@@ -63,11 +63,17 @@ def test_supervised_from_a_file_of_ones_own(place):
 
 @pytest.mark.slow
 def test_distilled_from_what_the_teacher_writes(place):
-    words = ("level=sequence", "answers=run-d/answers.jsonl", "temperature=1", "max_tokens=30", "kept=drawn")
+    # Of a model that was never trained few answers end, and by chance alone: it is asked often.
+    asked = [
+        [{"role": "user", "content": f"{n} + 2 = ?"}, {"role": "assistant", "content": f"{n + 2}"}] for n in range(100)
+    ]
+    (place / "many.jsonl").write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in asked))
+    words = ("level=sequence", "answers=run-d/answers.jsonl", "temperature=1", "max_tokens=40", "kept=drawn")
+    words = (*words, "data=many.jsonl")
     done = tune(place, "distill", "distil.py", "--out", "run-d", *(f"--set={word}" for word in words), "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["step"] == 4 and "the teacher has answered 1 of 1 dialogues" in done.stderr
+    assert told["step"] == 4 and "the teacher has answered 100 of 100 dialogues" in done.stderr
     assert (place / "run-d" / "answers.jsonl").is_file() and (place / "run-d" / "model" / "config.json").is_file()
 
 

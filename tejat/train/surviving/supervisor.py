@@ -349,13 +349,13 @@ class _Supervisor:
         return Ended(None, hung.rank, f"{who}: {hung.why}", stepped)
 
     def _said(self, rank: int) -> str:
-        """The last line of a process's log that tells an error."""
+        """The last line of a process's log that tells an error, without who tells it."""
         path = self._own / f"process-{rank}.log"
         lines = (
             [line for line in path.read_text(errors="replace").splitlines() if line.strip()] if path.exists() else []
         )
         told = [line for line in lines if line.startswith("tejat: ")]
-        return (told or lines or ["it said nothing"])[-1][:400]
+        return (told or lines or ["it said nothing"])[-1].removeprefix("tejat: ").removeprefix("error: ")[:400]
 
     # ---- What is gone on from --------------------------------------------------------------------------------------
 

@@ -12,14 +12,12 @@ second too.
 import hashlib
 import json
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import stopping
 import tyro
 
 
@@ -59,21 +57,7 @@ def train(
     settings = (*options.set, f"schedule.steps={options.steps}", "log_every=1", f"deterministic={exact}")
     command = [sys.executable, "-m", "tejat", "train", str(options.recipe), "--out", str(out), "--json"]
     command += [word for setting in settings for word in ("--set", setting)] + ["--resume"] * resume
-    begun = time.monotonic()
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log, ended = out / "log.jsonl", False
-    while child.poll() is None and time.monotonic() < begun + options.limit:
-        if stop and not ended and log.is_file() and len(log.read_text().splitlines()) >= stop:
-            child.send_signal(signal.SIGTERM)
-            ended = True
-        time.sleep(0.1)
-    if child.poll() is None:
-        child.kill()
-        raise SystemExit(f"{out.name}: not done in {options.limit:.0f} s")
-    _, error = child.communicate()
-    if child.returncode not in ((0, 130) if stop else (0,)):
-        raise SystemExit(f"{out.name}: {error.strip().splitlines()[-1][:300]}")
-    return time.monotonic() - begun
+    return stopping.run(command, out / "log.jsonl", options.limit, name=out.name, stop=stop)
 
 
 def told(name: str, out: Path, seconds: float) -> dict:

@@ -11,14 +11,12 @@ of device they differ by the order in which sums are made, and a wrong restore w
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import stopping
 import tyro
 
 
@@ -69,21 +67,8 @@ def train(options: Options, out: Path, devices: int, stop: int = 0) -> float:
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(devices)))}
     if options.virtual:
         environment |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    begun, told = time.monotonic(), False
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log = out / "log.jsonl"
-    while child.poll() is None and time.monotonic() < begun + options.limit:
-        if stop and not told and log.is_file() and len(log.read_text().splitlines()) >= stop:
-            child.send_signal(signal.SIGTERM)
-            told = True
-        time.sleep(0.1)
-    if child.poll() is None:
-        child.kill()
-        raise SystemExit(f"on {devices} devices: not done in {options.limit:.0f} s")
-    _, error = child.communicate()
-    if child.returncode not in ((0, 130) if stop else (0,)):
-        raise SystemExit(f"on {devices} devices: {error.strip().splitlines()[-1][:300]}")
-    return time.monotonic() - begun
+    name = f"on {devices} devices"
+    return stopping.run(command, out / "log.jsonl", options.limit, name=name, stop=stop, environment=environment)
 
 
 if __name__ == "__main__":

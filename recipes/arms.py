@@ -72,16 +72,12 @@ def main(options: Options) -> int:
         return {kind: arms.only(kind, split="heldout")(framing, base) for kind in kinds}
 
     place = options.out / options.arm
-    ladder.climb(base, rungs, place, heldout=unseen, batches=options.held, framing=framing, told=_tell)
+    ladder.climb(base, rungs, place, heldout=unseen, batches=options.held, framing=framing)
     return 0
 
 
 def _as_it_is(framing):
     return framing
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

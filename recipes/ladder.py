@@ -55,7 +55,7 @@ def main(options: Options) -> int:
         tell(options)
     base = _recipe("mini_15m", options)
     rungs = {"small": small, "mini": largest, "float8": eight_bits}[options.what](options)
-    ladder.climb(base, rungs, options.out, heldout=unseen, batches=options.held, told=_tell)
+    ladder.climb(base, rungs, options.out, heldout=unseen, batches=options.held)
     return 0
 
 
@@ -126,10 +126,6 @@ def _recipe(name: str, options: Options) -> recipe.Recipe:
     schedule = replace(found.schedule, steps=options.steps)
     more = {"corpus": options.corpus, "pictures": options.pictures, "workers": workers, "room": room}
     return replace(found, schedule=schedule, **more)
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ DIRECTORY/NAME/log.jsonl   a line every few steps      DIRECTORY/NAME/model/   t
 
 import functools
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -59,6 +60,10 @@ class Rung:
     """Is its model written?"""
 
 
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def climb(
     recipe: Recipe,
     rungs: Sequence[Rung],
@@ -67,7 +72,7 @@ def climb(
     heldout: Callable[[Framing, Recipe], dict[str, Source]],
     batches: int = 4,
     framing: Callable[[Framing], Framing] = lambda framing: framing,
-    told: Callable[[str], None] = print,
+    told: Callable[[str], None] = _tell,
 ) -> list[dict[str, Any]]:
     """Trains them all on the documents of a recipe, in its batches; what `ladder.json` then says of each.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from tejat.data.presenting import styles
 
@@ -55,3 +55,11 @@ def test_ink_is_dark_and_lies_along_the_rim(apple):
     )
     assert (grey < 100).any(0)[6:78].all()  # in each column that the thing has
     assert (grey[20:80, 30:50] < 100).mean() < 0.3  # and not all over it
+
+
+@pytest.mark.parametrize("wide", [3, 5])
+def test_the_span_is_that_of_rank_filters(wide):
+    pixels = np.random.default_rng(wide).integers(0, 256, (31, 17, 4), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    high, low = (np.asarray(picture.filter(rank(wide))) for rank in (ImageFilter.MaxFilter, ImageFilter.MinFilter))
+    assert np.array_equal(styles._span(pixels, wide), high - low)

@@ -65,6 +65,8 @@ def commands(options: Options):
     for rows in options.rows:
         ours = ["-m", "tejat", "bench", "train", options.size, "--rows", rows, *shape, "--unrolled"]
         yield f"tejat, {rows} rows", ours
+        if rows == min(options.rows):  # more of them would not fit
+            yield f"tejat, {rows} rows, nothing made again", [*ours, "--keep", "everything"]
     config = described(options.size)
     base = {"tokens": options.tokens, "document": options.document, "steps": options.steps, "mode": None, "each": 4_096}
     for rows in options.rows:

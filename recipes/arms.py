@@ -35,6 +35,8 @@ class Options:
     seeds: tuple[int, ...] = (0, 1, 2)
     rows: int = 32
     workers: int | None = None
+    kept: Path | None = None
+    """Where all processes of a machine keep what they rasterise and decode."""
     held: int = 4
     """Batches of what is held out, of each kind."""
 
@@ -61,6 +63,7 @@ def main(options: Options) -> int:
         pictures=options.pictures if config.picture else None,
         schedule=replace(base.schedule, steps=steps, warmup=min(200, max(1, steps // 10))),
         workers=base.workers if options.workers is None else options.workers,
+        kept=options.kept,
     )
     rungs = [
         Rung(f"{options.arm}-{seed}", config, base.schedule, seed, replace(base.how, unrolled=False), keep=seed == 0)

@@ -41,6 +41,8 @@ class Options:
     """Of the longest."""
     rows: int = 32
     workers: int | None = None
+    kept: Path | None = None
+    """Where all processes of a machine keep what they rasterise and decode."""
     held: int = 4
     """Batches of what is held out, of each kind."""
 
@@ -125,6 +127,7 @@ def _recipe(name: str, options: Options) -> recipe.Recipe:
     workers = found.workers if options.workers is None else options.workers
     schedule = replace(found.schedule, steps=options.steps)
     more = {"corpus": options.corpus, "pictures": options.pictures, "workers": workers, "room": room}
+    more["kept"] = options.kept
     return replace(found, schedule=schedule, **more)
 
 

@@ -31,17 +31,23 @@ class Unsaved(RuntimeError):
 class Checkpoints:
     """The newest `keep` checkpoints of a run, in one directory. Close it: only then is the last one surely written.
 
+    Those of steps that `keep_steps` divides stay beside them, and the first of every `keep_hours`; none where it is 0.
+
     As a context it is closed at the end, but not where an error ends one process of several: the others may be dead, or
     wait for this one, which must not wait for them.
     """
 
-    def __init__(self, directory: Path, keep: int):
+    def __init__(self, directory: Path, keep: int, keep_steps: int = 0, keep_hours: float = 0.0):
         import orbax.checkpoint as orbax  # a third of a second, which `import tejat.train` need not take
 
         self.directory, self._orbax = directory.absolute(), orbax
         directory.mkdir(parents=True, exist_ok=True)
+        policies = orbax.checkpoint_managers
+        kept = [policies.LatestN(n=keep)]
+        kept += [policies.EveryNSteps(keep_steps)] if keep_steps else []
+        kept += [policies.EveryNSeconds(keep_hours * 3_600)] if keep_hours else []
         options = orbax.CheckpointManagerOptions(
-            preservation_policy=orbax.checkpoint_managers.LatestN(n=keep),
+            preservation_policy=policies.AnyPreservationPolicy(kept),
             cleanup_tmp_directories=True,  # what a kill left
         )
         # Named beforehand, since a manager that has saved nothing yet could not tell what a checkpoint holds.

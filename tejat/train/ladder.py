@@ -102,11 +102,12 @@ def climb(
     found: list[dict[str, Any]] = _known(directory)
     begun, seen = time.perf_counter(), 0
     with closing(
-        Loader(recipe.documents(framed, recipe), recipe.config, recipe.room, workers=recipe.workers)
+        Loader(recipe.documents(framed, recipe), recipe.config, recipe.room, workers=recipe.workers, kept=recipe.kept)
     ) as loader:
         for at in range(max(rung.schedule.steps for rung in rungs)):
-            batch = _ready(next(loader)[0], recipe, codec)
+            batch = next(loader)[0]
             seen += int((np.asarray(batch.inputs.segments) > 0).sum())
+            batch = _ready(batch, recipe, codec)
             for each in [one for one in climbing if at < one.rung.schedule.steps]:
                 each.advance(batch, seen)
                 if each.at == each.rung.schedule.steps:

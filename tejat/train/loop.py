@@ -181,7 +181,7 @@ def train(
 
         with (
             closing(Ledger(directory, jax.process_index(), past)) as ledger,
-            Checkpoints(directory / "checkpoints", recipe.keep) as checkpoints,
+            _checkpoints(recipe, directory) as checkpoints,
         ):
             # ---- Where it stood -------------------------------------------------------------------------------------
             ledger.enter(Kind.RESTORE)
@@ -340,6 +340,10 @@ def _write_json(path: Path, value: Any) -> None:
     write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
+def _checkpoints(recipe: Recipe, directory: Path) -> Checkpoints:
+    return Checkpoints(directory / "checkpoints", recipe.keep, recipe.keep_steps, recipe.keep_hours)
+
+
 def _begin(recipe: Recipe, directory: Path, resume: bool) -> None:
     """Makes the directory of a new run, its tokenizer in it; of one that goes on, sees that it is there."""
     held = (directory / identity.NAME).is_file()
@@ -348,7 +352,7 @@ def _begin(recipe: Recipe, directory: Path, resume: bool) -> None:
             raise BadInput(f"{directory} holds no run to resume; leave --resume out to begin one")
         return
     if held:
-        with closing(Checkpoints(directory / "checkpoints", recipe.keep)) as checkpoints:
+        with closing(_checkpoints(recipe, directory)) as checkpoints:
             reached = checkpoints.latest or 0
         told = f"{directory} holds a run that reached step {reached}"
         raise BadInput(f"{told}; go on with --resume, or choose another directory with --out")

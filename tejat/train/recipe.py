@@ -41,7 +41,9 @@ class Recipe:
     seed: int = 0
     log_every: int = 10  # steps between lines of the log
     save_every: int = 200  # steps between checkpoints
-    keep: int = 2  # checkpoints kept
+    keep: int = 2  # checkpoints kept, the newest
+    keep_steps: int = 0  # and those of steps that this divides, for good; none: 0
+    keep_hours: float = 0.0  # and the first of every so many hours, for good; none: 0
     audit_every: int = 0  # steps from one audit for corrupted numbers to the next (`tejat.train.auditing`); none: 0
     copy_every: int = 20  # steps between copies in memory, of a supervised run; none: 0
     workers: int = 0  # processes that make batches; none: a thread of this one. It may change when a run goes on

@@ -127,6 +127,21 @@ def test_one_cut_short_is_none(copied, abstract):
     assert sorted(os.listdir(copied)) == ["2"]
 
 
+def test_some_stay_for_good(initial, tmp_path):
+    """By step, and by time: here all are made within one of so many hours, and the first of them stays."""
+    with closing(Checkpoints(tmp_path, keep=1, keep_steps=4, keep_hours=1.0)) as checkpoints:
+        for number in (1, 3, 4, 6, 7):
+            checkpoints.save(at(initial, number), {})
+    assert sorted(os.listdir(tmp_path)) == ["1", "4", "7"]
+
+
+def test_every_one_stays_that_is_old_enough(initial, tmp_path):
+    with closing(Checkpoints(tmp_path, keep=1, keep_hours=1e-9)) as checkpoints:
+        for number in (1, 2, 3):
+            checkpoints.save(at(initial, number), {})
+    assert sorted(os.listdir(tmp_path)) == ["1", "2", "3"]
+
+
 def test_none_is_none(tmp_path):
     with closing(Checkpoints(tmp_path / "new", keep=1)) as checkpoints:
         assert checkpoints.latest is None

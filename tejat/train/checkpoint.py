@@ -165,11 +165,17 @@ def _sums(arrays: dict[str, Any]) -> dict[str, int]:
     spread over devices, and never that of one with a single word changed.
     """
     if jax.process_count() == 1:
-        return {name: _sum(np.asarray(array)) for name, array in arrays.items()}
+        return {name: _sum(_copied(array)) for name, array in arrays.items()}
     if jax.default_backend() == "cpu":  # the arrays are at hand, and a program would have to be compiled
         parts = hosts.gather([_part_of_sum(array) for array in arrays.values()])
         return {name: sum(part[at] for part in parts) % (1 << 32) for at, name in enumerate(arrays)}
     return {name: int(value) for name, value in jax.device_get(_spread_sums(arrays)).items()}
+
+
+def _copied(array: jax.Array | np.ndarray) -> np.ndarray:
+    """In the host's memory, for as long as the caller wants it: what `np.asarray` copies off a device JAX keeps."""
+    one = isinstance(array, jax.Array) and array.is_fully_replicated
+    return np.asarray(array.addressable_data(0) if one else array)
 
 
 def _sum(array: np.ndarray, places: np.ndarray | None = None) -> int:

@@ -1,6 +1,7 @@
 """What audits find: bits flipped at random sites of a small model's steps, and how many of them are noticed.
 
     python -m tejat.train.auditing.trial --flips 400 --every 8 --mesh data=2,fsdp=4
+    python -m tejat.train.auditing.trial --flips 400 --sites activations,gradients --least 23 --out flips.jsonl
     python -m tejat.train.auditing.trial --clean 2500 --every 100 --run 1 --out runs/clean.jsonl
 
 A decoder of two layers learns random rows on eight devices, which a CPU pretends to have. Each flip strikes a step at
@@ -14,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,10 +83,14 @@ class Trial:
     """Of the devices there are."""
     seed: int = 0
     """Of what is flipped where."""
+    sites: str = ",".join(SITES)
+    """Only these."""
+    least: int = 0
+    """Only kinds of bits from this one up; 23 is the lowest of the exponent."""
     run: int = 0
     """Of clean steps: which run it is; each has other weights and other rows."""
     out: Path | None = None
-    """Of clean steps: a file to which the run adds a line; what is told is of all runs in it."""
+    """A file to which a run of clean steps adds a line, or every flip does; what is told is of all in it."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -187,12 +192,15 @@ def unaudited(bench: Bench, flipped: flips.Flip | None, state: Any, first: int, 
     return state
 
 
-def drawn(bench: Bench, count: int, seed: int) -> list[tuple[str, flips.Flip]]:
+def drawn(
+    bench: Bench, count: int, seed: int, sites: Sequence[str] = SITES, least: int = 0
+) -> list[tuple[str, flips.Flip]]:
     """(kind of bits, flip), by turns of every site and kind."""
     random, found = np.random.default_rng(seed), []
+    kinds = [kind for kind, bits in BITS.items() if min(bits) >= least]
     for number in range(count):
-        site = SITES[number % len(SITES)]
-        kind = list(BITS)[number // len(SITES) % len(BITS)]
+        site = sites[number % len(sites)]
+        kind = kinds[number // len(sites) % len(kinds)]
         one = flips.Flip(
             site,
             step=bench.first + 1 + int(random.integers(bench.every)),
@@ -205,9 +213,9 @@ def drawn(bench: Bench, count: int, seed: int) -> list[tuple[str, flips.Flip]]:
     return found
 
 
-def tried(bench: Bench, struck: list[tuple[str, flips.Flip]]) -> list[dict[str, Any]]:
-    """A line for each flip."""
-    every, first, found = bench.every, bench.first, []
+def tried(bench: Bench, struck: list[tuple[str, flips.Flip]]) -> Iterator[dict[str, Any]]:
+    """A line for each flip, as it is tried."""
+    every, first = bench.every, bench.first
     begin = jax.device_get(unaudited(bench, None, bench.begun(), 0, first))
     usual = _usual(bench, first)
 
@@ -226,23 +234,21 @@ def tried(bench: Bench, struck: list[tuple[str, flips.Flip]]) -> list[dict[str, 
         mended = told["state"] is not None and all(
             np.array_equal(a, b) for a, b in zip(sums, map(np.asarray, jax.tree.leaves(told["state"])), strict=True)
         )
-        found.append(
-            {
-                "site": one.site,
-                "bits": kind,
-                "step": one.step - first,
-                "harm": harm,
-                "found": bool(told["verdicts"]),
-                "verdict": told["verdicts"][0]["verdict"] if told["verdicts"] else None,
-                "latency": first + every - one.step,
-                "mended": mended,
-                "device": told["verdicts"][0]["device"] if told["verdicts"] else None,
-                "flip": asdict(one),
-            }
-        )
+        yield {
+            "site": one.site,
+            "bits": kind,
+            "step": one.step - first,
+            "harm": harm,
+            "found": bool(told["verdicts"]),
+            "verdict": told["verdicts"][0]["verdict"] if told["verdicts"] else None,
+            "why": told["verdicts"][0]["why"] if told["verdicts"] else None,
+            "latency": first + every - one.step,
+            "mended": mended,
+            "device": told["verdicts"][0]["device"] if told["verdicts"] else None,
+            "flip": asdict(one),
+        }
         if sys.stderr.isatty() or number % 50 == 49:
             print(f"{number + 1}/{len(struck)} flips", file=sys.stderr, flush=True)
-    return found
 
 
 def _usual(bench: Bench, steps: int) -> Any:
@@ -317,14 +323,33 @@ def before(path: Path, run: int) -> list[dict[str, Any]]:
     return lines
 
 
+def _kept(tried: Iterator[dict[str, Any]], path: Path | None) -> list[dict[str, Any]]:
+    """What was tried, with what the file tells of already, to which each is added at once."""
+    if path is None:
+        return list(tried)
+    found = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    with path.open("a", buffering=1) as file:
+        for one in tried:
+            found.append(one)
+            file.write(json.dumps(one) + "\n")
+    return found
+
+
 def main(arguments: list[str]) -> int:
     options = tyro.cli(Trial, args=arguments, prog="python -m tejat.train.auditing.trial")
+    if strange := [site for site in options.sites.split(",") if site not in SITES]:
+        raise BadInput(f"there is no site {strange[0]!r}; there are {', '.join(SITES)}")
+    if not 0 <= options.least <= 31:
+        raise BadInput(f"--least {options.least} is no bit of a word of 32; give 0 to 31")
+    if options.flips and options.clean:
+        raise BadInput("give --flips or --clean, each its own run")
     result: dict[str, Any] = {"every": options.every, "mesh": options.mesh}
-    runs = [] if options.out is None else before(options.out, options.run)
+    runs = before(options.out, options.run) if options.clean and options.out else []
     with tempfile.TemporaryDirectory() as directory:
         bench = Bench(options.mesh, options.every, Path(directory), options.run)
         if options.flips:
-            result["flips"] = tried(bench, drawn(bench, options.flips, options.seed))
+            struck = drawn(bench, options.flips, options.seed, options.sites.split(","), options.least)
+            result["flips"] = _kept(tried(bench, struck), options.out)
         if options.clean:
             result["clean"] = clean(bench, options.clean)
     if options.clean and options.out is not None:

@@ -3,8 +3,8 @@
     python tests/plan/test_golden.py estimates            write golden/estimates.json anew
     python tests/plan/test_golden.py ultra-2              compile one of PLANS and write its file anew
 
-A golden plan of a compiled step has what the step is made of: bytes of a chip by part, exchanges by kind and network. A
-test of `make test-full` compiles those that are kept again, where libtpu is installed; minutes each.
+A golden plan of a compiled step has what the step is made of: bytes of a chip by part, exchanges by kind and network.
+Tests of `make test-full` compile those that are kept again, where libtpu is installed; minutes each.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ PLANS = {
 }
 STAND_IN = ("micro", "--topology", "h200:2", "--mesh", "fsdp=2", "--tokens", "1024", "--context", "256", "--set")
 STAND_IN += ("vision=None", "audio=None", "picture=None", "decoder.layers=2", "decoder.period=2")
-"""A small step, compiled for processors that stand in for two GPUs: in `make test`."""
+"""A small step, compiled for processors that stand in for two GPUs."""
 
 ESTIMATED = ("mesh", "hbm_gib_per_chip", "step_s", "mfu", "tokens_per_s", "dollars_per_million", "tensor", "rows")
 
@@ -101,6 +101,7 @@ def test_estimates_are_those_that_are_kept():
         assert found[name] == pytest.approx(plan, rel=1e-6), name
 
 
+@pytest.mark.slow
 def test_a_compiled_step_is_that_which_is_kept():
     near(of_a_compiler(planned(*STAND_IN)), kept("micro-2"))
 

@@ -70,6 +70,7 @@ def test_a_rung_is_the_run_that_a_step_with_its_schedule_makes(climbed):
     assert wanted[-1] < wanted[0] - 0.1
 
 
+@pytest.mark.slow
 def test_what_is_said_of_rungs(climbed):
     recipe, directory, found = climbed
     short, long = found
@@ -83,13 +84,12 @@ def test_what_is_said_of_rungs(climbed):
     assert (directory / "long" / "model" / "config.json").is_file() and not (directory / "short" / "model").exists()
 
 
-def test_rungs_that_cannot_share_batches(climbed, tmp_path):
-    recipe, *_ = climbed
-    other = dataclasses.replace(recipe.config, vision=dataclasses.replace(recipe.config.vision, budgets=(4, 9)))
-    rung = ladder.Rung("other", other, recipe.schedule)
+def test_rungs_that_cannot_share_batches(small, tmp_path):
+    other = dataclasses.replace(small.config, vision=dataclasses.replace(small.config.vision, budgets=(4, 9)))
+    rung = ladder.Rung("other", other, small.schedule)
     for rungs, told in (([rung], "takes other batches"), ([rung, rung], "one name")):
         with pytest.raises(BadInput, match=told):
-            ladder.climb(recipe, rungs, tmp_path, heldout=lambda *_: {})
+            ladder.climb(small, rungs, tmp_path, heldout=lambda *_: {})
 
 
 def test_text_alone_and_what_shows_something(small, monkeypatch):

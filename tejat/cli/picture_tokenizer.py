@@ -28,14 +28,21 @@ def train(options: "Tokenizer") -> int:
     """
     begun = time.monotonic()
     # After the options are read: a wrong one is told without waiting for JAX.
+    from tejat.evals import picture_classifier
     from tejat.model import picture, weights
     from tejat.parts import write_whole
     from tejat.train import identity, picture_state, pictures, recipe
+    from tejat.train.picture_critics import Judge
 
     chosen = recipe.changed(recipe.read(options.recipe, pictures.PictureRecipe), list(options.set))
     directory = options.out or Path("runs", chosen.name)
     if options.seconds is not None and options.seconds <= 0:
         raise BadInput(f"--seconds {options.seconds:g} leaves no time to train; give more, or leave it out")
+    judged = bool(chosen.run.perceptual or chosen.run.adversarial)
+    if judged and not options.judge:
+        raise BadInput("run.perceptual and run.adversarial need a judge; name its directory with --judge")
+    if options.judge and not judged:
+        raise BadInput("--judge is for run.perceptual or run.adversarial, and both are 0; set one, or leave it out")
     known = (directory / identity.NAME).exists()
     if not known and any((directory / name).exists() for name in ("log.jsonl", "picture.safetensors")):
         raise BadInput(f"{directory} holds an earlier training; choose another directory with --out")
@@ -43,8 +50,9 @@ def train(options: "Tokenizer") -> int:
         raise BadInput(f"{directory} holds an earlier training; go on with it with --resume, or choose another --out")
     # Read before the pictures are made: weights that do not fit are told at once.
     begin = weights.read(options.begin, picture.params(chosen.config)) if options.begin else None
+    judge = Judge(*picture_classifier.load(options.judge)[:2]) if options.judge else None
     kinds = chosen.kinds()
-    found = pictures.identity(chosen, kinds, options.begin)
+    found = pictures.identity(chosen, kinds, options.begin, judge)
     if known:
         identity.check(directory, found)
     else:
@@ -62,7 +70,7 @@ def train(options: "Tokenizer") -> int:
         )
 
     until = begun + (options.seconds or math.inf)
-    params, step = pictures.train(chosen.config, kinds, chosen.run, directory, told, until, begin)
+    params, step = pictures.train(chosen.config, kinds, chosen.run, directory, told, until, begin, judge)
     path = directory / "picture.safetensors"
     weights.write(path, pictures.stored(params, chosen.config, chosen.run), chosen.stored)
     # What is measured and shown is what is on disk.

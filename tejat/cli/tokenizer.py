@@ -36,7 +36,8 @@ class Tokenizer:
     pictures: int = 128
     """Of such a report: the most pictures of each kind."""
     judge: Path | None = None
-    """Of such a report: the directory of a classifier (recipes/judge.py), to compare pictures in its features."""
+    """The directory of a classifier (recipes/judge.py): of such a report, to compare pictures in its features; of a
+    training with run.perceptual or run.adversarial, whose features are used."""
     steps: int = 0
     """Of a report: also train a text-only micro for so many steps with each tokenizer, and tell its bits per byte."""
     seeds: int = 3

@@ -96,8 +96,7 @@ def _padded(array: np.ndarray, room: int) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnames="config")
 def _encode(params, patches, positions, images, *, config):
-    digits = network.quantise(config, network.encode(params, config, patches, positions, images))
-    return network.codes_of(config, digits)
+    return network.codes(params, config, network.encode(params, config, patches, positions, images))
 
 
 @functools.cache
@@ -110,4 +109,4 @@ def _compiled(config, budget, form, shapes) -> Callable:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _decode(params, config, codes, positions, images):
-    return network.decode(params, config, network.digits_of(config, codes), positions, images)
+    return network.decode(params, config, network.numbers(params, config, codes), positions, images)

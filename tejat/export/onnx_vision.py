@@ -35,7 +35,8 @@ def vision(params: Tree, config: VisionConfig, width: int) -> Graph:
 
 
 def picture_encoder(params: Tree, config: PictureConfig) -> Graph:
-    """`picture.encode`, `quantise` and `codes_of`."""
+    """`picture.encode`, `quantise` and `codes_of`. Raises BadInput for a learned codebook."""
+    _rounded(config)
     g = Graph("picture_encoder", config.epsilon)
     patches, positions = _patches(g, 3 * config.patch**2)
     x = g.op("Sub", g.op("Mul", patches, g.number(2.0)), g.number(1.0))
@@ -51,7 +52,8 @@ def picture_encoder(params: Tree, config: PictureConfig) -> Graph:
 
 
 def picture_decoder(params: Tree, config: PictureConfig) -> Graph:
-    """`digits_of` and `picture.decode`."""
+    """`digits_of` and `picture.decode`. Raises BadInput for a learned codebook."""
+    _rounded(config)
     g = Graph("picture_decoder", config.epsilon)
     codes, positions = g.input("codes", "int64", ("P",)), g.input("positions", "int64", ("P", 2))
     levels = np.asarray(config.levels, np.int64)
@@ -62,6 +64,11 @@ def picture_decoder(params: Tree, config: PictureConfig) -> Graph:
     x = g.op("Div", g.op("Add", x, g.number(1.0)), g.number(2.0))
     g.output(x, "patches", "float32", ("P", 3 * config.patch**2))
     return g
+
+
+def _rounded(config: PictureConfig) -> None:
+    if config.vectors:
+        raise BadInput("the image tokenizer has learned vectors, and the ONNX export writes only rounded numbers")
 
 
 def _radix(config: PictureConfig) -> np.ndarray:

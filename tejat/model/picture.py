@@ -1,7 +1,8 @@
 """Pictures out: an image tokenizer with finite scalar quantisation (Mentzer et al. 2023), of any aspect ratio.
 
 A ViT turns each patch into a few numbers, each rounded to one of a few levels; a second ViT turns them back into
-pixels. There is no codebook to learn or to collapse: code = the digits of the rounded numbers.
+pixels. There is no codebook to learn or to collapse: code = the digits of the rounded numbers. For comparison, it may
+learn one of as many codes (`picture_vectors`).
 """
 
 import math
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from tejat.model import picture_vectors
 from tejat.model.attention import run_intervals
 from tejat.model.layers import axial_positions, rms_norm
 from tejat.model.params import Param, Tree, linear, scale, stack
@@ -33,6 +35,7 @@ class PictureConfig:
     budget: int = 64  # codes of a picture, at most, where no other size is asked for
     rope_base: float = 100.0
     epsilon: float = 1e-6
+    vectors: int | None = None  # width of the vectors of a learned codebook; none: numbers are rounded to `levels`
 
     @property
     def codes(self) -> int:
@@ -41,7 +44,7 @@ class PictureConfig:
 
 
 def params(config: PictureConfig) -> Tree:
-    d, pixels, digits = config.width, 3 * config.patch**2, len(config.levels)
+    d, pixels, digits = config.width, 3 * config.patch**2, config.vectors or len(config.levels)
 
     def side(layers: int, inputs: int, outputs: int) -> Tree:
         return {
@@ -53,7 +56,8 @@ def params(config: PictureConfig) -> Tree:
             "out_bias": Param((outputs,), (None,), 0.0),
         }
 
-    return {
+    codebook = {"codebook": picture_vectors.params(config.codes, config.vectors)} if config.vectors else {}
+    return codebook | {
         "encoder": side(config.encoder_layers, pixels, digits),
         "decoder": side(config.decoder_layers, digits, pixels),
     }
@@ -66,7 +70,7 @@ def encode(
     positions: Int[Array, "B P 2"],
     images: Int[Array, "B P"],
 ) -> Float[Array, "B P L"]:
-    """The unrounded numbers of every patch (pixels in [0, 1]); `quantise` rounds them."""
+    """The unrounded numbers of every patch (pixels in [0, 1]); `rounded` rounds them."""
     return _run(params["encoder"], config, 2.0 * patches - 1.0, positions, images)
 
 
@@ -77,7 +81,7 @@ def decode(
     positions: Int[Array, "B P 2"],
     images: Int[Array, "B P"],
 ) -> Float[Array, "B P C"]:
-    """Pixels of every patch, about [0, 1], from rounded numbers in [-1, 1]."""
+    """Pixels of every patch, about [0, 1], from what `rounded` or `numbers` give."""
     return (_run(params["decoder"], config, digits, positions, images) + 1.0) / 2.0
 
 
@@ -85,6 +89,21 @@ def _run(side: Tree, config: PictureConfig, x, positions, images):
     x = x @ side["in"] + axial_positions(side["positions"], positions)
     x = encoder(side["blocks"], config, x, positions, run_intervals(images))
     return rms_norm(x, side["norm"], config.epsilon) @ side["out"] + side["out_bias"].astype(x.dtype)
+
+
+def rounded(params: Tree, config: PictureConfig, z: Float[Array, "... L"]) -> Float[Array, "... L"]:
+    """What the decoder reads of what the encoder made; the gradient passes straight through."""
+    return picture_vectors.rounded(params["codebook"], z) if config.vectors else quantise(config, z)
+
+
+def codes(params: Tree, config: PictureConfig, z: Float[Array, "... L"]) -> Int[Array, "..."]:
+    """The codes of what the encoder made."""
+    return picture_vectors.nearest(params["codebook"], z) if config.vectors else codes_of(config, quantise(config, z))
+
+
+def numbers(params: Tree, config: PictureConfig, codes: Int[Array, "..."]) -> Float[Array, "... L"]:
+    """What the decoder reads of codes."""
+    return picture_vectors.vectors(params["codebook"], codes) if config.vectors else digits_of(config, codes)
 
 
 def quantise(config: PictureConfig, z: Float[Array, "... L"]) -> Float[Array, "... L"]:

@@ -6,6 +6,8 @@ the products with weights gave and what attention read and wrote, and makes the 
 cost less than to write them down and read them.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -18,13 +20,20 @@ from tejat.model.picture import PictureConfig
 Tables = tuple[tuple[Array, Array], tuple[Array, Array]]
 
 
+class Reconstruction(NamedTuple):
+    """Pictures, and of each piece the numbers that were rounded to draw it."""
+
+    pixels: Float[Array, "B H W 3"]
+    made: Float[Array, "B P L"]
+
+
 def reconstruct(
     params: Tree,
     config: PictureConfig,
     pixels: Float[Array, "B H W 3"],
     upright: Bool[Array, ""] | bool = False,
     first: int | Array = 0,
-) -> Float[Array, "B H W 3"]:
+) -> Reconstruction:
     """Pictures encoded, rounded and decoded in their own type; sides are multiples of the patch.
 
     `upright`: the network sees them with rows and columns exchanged, so that one program serves wide and tall ones.
@@ -35,11 +44,11 @@ def reconstruct(
     grid = pixels.reshape(batch, rows, patch, columns, patch, 3).transpose(0, 1, 3, 2, 4, 5)
     places = _Places(config, rows, columns, upright, first)
     patches = places.patches(grid).reshape(batch, rows * columns, -1)
-    digits = _run(params["encoder"], config, 2.0 * patches - 1.0, places)
-    digits = picture.quantise(config, digits).astype(pixels.dtype)
-    drawn = (_run(params["decoder"], config, digits, places) + 1.0) / 2.0
+    made = _run(params["encoder"], config, 2.0 * patches - 1.0, places)
+    read = picture.rounded(params, config, made).astype(pixels.dtype)
+    drawn = (_run(params["decoder"], config, read, places) + 1.0) / 2.0
     drawn = places.patches(drawn.reshape(grid.shape)).transpose(0, 1, 3, 2, 4, 5)
-    return drawn.reshape(batch, height, width, 3)
+    return Reconstruction(drawn.reshape(batch, height, width, 3), made)
 
 
 class _Places:

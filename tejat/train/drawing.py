@@ -19,8 +19,8 @@ def with_codes(params: Tree, config: ModelConfig, batch: Batch) -> Batch:
     """The batch with a code wherever one was to be made, and without its pictures. `params`: the image tokenizer's."""
     assert config.picture is not None and batch.pictures is not None
     patches, positions, images = batch.pictures
-    digits = picture.encode(params, config.picture, patches.astype(jnp.float32) / 255.0, positions, images)
-    codes = config.text_vocabulary + picture.codes_of(config.picture, picture.quantise(config.picture, digits))
+    made = picture.encode(params, config.picture, patches.astype(jnp.float32) / 255.0, positions, images)
+    codes = config.text_vocabulary + picture.codes(params, config.picture, made)
 
     def placed(ids):
         at = ids - config.decoder.vocabulary

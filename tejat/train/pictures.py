@@ -1,9 +1,10 @@
 """Training the image tokenizer: pictures laid into scenes, encoded, rounded and drawn again.
 
 The loss is the mean absolute error of pixels and of their differences to the right and below, the second of which keeps
-edges sharp (Mathieu et al. 2016); toward the end it may become the squared error, which PSNR is made of. Pictures come
-in kinds (drawings, photographs, charts, text), each with its share of a batch, and are measured by kind. Scenes are
-made on the device, so that one copy of the pictures feeds any accelerator, and many steps are one call of it.
+edges sharp (Mathieu et al. 2016); toward the end it may become the squared error, which PSNR is made of. A judge's
+features and an adversary may add to it (`picture_critics`). Pictures come in kinds (drawings, photographs, charts,
+text), each with its share of a batch, and are measured by kind. Scenes are made on the device, so that one copy of the
+pictures feeds any accelerator, and many steps are one call of it.
 """
 
 import functools
@@ -23,9 +24,11 @@ import optax
 from jaxtyping import UInt8
 
 from tejat.codecs.image import fitted, resize
-from tejat.model import picture, picture_batch, quantised
+from tejat.model import picture, picture_batch, picture_vectors, quantised
 from tejat.model.params import Tree, initialise, map_params, unflatten, walk
-from tejat.train import optimizer, picture_state, scenes
+from tejat.model.picture_classifier import ClassifierConfig
+from tejat.train import optimizer, picture_critics, picture_state, scenes
+from tejat.train.picture_critics import Judge
 from tejat.train.scenes import Laying
 
 STRIDE = 25
@@ -33,6 +36,10 @@ STRIDE = 25
 
 SQUARED = 10.0
 """The squared error is multiplied by this to be about as large as the absolute one."""
+
+
+COMMITMENT = 0.05
+"""Weight of how far what is encoded lies from a learned codebook."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,9 @@ class Run:
       ground: weight of the error of a ground beside that of a thing.
       edges: weight of the error of differences.
       squares: the part of the run, at its end, in which the error is squared.
+      perceptual: how long the gradient of the distance in a judge's features is beside that of the error, both with
+        respect to pixels.
+      adversarial: the same of an adversary's scores.
       four_bits: the finishing of weights that are there: the decoder alone is trained, its matrices as four bits would
         hold them, and is stored so. What encodes stays as it is, and with it the codes of every picture.
       report: steps between lines of the log.
@@ -57,6 +67,8 @@ class Run:
     ground: float = 1.0
     edges: float = 1.0
     squares: float = 0.0
+    perceptual: float = 0.0
+    adversarial: float = 0.0
     seed: int = 0
     report: int = 500
     save: int = 2_000
@@ -101,28 +113,36 @@ def train(
     told: Callable[[dict], None] = lambda line: None,
     until: float = math.inf,
     params: Tree | None = None,
+    judge: Judge | None = None,
 ) -> Trained:
     """Trains to the end of the schedule, or until `time.monotonic()` is `until`.
 
     `directory` has the log and the state, from which it goes on where there is one. A run that begins has random
     weights, or `params`. `told` is called with lines of the log, whose loss and PSNR are means over all kinds of a
-    batch.
+    batch. A run that is perceptual or adversarial needs a `judge`.
     """
     tree = _trained(config, run)
     params = initialise(tree, run.seed) if params is None else jax.tree.map(jnp.array, params)
     moments = optimizer.build(run.schedule, tree).init(params)
+    if run.adversarial:
+        assert judge is not None
+        moments = (moments, picture_critics.adversary(judge))
     done = picture_state.step_of(directory) if directory else 0
     if directory and done:
         params, moments = picture_state.restore(directory, params, moments)
     # Bytes until they are chosen: what a batch does not need takes a quarter of the memory.
     stores = [jnp.asarray(scenes.store(kind.training)) for kind in kinds]
-    advance = functools.partial(_advance, config, run, tuple((k.laying, k.share) for k in kinds))
+    advance = functools.partial(
+        _advance, config, run, tuple((k.laying, k.share) for k in kinds), judge.config if judge else None
+    )
     saved = told_of = done
     told_at, steps = time.monotonic(), run.schedule.steps
     while done < steps and time.monotonic() < until:
         grid = run.grids[done // STRIDE % len(run.grids)]
         count = min(STRIDE - done % STRIDE, steps - done, run.report - done % run.report)
-        params, moments, loss, error = advance(grid, params, moments, stores, done, count)
+        params, moments, loss, error = advance(
+            grid, params, moments, judge.params if judge else None, stores, done, count
+        )
         jax.block_until_ready(loss)
         done += count
         if done % run.report == 0 or done == steps:
@@ -141,14 +161,16 @@ def train(
     return Trained(params, done)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=(4, 5))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4), donate_argnums=(5, 6))
 def _advance(
     config: picture.PictureConfig,
     run: Run,
     layings: tuple[tuple[Laying, float], ...],
+    judging: ClassifierConfig | None,
     grid: tuple[int, int],
     params: Tree,
     moments: Any,
+    judge: Tree | None,
     stores: Sequence[Any],
     done: Any,
     count: Any,
@@ -163,6 +185,7 @@ def _advance(
     def step(index, state):
         params, moments, _, _ = state
         key, *keys = jax.random.split(jax.random.fold_in(root, index), len(stores) + 1)
+        anew = jax.random.fold_in(key, 1)
         upright, first = _standing(key, config, rows, columns)
         size = (rows * config.patch, columns * config.patch)
         parts = [
@@ -171,19 +194,43 @@ def _advance(
         ]
         shown = scenes.Scenes(*(jnp.concatenate(part) for part in zip(*parts, strict=True)))
 
-        def objective(params):
+        def reconstructed(params):
+            """((pictures, their distance from a learned codebook), what was rounded)."""
             dtype = jnp.bfloat16 if run.bfloat16 else jnp.float32
             held = quantised.rounded_tree(params, tree, _held) if run.four_bits else params
-            computed = jax.tree.map(lambda p: p.astype(dtype), held)
-            drawn = picture_batch.reconstruct(computed, config, shown.pixels.astype(dtype), upright, first)
-            return _loss(run, shown, drawn.astype(jnp.float32), index)
+            computed = {side: jax.tree.map(lambda p: p.astype(dtype), held[side]) for side in ("encoder", "decoder")}
+            found = picture_batch.reconstruct(held | computed, config, shown.pixels.astype(dtype), upright, first)
+            apart = picture_vectors.commitment(held["codebook"], found.made) if config.vectors else jnp.zeros(())
+            return (found.pixels.astype(jnp.float32), apart), found.made
 
-        (loss, error), gradient = jax.value_and_grad(objective, has_aux=True)(params)
-        updates, moments = transform.update(gradient, moments, params)
-        return optax.apply_updates(params, updates), moments, loss, error
+        (drawn, apart), pull, made = jax.vjp(reconstructed, params, has_aux=True)
+        (loss, error), slope = jax.value_and_grad(lambda drawn: _loss(run, shown, drawn, index), has_aux=True)(drawn)
+        own, adversary = moments if run.adversarial else (moments, None)
+        slope = slope + _criticised(run, judging, judge, adversary, shown, drawn, slope, index)
+        (gradient,) = pull((slope, COMMITMENT * jnp.ones_like(apart)))
+        updates, own = transform.update(gradient, own, params)
+        params = optax.apply_updates(params, updates)
+        if config.vectors:
+            params = params | {"codebook": picture_vectors.followed(params["codebook"], made, anew)}
+        if adversary:
+            own = (own, picture_critics.taught(adversary, judging, shown.pixels, drawn))
+        return params, own, loss, error
 
     zero = jnp.zeros(())
     return jax.lax.fori_loop(done, done + count, step, (params, moments, zero, zero))
+
+
+def _criticised(run: Run, judging, judge, adversary, shown: scenes.Scenes, drawn, slope, index):
+    """What critics add to the gradient with respect to what is drawn, whose own is `slope`."""
+    found = jnp.zeros(())
+    if run.perceptual:
+        seen = jax.grad(lambda drawn: picture_critics.distance(Judge(judge, judging), shown.pixels, drawn))(drawn)
+        found += picture_critics.weighed(seen, slope, run.perceptual)
+    if run.adversarial:
+        begun = jnp.clip(index / (picture_critics.WAITS * run.schedule.steps) - 1, 0, 1)
+        doubted = jax.grad(lambda drawn: picture_critics.doubt(adversary.params, judging, drawn))(drawn)
+        found += picture_critics.weighed(doubted, slope, run.adversarial * begun)
+    return found
 
 
 def _trained(config: picture.PictureConfig, run: Run) -> Tree:
@@ -246,10 +293,14 @@ def shares(wanted: Sequence[float], total: int) -> list[int]:
     return counts
 
 
-def identity(recipe: PictureRecipe, kinds: Sequence[Kind], begin: Path | None = None) -> dict[str, Any]:
-    """What a run may not change when it goes on: its settings, its pictures by a sample of them, and the weights that
-    it began with, if they were not random."""
+def identity(
+    recipe: PictureRecipe, kinds: Sequence[Kind], begin: Path | None = None, judge: Judge | None = None
+) -> dict[str, Any]:
+    """What a run may not change when it goes on: its settings, its pictures by a sample of them, the weights that it
+    began with, if they were not random, and its judge's, if it has one."""
     run = asdict(recipe.run)
+    # Runs that were begun before there were critics have none.
+    run |= {name: run[name] or None for name in ("perceptual", "adversarial")}
     for name in ("report", "save", *(["four_bits"] if not recipe.run.four_bits else [])):
         del run[name]
     told = {}
@@ -260,7 +311,10 @@ def identity(recipe: PictureRecipe, kinds: Sequence[Kind], begin: Path | None = 
             digest.update(np.ascontiguousarray(pictures[:: max(1, len(pictures) // 64)]).tobytes())
         told[kind.name] = {"share": kind.share, "laying": asdict(kind.laying), "pictures": digest.hexdigest()}
     weights = begin and hashlib.sha256(begin.read_bytes()).hexdigest()
-    return {"name": recipe.name, "config": asdict(recipe.config), "run": run, "kinds": told, "begin": weights}
+    found = {"name": recipe.name, "config": asdict(recipe.config), "run": run, "kinds": told, "begin": weights}
+    if judge:
+        found["judge"] = hashlib.sha256(np.asarray(judge.params["stem"]).tobytes()).hexdigest()
+    return found
 
 
 def on_white(drawing: UInt8[np.ndarray, "S S 4"]) -> UInt8[np.ndarray, "S S 3"]:
@@ -293,4 +347,6 @@ def measure(
     return Quality(*(-10 * math.log10(float(values.mean())) for values in (error, error[inside])))
 
 
-_reconstruct = jax.jit(picture_batch.reconstruct, static_argnums=1)
+@functools.partial(jax.jit, static_argnums=1)
+def _reconstruct(params: Tree, config: picture.PictureConfig, pixels):
+    return picture_batch.reconstruct(params, config, pixels).pixels

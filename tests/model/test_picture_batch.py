@@ -42,7 +42,7 @@ def pixels():
 @pytest.fixture(scope="module")
 def run(params, pixels):
     """Reconstructions, upright or not, from a column on; one program."""
-    lean = jax.jit(lambda upright, first: picture_batch.reconstruct(params, CONFIG, pixels, upright, first))
+    lean = jax.jit(lambda upright, first: picture_batch.reconstruct(params, CONFIG, pixels, upright, first).pixels)
     return lambda upright=False, first=0: lean(upright, first)
 
 
@@ -50,7 +50,7 @@ def test_gradients_are_those_of_the_general_network(params, pixels):
     def gradient(function):
         return jax.jit(jax.grad(lambda p: jnp.square(function(p, pixels) - pixels).sum()))(params)
 
-    found = gradient(lambda p, x: picture_batch.reconstruct(p, CONFIG, x))
+    found = gradient(lambda p, x: picture_batch.reconstruct(p, CONFIG, x).pixels)
     for mine, due in zip(jax.tree.leaves(found), jax.tree.leaves(gradient(general)), strict=True):
         np.testing.assert_allclose(mine, due, rtol=1e-3, atol=1e-3)
         assert np.abs(due).max() > 1e-3

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from tejat.errors import BadInput
-from tejat.model import picture, weights
+from tejat.model import picture, picture_classifier, weights
+from tejat.model.params import initialise
 from tejat.model.picture import PictureConfig
+from tejat.model.picture_classifier import ClassifierConfig
 from tejat.train import picture_state, pictures
 from tejat.train.optimizer import Schedule
+from tejat.train.picture_critics import Judge
 from tejat.train.pictures import Kind, Run
 from tejat.train.scenes import Laying, Scenes
 
@@ -119,3 +122,38 @@ def test_the_loss_weighs_things_and_ends_in_squares():
 
 def test_a_batch_is_shared_out_whole():
     assert pictures.shares([3, 1], 8) == [6, 2] and pictures.shares([1, 1e-6, 1e-6], 5) == [3, 1, 1]
+
+
+def test_a_run_with_critics_and_one_with_a_learned_codebook_go_on_too(tmp_path, kinds):
+    shape = ClassifierConfig((4, 8), blocks=1)
+    judge = Judge(initialise(picture_classifier.params(shape, 2), 0), shape)
+    run = replace(RUN, perceptual=0.5, adversarial=0.5, report=25, save=25, schedule=replace(RUN.schedule, steps=50))
+    config = replace(CONFIG, vectors=4)
+
+    def killed(line):
+        raise KeyboardInterrupt
+
+    whole = pictures.train(config, kinds, run, judge=judge).params
+    lines = []
+    with pytest.raises(KeyboardInterrupt):
+        pictures.train(
+            config,
+            kinds,
+            run,
+            tmp_path,
+            lambda line: lines.append(line) or (len(lines) == 2 and killed(line)),
+            judge=judge,
+        )
+    assert picture_state.step_of(tmp_path) == 25
+    again = pictures.train(config, kinds, run, tmp_path, judge=judge)
+    # Moments and the adversary are kept in 16 bits.
+    for found, due in zip(jax.tree.leaves(again.params), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(found, due, rtol=0.1, atol=0.05)
+    plain = pictures.train(config, kinds, replace(run, perceptual=0.0, adversarial=0.0)).params
+    assert any(
+        (a != b).any()
+        for a, b in zip(jax.tree.leaves(plain["decoder"]), jax.tree.leaves(whole["decoder"]), strict=True)
+    )
+    assert not np.array_equal(
+        whole["codebook"]["vectors"], initialise(picture.params(config), 0)["codebook"]["vectors"]
+    )

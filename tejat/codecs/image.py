@@ -48,11 +48,11 @@ def usual_budget(height: int, width: int, config: VisionConfig) -> int:
 def some_budget(height: int, width: int, config: VisionConfig, random: np.random.Generator) -> int:
     """A budget of soft tokens for an image of training: one of the three smallest that lose none of its pixels.
 
-    The smallest half of the time and more: enlarging costs soft tokens and shows nothing. Others are drawn so that a
-    model knows every budget; an image larger than all of them takes the largest.
+    The smallest three of four times: enlarging costs soft tokens, and the tower's time, and shows nothing. Others are
+    drawn so that a model knows every budget; an image larger than all of them takes the largest.
     """
     enough = _enough(height, width, config)[:3]
-    shares = 0.5 ** np.arange(len(enough))
+    shares = 0.25 ** np.arange(len(enough))
     return enough[int(random.choice(len(enough), p=shares / shares.sum()))]
 
 

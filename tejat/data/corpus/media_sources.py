@@ -9,6 +9,7 @@ from tejat.data.corpus import (
     media_concepts,
     media_dialogues,
     media_generated,
+    media_sayings,
     media_stamps,
     media_voices,
 )
@@ -115,6 +116,21 @@ VOICES = Source(
     heldout=media_voices.heldout,
     measure=partial(spoken, image=2),
 )
+SAYINGS = Source(
+    "sayings",
+    media_sayings.sayings,
+    (
+        *debs(*media_sayings.CATALOGUES, *media_voices.PROGRAM),
+        *npms("emojibase-data", "cldr-annotations-full", "cldr-annotations-derived-full"),
+    ),
+    "MIT AND Unicode-3.0 AND LGPL-2.1-or-later AND GPL-2.0-or-later",
+    True,
+    "15,000 names and lines in 35 languages, each said once by one of 70 synthetic voices",
+    55,
+    small=1 * MB,
+    heldout=media_sayings.heldout,
+    measure=spoken,
+)
 CLIPS = Source(
     "clips",
     media_clips.clips,
@@ -172,6 +188,7 @@ ALL = (
     READINGS,
     DIALOGUES,
     VOICES,
+    SAYINGS,
     CLIPS,
     INSTRUCTIONS,
     ARITHMETIC,

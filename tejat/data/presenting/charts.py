@@ -19,15 +19,16 @@ from tejat.data.presenting.wording import asking, language, one, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Image, Part, Text, Turn
 
-PIXELS = ((256, 192), (288, 216), (240, 240), (320, 224))
-"""Sizes of a chart, width and height."""
+PIXELS = ((432, 288), (432, 288), (384, 288), (336, 336), (288, 432), (256, 192))
+"""Sizes of a chart, width and height, the usual one first: what 54 soft tokens of 48 x 48 pixels hold to the pixel,
+with letters of 15. Of charts of 256 x 192 in 24 soft tokens, thirty letters to each, `mini` read one value in seven."""
 
 LETTER = 6.2  # pixels of a letter's width, on average
 
 CODED, BY_MATPLOTLIB = 0.04, 0.02
 """Shares of charts whose code is asked for, and of the others that matplotlib draws too, ten times as slowly."""
 
-REDRAWN = 0.6
+REDRAWN = 0.8
 """Of tables with categories and of series, the share that is shown with other numbers: what a chart of a known table
 says, one would else answer without a look."""
 
@@ -36,7 +37,7 @@ WORDS = wordings("charts")
 
 _SHAPES = {"categories": ("bar", "barh", "pie"), "series": ("line", "line", "bar", "area"), "points": ("scatter",)}
 _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "teal", "navy", "crimson")
-_QUESTIONS = ("value", "value", "value", "most", "least", "count", "more", "table", "title")
+_QUESTIONS = ("value", "value", "value", "value", "most", "least", "count", "more", "table", "title")
 
 
 def chart(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
@@ -46,11 +47,11 @@ def chart(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     spoken, fields, size = language(random), items[k].fields, one(PIXELS, random)
     panel = panel_of(redrawn(fields, random) if random.random() < REDRAWN else fields, random)
     if random.random() < BY_MATPLOTLIB:
-        picture = Image(drawn(Figure((panel,), pixels=size)))
+        picture = Image(drawn(Figure((panel,), pixels=size), max(1.0, min(size) / 192)))
     else:
-        picture = Image(plots.drawn(panel, size, one(plots.FONTS, random)))
+        picture = Image(plots.drawn(panel, size, one(plots.FONTS, random), plots.some_style(random)))
     turns: list[Turn] = []
-    for about in random.permutation(_QUESTIONS)[: int(random.integers(1, 4))]:
+    for about in random.permutation(_QUESTIONS)[: int(random.integers(2, 6))]:
         asked, answer = question(str(about), panel, spoken, random)
         shown: tuple[Part, ...] = () if turns else (picture,)
         turns += [Turn("user", (*shown, Text(asked))), Turn("model", (Text(answer),))]
@@ -65,8 +66,23 @@ def redrawn(fields: Mapping[str, Any], random: np.random.Generator) -> dict[str,
     count = int(random.integers(min(3, len(labels)), min(9, len(labels)) + 1))
     first = int(random.integers(0, len(labels) - count + 1))
     places = range(first, first + count) if fields["shape"] == "series" else random.permutation(len(labels))[:count]
-    values = 10 ** random.uniform(-1, 5) * random.uniform(0.1, 1, count)
-    return fields | {"labels": [labels[n] for n in places], "values": [float(f"{value:.3g}") for value in values]}
+    return fields | {"labels": [labels[n] for n in places], "values": _numbers(count, random)}
+
+
+def _numbers(count: int, random: np.random.Generator) -> list[float]:
+    """Of some size, a few times as large as each other or nearly the same, all above zero or not, whole or not: as
+    tables have them. None is so small beside the largest that nobody could read it."""
+    kind = random.random()
+    if kind < 0.2:  # near each other, and far from zero
+        parts = 1 + random.uniform(0.05, 0.5) * random.random(count)
+    else:
+        parts = 0.06 + 0.94 * random.random(count) ** random.uniform(0.6, 2.5)
+    if kind > 0.93:
+        parts *= random.choice([-1, 1], count)
+    values = 10 ** random.uniform(-2, 5.5) * parts
+    if random.random() < 0.4 and np.abs(values).min() >= 1:
+        values = np.rint(values)
+    return [float(f"{value:.3g}") for value in values]
 
 
 def panel_of(fields: Mapping[str, Any], random: np.random.Generator) -> Panel:
@@ -121,15 +137,16 @@ def table(panel: Panel) -> str:
     return "\n".join([f"| {panel.x} | {panel.y} |", "|---|---|", *rows])
 
 
-def drawn(figure: Figure) -> UInt8[np.ndarray, "H W 3"]:
-    """The figure's pixels. What it shows is what its `code` draws."""
+def drawn(figure: Figure, scale: float = 1.0) -> UInt8[np.ndarray, "H W 3"]:
+    """The figure's pixels, letters and lines so many times as large as they are at 100 pixels an inch. What it shows is
+    what its `code` draws."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    wide, high = figure.pixels
+    wide, high = (round(side / scale) for side in figure.pixels)
     with rc_context(_FONTS):
-        canvas = FigureCanvasAgg(Canvas(figsize=(wide / 100, high / 100), dpi=100))
+        canvas = FigureCanvasAgg(Canvas(figsize=(wide / 100, high / 100), dpi=100 * scale))
         grid = canvas.figure.subplots(figure.rows, figure.columns, squeeze=False)
         for axes, panel in itertools.zip_longest(grid.flat, figure.panels):
             if panel is None:

@@ -73,7 +73,7 @@ def album(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
 def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """A name, and the picture to be drawn: asked for, in some style or shape at times, or simply under it."""
     fields, drawings = items[k].fields, sprites.drawings(items[k].blobs)
-    spoken = language(random, named_in(fields))
+    spoken = language(random, named_in(fields), edits.IN_ENGLISH)
     name, style = fields["names"][spoken], sprites.usual_style(drawings, random)
     if random.random() < ALONE:
         return Document.of([Image(sprites.picture(drawings[style], None))], source="picture")
@@ -102,7 +102,7 @@ def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
 
 def book(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """Two or three names, and each with its picture; or one after the other, as they are asked for."""
-    spoken = language(random, named_in(items[k].fields))
+    spoken = language(random, named_in(items[k].fields), edits.IN_ENGLISH)
     chosen = (k, *sprites.others(items, k, int(random.integers(1, edits.PICTURES)), random))
     things = [edits.drawing(items[n], spoken, random) for n in chosen if spoken in items[n].fields["names"]]
     if random.random() < 0.5:
@@ -138,7 +138,7 @@ def question(items: Sequence[Item], k: int, random: np.random.Generator) -> Docu
     own = fields["names"][spoken]
     wrong = [items[n].fields["names"].get(spoken) for n in sprites.others(items, k, 3, random)]
     wrong = [name for name in wrong if name and name != own]
-    kind = one(("category", "category", "is it", "choose", "which", "tags", "emoji"), random)
+    kind = one(("category",) * 4 + ("is it", "choose", "which", "tags", "emoji"), random)
     if kind == "category" and fields.get("category", {}).get(spoken):
         return _answered(
             beside(sprites.seen(items[k], random), asking(WORDS["kind"], spoken, random), random),
@@ -221,7 +221,7 @@ TASKS = {
     "book": 0.02,
     "edit": 0.06,
     "pattern": 0.02,
-    "question": 0.11,
+    "question": 0.15,
     "name": 0.05,
     "talk": 0.05,
     "mixed": 0.07,

@@ -18,6 +18,9 @@ from tejat.parts import Document, Image, Part, Text, Turn
 PICTURES = 3  # drawn in one document at most: so many codes has a row of `mini`'s batches room for
 MOST = 9  # of one thing
 
+IN_ENGLISH = 0.25
+"""The share of English among requests to draw: what is drawn is found by its name, of which there are twelve."""
+
 WORDS = wordings("edits")
 DRAW = wordings("concepts")
 
@@ -87,7 +90,7 @@ def drawing(item: Item, spoken: str, random: np.random.Generator) -> Drawing:
 
 def edit(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """A picture, shown or drawn, and changes of it, with questions about it in between."""
-    spoken = language(random, named_in(items[k].fields))
+    spoken = language(random, named_in(items[k].fields), IN_ENGLISH)
     made = drawing(items[k], spoken, random)
     turns: list[Turn] = []
     shown: tuple[Part, ...] = ()

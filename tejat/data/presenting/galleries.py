@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tejat.data.presenting import charts, handwriting, plots, speech, sprites
-from tejat.data.presenting.wording import asking, language, named_in, one, worded, wordings
+from tejat.data.presenting.wording import LANGUAGES, asking, language, named_in, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import Document, Image, Part, Text
 
-SEEN, READ, HEARD, PLOTTED = (8, 33), (6, 25), (5, 17), (3, 9)
+SEEN, READ, HEARD, PLOTTED = (8, 25), (6, 21), (4, 13), (2, 6)
 """How many stand on a page: from, and up to but not."""
 
 _CONCEPTS, _SPEECH, _READ = wordings("concepts"), wordings("speech"), wordings("physics")["read"]
@@ -26,6 +26,19 @@ def named(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     named = [items[n] for n in chosen if spoken in items[n].fields["names"]]
     pairs = [(sprites.seen(item, random), item.fields["names"][spoken]) for item in named]
     return _page(worded(_CONCEPTS["page"], spoken, random), pairs, "gallery of things")
+
+
+def kinds(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
+    """Things and what kind of thing each is: what is never named is known by that alone."""
+    spoken = language(random, [tag for tag in LANGUAGES if tag in items[k].fields.get("category", {})] or ["en"])
+    chosen = (k, *sprites.others(items, k, int(random.integers(*SEEN)) - 1, random))
+    known = [(items[n], items[n].fields.get("category", {}).get(spoken)) for n in chosen]
+    pairs = [(sprites.seen(item, random), kind) for item, kind in known if kind]
+    return (
+        _page(worded(_CONCEPTS["kind"], spoken, random), pairs, "gallery of kinds")
+        if pairs
+        else named(items, k, random)
+    )
 
 
 def lettered(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
@@ -46,8 +59,7 @@ def lettered(items: Sequence[Item], k: int, random: np.random.Generator) -> Docu
 def heard(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
     """Recordings and what is said in them."""
     chosen = (k, *sprites.others(items, k, int(random.integers(*HEARD)) - 1, random))
-    said = [items[n] for n in chosen if items[n].kind == "speech"]
-    pairs = [(speech.heard(item, random), item.fields["text"]) for item in said]
+    pairs = [speech.transcribed(items, n, random) for n in chosen if items[n].kind == "speech"]
     return _page(worded(_SPEECH["page"], language(random), random), pairs, "gallery of recordings")
 
 
@@ -58,8 +70,8 @@ def plotted(items: Sequence[Item], k: int, random: np.random.Generator) -> Docum
     pairs = []
     for fields in tables or [items[k].fields]:
         panel = charts.panel_of(charts.redrawn(fields, random), random)
-        drawn = plots.drawn(panel, one(charts.PIXELS, random), one(plots.FONTS, random))
-        pairs.append((Image(drawn), charts.table(panel)))
+        size, font = one(charts.PIXELS, random), one(plots.FONTS, random)
+        pairs.append((Image(plots.drawn(panel, size, font, plots.some_style(random))), charts.table(panel)))
     return _page(asking(charts.WORDS["table"], language(random), random), pairs, "gallery of charts")
 
 
@@ -80,7 +92,7 @@ def gallery(items: Sequence[Item], k: int, random: np.random.Generator) -> Docum
 
 
 WAYS: dict[str, Sequence[Callable[[Sequence[Item], int, np.random.Generator], Document]]] = {
-    "concept": (named, lettered),
+    "concept": (named, named, named, lettered, kinds),
     "stamp": (named,),
     "chart": (plotted,),
     "speech": (heard,),

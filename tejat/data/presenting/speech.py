@@ -12,13 +12,15 @@ from jaxtyping import Float32
 
 from tejat import media
 from tejat.data.kept import Kept
-from tejat.data.presenting import edits, sprites
+from tejat.data.presenting import acoustics, edits, sprites
 from tejat.data.presenting.wording import CALLED, LANGUAGES, asking, beside, language, one, worded, wordings
 from tejat.data.shards import Item
 from tejat.parts import RATE, Audio, Document, Image, Part, Text, Turn
 
 PAGE = 3  # recordings on a page at most
-CHANGED = 0.7  # the share of recordings that are played faster, slower, softer or in noise
+CHANGED = 0.9  # the share of recordings that are heard as by others, elsewhere (`acoustics`)
+BESIDE = 0.15  # of these, in other voices
+JOINED, TOGETHER, NEAR = 0.3, 6.5, 40  # of transcripts, of several after each other; seconds of these at most; how near
 KEPT = 64 << 20  # bytes of decoded sound that a process keeps
 STEPS = 32_767  # from silence to the loudest
 
@@ -35,10 +37,10 @@ def speech(items: Sequence[Item], k: int, random: np.random.Generator) -> Docume
 
 
 def write(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """What is said, in the language in which it is."""
-    return _answered(
-        beside(heard(items[k], random), asking(WORDS["write"], language(random), random), random), items[k], "write"
-    )
+    """What is said, in the language in which it is; of several after each other, each on a line."""
+    sound, text = transcribed(items, k, random)
+    asked = asking(WORDS["write"], language(random), random)
+    return _answered(beside(sound, asked, random), items[k], "write", text)
 
 
 def page(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
@@ -46,7 +48,7 @@ def page(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     parts: list[Part] = [Text(worded(WORDS["page"], language(random), random))]
     for n in (k, *sprites.others(items, k, int(random.integers(1, PAGE)), random)):
         if items[n].kind == "speech":
-            parts += [heard(items[n], random), Text(items[n].fields["text"])]
+            parts += [heard(items[n], random, items), Text(items[n].fields["text"])]
     learnt = [number > 0 and isinstance(part, Text) for number, part in enumerate(parts)]
     return Document(tuple(parts), tuple(learnt), (None,) * len(parts), "recordings")
 
@@ -63,7 +65,7 @@ def translate(items: Sequence[Item], k: int, random: np.random.Generator) -> Doc
     else:
         asked = f"Translate what you hear into {CALLED[target]}."
     return _answered(
-        beside(heard(items[k], random), asked, random), items[k], "speech translation", fields["texts"][target]
+        beside(heard(items[k], random, items), asked, random), items[k], "speech translation", fields["texts"][target]
     )
 
 
@@ -76,7 +78,7 @@ def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     # Spoken in one language and asked about in the same, as far as there are wordings in it.
     own = fields["language"]
     asks = own if own in known and random.random() < 0.5 else language(random, known)
-    asked = (heard(items[k], random), Text(asking(WORDS["draw"], asks, random)))
+    asked = (heard(items[k], random, items), Text(asking(WORDS["draw"], asks, random)))
     said = edits.bilingual(fields["texts"][asks], fields["texts"].get("en", fields["texts"][asks]))
     answer = (Text(said), Image(sprites.picture(picture, None)))
     return Document.from_turns((Turn("user", asked), Turn("model", answer)), "dictated drawing")
@@ -94,7 +96,7 @@ def matches(items: Sequence[Item], k: int, random: np.random.Generator) -> Docum
     spoken = language(random)
     asked, yes, no = WORDS["matches"][spoken]
     seen = Image(sprites.picture(picture, random, one(sprites.SIDES, random)))
-    return _answered([seen, heard(items[k], random), Text(asked)], items[k], "matches", yes if right else no)
+    return _answered([seen, heard(items[k], random, items), Text(asked)], items[k], "matches", yes if right else no)
 
 
 def which_language(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
@@ -103,18 +105,37 @@ def which_language(items: Sequence[Item], k: int, random: np.random.Generator) -
     if spoken is None:
         return write(items, k, random)
     asked = one(("Which language is this?", "What language is being spoken?"), random)
-    return _answered(beside(heard(items[k], random), asked, random), items[k], "which language", spoken)
+    return _answered(beside(heard(items[k], random, items), asked, random), items[k], "which language", spoken)
 
 
-def heard(item: Item, random: np.random.Generator | None) -> Audio:
-    """A recording as it is, or with `random` mostly a little faster or slower, louder or softer, in a little noise."""
+def transcribed(items: Sequence[Item], k: int, random: np.random.Generator) -> tuple[Audio, str]:
+    """Recording k and what is said; with its share, short ones from near it after it, each with its line: whoever knows
+    recordings by heart does not know these."""
+    chosen, seconds = [items[k]], items[k].fields["seconds"]
+    if random.random() < JOINED:
+        for step in random.integers(-NEAR, NEAR + 1, int(random.integers(1, 5))).tolist():
+            other = items[(k + step) % len(items)]
+            if other.kind == "speech" and seconds + other.fields["seconds"] <= TOGETHER:
+                chosen.append(other)
+                seconds += other.fields["seconds"]
+    if len(chosen) == 1:
+        return heard(items[k], random, items), items[k].fields["text"]
+    pieces = []
+    for item in chosen:
+        pieces += [_decoded(item.blobs["speech.opus"]), np.zeros(int(random.uniform(0.05, 0.4) * RATE), np.float32)]
+    samples = np.concatenate(pieces[:-1])
+    return Audio(acoustics.elsewhere(samples, random)), "\n".join(item.fields["text"] for item in chosen)
+
+
+def heard(item: Item, random: np.random.Generator | None, items: Sequence[Item] = ()) -> Audio:
+    """A recording as it is, or with `random` mostly as it would be heard elsewhere, before one of `items` at times."""
     samples = _decoded(item.blobs["speech.opus"])
-    if random is not None and random.random() < CHANGED:
-        at = np.arange(0, len(samples) - 1, random.uniform(0.9, 1.1))
-        noise = random.standard_normal(len(at), np.float32) * 10 ** random.uniform(-4, -2.3)
-        changed = np.interp(at, np.arange(len(samples)), samples) * random.uniform(0.4, 1.3) + noise
-        samples = np.clip(changed, -1, 1).astype(np.float32)
-    return Audio(samples)
+    if random is None or random.random() >= CHANGED:
+        return Audio(samples)
+    behind = one(items, random) if len(items) and random.random() < BESIDE else None
+    if behind is not None and behind.kind != "speech":
+        behind = None
+    return Audio(acoustics.elsewhere(samples, random, behind and _decoded(behind.blobs["speech.opus"])))
 
 
 _MAKERS: dict[str, Callable[[Sequence[Item], int, np.random.Generator], Document]] = {

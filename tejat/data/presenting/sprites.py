@@ -1,5 +1,6 @@
 """Drawings laid on grounds: what pictures, scenes and clips are composed of."""
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,8 @@ from tejat.parts import Image
 
 SIDE = 128  # pixels of a picture that is drawn by codes: what 256 codes of 8 x 8 hold
 SIDES = (96, 112, 128, 144)  # of a picture that is looked at
-RESTYLED = 0.6  # of pictures that are looked at
+RESTYLED = 0.75  # of pictures that are looked at
+WORN = 0.2  # of them, out of focus or as a JPEG file has them
 WHITE = (255, 255, 255)
 
 DRAWN = ("noto", "twemoji", "fluent-emoji-flat")
@@ -80,26 +82,40 @@ def scaled(sprite: pillow.Image, side: float) -> pillow.Image:
     return sprite.resize((width, height), pillow.Resampling.BILINEAR, reducing_gap=2.0)
 
 
-def picture(data: bytes, random: np.random.Generator | None, side: int = SIDE) -> UInt8[np.ndarray, "S S 3"]:
-    """A drawing on white, as large as fits; with `random`, of another size, at another place, on some ground, and at
-    times in a style that is nobody's."""
+def picture(
+    data: bytes, random: np.random.Generator | None, side: int = SIDE, thing: styles.Thing = styles.SOME
+) -> UInt8[np.ndarray, "S S 3"]:
+    """A drawing on white, as large as fits; with `random`, of another size, at another place, on some ground, and
+    mostly in a style that is nobody's, as `thing` allows."""
     sprite = drawing.sprite(data)
     if random is None:
         fitting = scaled(sprite, 0.94 * side)
         return laid(ground(None, side, side), [(fitting, (side - fitting.width) // 2, (side - fitting.height) // 2)])
     if random.random() < RESTYLED:
-        sprite = styles.restyled(sprite, random)
+        sprite = styles.restyled(sprite, random, thing)
     sprite = scaled(sprite, side * random.uniform(0.6, 0.98))
-    if random.random() < 0.25:
-        sprite = sprite.rotate(random.uniform(-12, 12), pillow.Resampling.BILINEAR, expand=True)
+    if random.random() < 0.3:
+        sprite = sprite.rotate(random.uniform(-15, 15), pillow.Resampling.BILINEAR, expand=True)
     left, top = (int(random.integers(min(0, side - n), max(1, side - n + 1))) for n in sprite.size)
-    return laid(ground(random, side, side), [(sprite, left, top)])
+    found = laid(ground(random, side, side), [(sprite, left, top)])
+    return _worn(found, random) if random.random() < WORN else found
+
+
+def _worn(pixels: UInt8[np.ndarray, "H W 3"], random: np.random.Generator) -> UInt8[np.ndarray, "H W 3"]:
+    """Out of focus, or packed as a JPEG file of poor quality."""
+    whole = pillow.fromarray(pixels)
+    if random.random() < 0.5:
+        small = tuple(max(1, round(side * random.uniform(0.35, 0.7))) for side in whole.size)
+        return np.asarray(whole.resize(small, pillow.Resampling.BOX).resize(whole.size, pillow.Resampling.BILINEAR))
+    packed = io.BytesIO()
+    whole.save(packed, "JPEG", quality=int(random.integers(15, 60)))
+    return np.asarray(pillow.open(packed))
 
 
 def seen(item: Item, random: np.random.Generator) -> Image:
     """A drawing of an item to be looked at: in some style, size and place, on some ground."""
     side = one(SIDES, random)
-    return Image(picture(one([*item.blobs.values()], random), random, side))
+    return Image(picture(one([*item.blobs.values()], random), random, side, styles.Thing.of(item.fields)))
 
 
 def ground(random: np.random.Generator | None, width: int, height: int) -> pillow.Image:

@@ -33,7 +33,7 @@ SHARES: Mapping[str, float] = {
 
 
 class Behaved(Conversations):
-    """As `Conversations`, with a `SHARE` of its documents given over to behaviours.
+    """As `Conversations`, with a `SHARE` of the documents of its last stage given over to behaviours.
 
     The ledger of what was seen counts each of these as the item that its number would have stood for.
     Raises BadInput for a corpus that lacks one of `NEEDED`.
@@ -45,7 +45,8 @@ class Behaved(Conversations):
         """Document `index`. Raises BadInput for a damaged item, which it names."""
         stage, number = divmod(index, STAGE)
         random = np.random.default_rng([self.seed, 7, stage, number])
-        return self.behaviour(random) if random.random() < self.SHARE else super().document(index)
+        last = stage == len(self.stages) - 1
+        return self.behaviour(random) if last and random.random() < self.SHARE else super().document(index)
 
     def behaviour(self, random: np.random.Generator) -> Document:
         """One of the kinds in SHARES; a passage where its material gives none."""

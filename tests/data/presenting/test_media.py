@@ -329,7 +329,9 @@ def test_every_letter_of_a_solution_is_written_in_every_hand(hand):
 @pytest.mark.parametrize("kind", galleries.WAYS)
 def test_galleries_teach_what_stands_below_each_and_nothing_else(kind):
     items = ITEMS[kind]
-    said = {text for item in items for text in (*item.fields.get("names", {}).values(), item.fields.get("text"))}
+    fields = [item.fields for item in items]
+    said = {text for of in fields for name in ("names", "category") for text in of.get(name, {}).values()}
+    said |= {of.get("text") for of in fields}
     for seed in range(12):
         document = galleries.gallery(items, seed % len(items), np.random.default_rng(seed))
         assert document == galleries.gallery(items, seed % len(items), np.random.default_rng(seed))
@@ -338,7 +340,10 @@ def test_galleries_teach_what_stands_below_each_and_nothing_else(kind):
         assert isinstance(heading, Text) and document.loss == (False, *(False, True) * len(shown))
         assert shown and all(isinstance(part, Audio if kind == "speech" else Image) for part in shown)
         if document.source not in ("gallery of lines", "gallery of charts"):
-            assert {part.text for part in below} <= said and len({part.text for part in below}) == len(below)
+            lines = [part.text.split("\n") for part in below]  # of several recordings after each other, each has one
+            assert {line for of_one in lines for line in of_one} <= said
+        if document.source == "gallery of things":
+            assert len({part.text for part in below}) == len(below)
 
 
 def test_a_redrawn_table_has_other_numbers_and_its_own_labels():
@@ -352,7 +357,8 @@ def test_a_redrawn_table_has_other_numbers_and_its_own_labels():
             assert len(found["labels"]) == len(found["values"]) >= min(3, len(fields["labels"]))
             at = [fields["labels"].index(label) for label in found["labels"]]
             assert len({*at}) == len(at) and (fields["shape"] != "series" or at == sorted(at))
-            assert all(value > 0 and value == float(f"{value:.3g}") for value in found["values"])
+            assert all(value and value == float(f"{value:.3g}") for value in found["values"])
+            assert min(map(abs, found["values"])) > 0.05 * max(map(abs, found["values"]))  # it can be read
             seen.add(tuple(found["values"]))
         assert fields["shape"] == "points" or len(seen) == 20
 

@@ -36,10 +36,40 @@ def test_each_way_changes_the_picture_and_keeps_the_thing(apple, what):
     for seed in range(12):
         found = redrawn(apple, seed, **{what: 1.0})
         assert found.mode == "RGBA"
-        assert found.size != apple.size or found.tobytes() != apple.tobytes() or what == "mirrored"
+        # It is even already, and of two colours.
+        assert found.size != apple.size or found.tobytes() != apple.tobytes() or what in ("mirrored", "flattened")
         if what != "inked":
             both, either = shape(apple) & shape(found), shape(apple) | shape(found)
             assert both.sum() > 0.7 * either.sum()
+
+
+def test_a_flag_is_cut_round_and_keeps_its_colours():
+    flag = Image.new("RGBA", (90, 60), (0, 0, 200, 255))
+    ImageDraw.Draw(flag).rectangle((0, 30, 89, 59), fill=(200, 0, 0, 255))
+    thing, cut = styles.Thing(flag=True), 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        kept, styles.SHARES = styles.SHARES, dict.fromkeys(styles.SHARES, 0.0)
+        try:
+            found = styles.restyled(flag, random, thing)
+        finally:
+            styles.SHARES = kept
+        if found.size == (60, 60):
+            cut += 1
+            alpha = np.asarray(found.getchannel("A")) > 127
+            assert alpha.mean() == pytest.approx(np.pi / 4, abs=0.02) and not alpha[0, 0]
+    assert 10 < cut < 35
+    random = np.random.default_rng(0)
+    greys = [np.ptp(np.asarray(styles._recoloured(flag, random, thing))[10, 10, :3]) for _ in range(60)]
+    assert min(greys) > 20  # none without colour
+
+
+def test_what_is_made_in_any_colour_is_known_by_its_list_and_its_name():
+    item = {"list": "objects", "names": {"en": "kick scooter"}}
+    assert styles.Thing.of(item) == (True, False)
+    assert not styles.Thing.of(item | {"names": {"en": "green book"}}).any_hue
+    assert not styles.Thing.of(item | {"list": "food-drink"}).any_hue
+    assert styles.Thing.of({"list": "flags", "names": {"en": "flag: Iraq"}}).flag and styles.Thing.of({}) == styles.SOME
 
 
 def test_another_hue_is_a_neighbour(apple):
@@ -51,7 +81,7 @@ def test_another_hue_is_a_neighbour(apple):
 
 def test_ink_is_dark_and_lies_along_the_rim(apple):
     grey = np.asarray(
-        Image.alpha_composite(Image.new("RGBA", (84, 94), "white"), redrawn(apple, 1, inked=1.0)).convert("L")
+        Image.alpha_composite(Image.new("RGBA", (84, 94), "white"), redrawn(apple, 3, inked=1.0)).convert("L")
     )
     assert (grey < 100).any(0)[6:78].all()  # in each column that the thing has
     assert (grey[20:80, 30:50] < 100).mean() < 0.3  # and not all over it

@@ -43,15 +43,23 @@ def on_eight_devices(*words: str) -> str:
 
 @pytest.mark.parametrize("meshes", [QUICK, pytest.param(ALL, marks=pytest.mark.slow)], ids=["quick", "all"])
 def test_two_steps_are_those_of_one_device(meshes):
+    """The gradient is that of one device but for rounding, and the weights are what one device makes of that gradient.
+
+    Weights themselves are not held against each other. Sums over devices round otherwise than those over one, and Adam
+    divides by the gradient's size + 1e-8: an element of `audio.conv1` whose gradient is 1.0e-9, between others of 2e-5,
+    is 0.5e-9 on one device and 1.2e-9 on a mesh, and moves by another part of the rate (docs/LOG.md, 2026-11-26).
+    """
     found = json.loads(on_eight_devices("sharded.py", *meshes))
     assert found.keys() == {*meshes} - {"--muon"}
     for name, wrong in found.items():
-        assert wrong["moments"] < 1e-7, name
-        # Rates are 4e-3, and Adam divides by the gradient's size: where that is near zero, rounding decides.
-        assert wrong["weights"] < 1e-4, name
+        cut = any(axis in name for axis in ("fsdp", "sequence", "tensor"))
+        assert wrong["gradient"] < 1 and wrong["moments"] < 1e-7, name
+        assert wrong["weights"] < 1e-6, name  # rates are 2e-3
+        if cut and "--muon" in meshes:
+            assert wrong["pieces"] > 1e-3, f"{name}: the control, Muon of every piece alone, would pass too"
         assert wrong["text_loss"] < 1e-2 and wrong["picture_loss"] < 1e-2  # sums over a thousand tokens
         assert wrong["gradient_norm"] < 1e-4
-        assert bool(wrong["moments cut"]) == any(axis in name for axis in ("fsdp", "sequence", "tensor"))
+        assert bool(wrong["moments cut"]) == cut
 
 
 TOGETHER = """

@@ -293,9 +293,31 @@ def test_a_configuration_goes_there_and_back(config):
     assert to_huggingface(from_huggingface(told)) == told
 
 
+def faults(config: ModelConfig, params, batch) -> dict[str, tuple]:
+    """(configuration, weights, prompt) with a fault, of each kind that this prompt can tell."""
+    shape, length = config.decoder, batch.real.sum(1).max()
+    kinds = params["decoder"]["blocks"].items()
+    blocks = {kind: block | {"attention_norm": jnp.ones_like(block["attention_norm"])} for kind, block in kinds}
+    found = {"a scale left out": (config, params | {"decoder": params["decoder"] | {"blocks": blocks}}, batch)}
+
+    def of(**change) -> tuple:
+        return dataclasses.replace(config, decoder=dataclasses.replace(shape, **change)), params, batch
+
+    slides = any(kind.attention == "sliding" for kind in shape.kinds)
+    if slides and length > shape.window + 1:
+        found["a wider window"] = of(window=shape.window + 1)
+    if slides and min(length, shape.window) > 2:
+        found["another base"] = of(sliding_base=2 * shape.sliding_base)
+    if any(one.positions[:, 0].max() >= config.vision.pool for row in batch.seen for one in row):
+        pooled = config.vision.pool**2
+        seen = [[one._replace(slots=np.arange(len(one.slots)) // pooled) for one in row] for row in batch.seen]
+        found["patches pooled as they come"] = (config, params, batch._replace(seen=seen))
+    return found
+
+
 @pytest.mark.oracle
 @settings(
-    max_examples=10,
+    max_examples=16,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # to shrink a failure would take longer than to read it
@@ -312,6 +334,9 @@ def test_answers_are_those_of_transformers(data, seed, left):
     apart = distance(answers(config, params, batch), expected, batch)
     note(apart)
     assert max(apart.values()) <= TOLERANCE, apart
+    for fault, wrong in faults(config, params, batch).items():
+        apart = distance(answers(*wrong), expected, batch)
+        assert max(apart.values()) > WRONG, f"{fault} goes unnoticed: {apart}"
 
 
 @pytest.mark.oracle

@@ -13,6 +13,7 @@ from tejat.data.shards import Item
 from tejat.parts import Document, Text, Turn
 
 QUESTIONS = 4  # at the end of a list, at most
+OF_LONG = 24  # at the end of one of 256 pairs and more: all of it is read for them
 
 WORDS = wordings("retrieval")
 
@@ -22,13 +23,14 @@ _HEARTS = (*"aeiou", "ai", "ea", "oo")
 
 
 def retrieval(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """A list, and one to four questions; only the answers are learnt."""
+    """A list, and some questions; only the answers are learnt."""
     most = int(items[k].fields["pairs"])
     keys, values = pairs(int(random.integers(max(2, most // 2), most + 1)), random)
     form, spoken = one(_FORMS, random), language(random)
     listed = "\n".join(form.format(key=key, value=value) for key, value in zip(keys, values, strict=True))
     turns: list[Turn] = []
-    for n in random.permutation(len(keys))[: int(random.integers(1, QUESTIONS + 1))]:
+    asked_of = QUESTIONS if len(keys) < 256 else OF_LONG
+    for n in random.permutation(len(keys))[: int(random.integers(1, asked_of + 1))]:
         if random.random() < 0.8:
             asked, answer = asking(WORDS["value"], spoken, random, key=keys[n]), values[n]
         else:

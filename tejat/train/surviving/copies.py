@@ -15,10 +15,11 @@ import mmap
 import os
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -75,8 +76,8 @@ class Slots:
         self._whole = self._data + max(size(pieces), 1)
         self._files: list[tuple[Path, mmap.mmap]] = []  # oldest first
         self._writing: tuple[Path, mmap.mmap] | None = None
-        for path in sorted(domain.glob(f"*.rank-{rank}"), key=_step):
-            if not 0 <= _step(path) <= step:
+        for path in sorted(domain.glob(f"*.rank-{rank}"), key=step_of):
+            if not 0 <= step_of(path) <= step:
                 path.unlink()
             elif path.stat().st_size == self._whole:  # those of another world may still be read by others
                 with path.open("r+b") as file:
@@ -120,18 +121,29 @@ class Slots:
             path.rename(name)
         self._files, self._writing = [*self._files, (name, mapped)], None
 
+    @property
+    def newest(self) -> tuple[str, mmap.mmap]:
+        """Name and bytes of the copy that was finished last."""
+        path, mapped = self._files[-1]
+        return path.name, mapped
+
     def _made(self, path: Path) -> mmap.mmap:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w+b") as file:
-            os.posix_fallocate(file.fileno(), 0, self._whole)  # else a full memory ends the process when touched
-            return mmap.mmap(file.fileno(), self._whole)
+        return allocated(path, self._whole)
+
+
+def allocated(path: Path, size: int) -> mmap.mmap:
+    """A new file, all of whose memory is there: else a full memory ended the process when it is touched."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w+b") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+        return mmap.mmap(file.fileno(), size)
 
 
 FACTS = 1 << 18
 """Bytes kept free for what goes with the arrays, such as the place of every row in the data."""
 
 
-def _step(path: Path) -> int:
+def step_of(path: Path) -> int:
     """The step in a copy's name; -1 of one that is being written."""
     found = _NAME.fullmatch(path.name)
     return int(found[1]) if found else -1
@@ -147,20 +159,21 @@ def sums(arrays: Sequence[np.ndarray]) -> list[int]:
 
 @dataclass(frozen=True)
 class Share:
-    """A copy of a process's share that was found, whole."""
+    """A copy of a process's share that was found, whole; `host` is whose memory it is in, where there are several."""
 
     path: Path
     step: int
     rank: int
     of: int
+    host: int | None = None
 
 
 def survivors(place: Path) -> list[Share]:
     """All copies in all domains whose every checksum is right, but those that are damaged or being written."""
     found = []
     for path in sorted(place.glob("domain-*/step-*.rank-*")):
-        told = _header(path)
-        if told is None or not _right(path, told):
+        told = header(path)
+        if told is None or not right(path, told):
             continue
         found.append(Share(path, told["step"], told["rank"], told["of"]))
     return found
@@ -179,21 +192,33 @@ def newest(shares: Iterable[Share], until: int | None = None) -> list[Share]:
     return [ranks[rank] for rank in sorted(ranks)]
 
 
-class Assembly:
-    """Arrays put together from the shares of a step, any box of them."""
+class Afar(Protocol):
+    """A copy that lies on another host."""
 
-    def __init__(self, paths: Sequence[Path]):
+    def header(self) -> dict[str, Any] | None:
+        """As `header` tells it; None where there is no such copy any more."""
+        ...
+
+    def read(self, at: int, count: int) -> Any:
+        """So many of its bytes."""
+        ...
+
+
+class Assembly:
+    """Arrays put together from the shares of a step, any box of them. Of those that lie elsewhere, only what is asked
+    for is fetched."""
+
+    def __init__(self, sources: Sequence[Path | Afar]):
         self.facts: list[dict[str, Any]] = []
-        self._boxes: dict[str, list[tuple[Piece, np.ndarray]]] = {}
-        for path in paths:
-            told = _header(path)
+        self._boxes: dict[str, list[tuple[Piece, Callable[[], np.ndarray]]]] = {}
+        for source in sources:
+            told = header(source) if isinstance(source, Path) else source.header()
             if told is None:
-                raise BadInput(f"the copy {path} has gone or is damaged; let the supervisor choose again")
+                raise BadInput(f"the copy {source} has gone or is damaged; let the supervisor choose again")
             self.facts.append(told["facts"])
-            data = np.memmap(path, np.uint8, "r")
-            for piece, _ in told["pieces"]:
-                at = told["data"] + piece.at
-                array = data[at : at + piece.bytes].view(piece.dtype).reshape(piece.shape)
+            data = np.memmap(source, np.uint8, "r") if isinstance(source, Path) else source
+            for piece, total in told["pieces"]:
+                array = partial(_array, data, told["data"], piece, total)
                 self._boxes.setdefault(piece.name, []).append((piece, array))
 
     def box(self, name: str, shape: Sequence[int], dtype: np.dtype, index: tuple[slice, ...]) -> np.ndarray:
@@ -202,7 +227,7 @@ class Assembly:
         found = np.empty([each.stop - each.start for each in index], dtype)
         filled = 0
         for piece, array in self._boxes.get(name, ()):
-            if array.dtype != dtype or len(piece.start) != len(shape):
+            if np.dtype(piece.dtype) != dtype or len(piece.start) != len(shape):
                 break
             here, there, count = [], [], 1
             for wanted, start, length in zip(index, piece.start, piece.shape, strict=True):
@@ -211,15 +236,27 @@ class Assembly:
                 there.append(slice(first - start, last - start))
                 count *= max(0, last - first)
             if count:
-                found[tuple(here)] = array[tuple(there)]
+                found[tuple(here)] = array()[tuple(there)]
                 filled += count
         if filled != found.size:
             raise BadInput(f"the copies in memory do not hold all of {name} as {dtype}{list(shape)}; remove them")
         return found
 
 
-def _header(path: Path) -> dict[str, Any] | None:
-    """What a copy says of itself; None where its checksum is wrong."""
+def _array(source: np.ndarray | Afar, data: int, piece: Piece, total: int) -> np.ndarray:
+    """A piece of a copy. Here it was looked at already; on its way from elsewhere it may have changed."""
+    at = data + piece.at
+    if isinstance(source, np.ndarray):
+        found = source[at : at + piece.bytes]
+    else:
+        found = np.frombuffer(source.read(at, piece.bytes), np.uint8)
+        if len(found) != piece.bytes or zlib.crc32(found) != total:
+            raise BadInput(f"{piece.name} of the copy {source} is damaged; let the supervisor choose again")
+    return found.view(piece.dtype).reshape(piece.shape)
+
+
+def header(path: Path) -> dict[str, Any] | None:
+    """What a copy says of itself: "pieces", each with its checksum, behind byte "data"; None where it is damaged."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -239,7 +276,7 @@ def _header(path: Path) -> dict[str, Any] | None:
     return told
 
 
-def _right(path: Path, told: dict[str, Any]) -> bool:
+def right(path: Path, told: dict[str, Any]) -> bool:
     """Is every piece what was written?"""
     try:
         data = np.memmap(path, np.uint8, "r")

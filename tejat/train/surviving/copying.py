@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from tejat.train.checkpoint import flat
 from tejat.train.guards import Guard
 from tejat.train.step import TrainState
 from tejat.train.surviving import copies
+from tejat.train.surviving.afar import Abroad, Sender
 from tejat.train.surviving.copies import Assembly, Slots
 
 if TYPE_CHECKING:
@@ -44,17 +45,26 @@ class Copies(Guard):
       rank: which process this is.
       every: steps between copies; none: it only restores.
       shares: copies to go on from, of all processes that there were; without, the newest checkpoint is taken.
+      abroad: who takes copies for domains of other hosts; the others' are in `place`.
     """
 
-    def __init__(self, place: Path, domains: Sequence[int], rank: int, every: int, shares: Sequence[Path] = ()):
-        self._place, self._rank, self._every = place, rank, every
+    def __init__(
+        self,
+        place: Path,
+        domains: Sequence[int],
+        rank: int,
+        every: int,
+        shares: Sequence[Path | Abroad] = (),
+        abroad: Mapping[int, Sender] | None = None,
+    ):
+        self._place, self._rank, self._every, self._abroad = place, rank, every, abroad or {}
         self.aim(domains, shares)
         self._slots: list[Slots] | None = None
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
         self.cost = Cost()
 
-    def aim(self, domains: Sequence[int], shares: Sequence[Path]) -> None:
+    def aim(self, domains: Sequence[int], shares: Sequence[Path | Abroad]) -> None:
         """Before the run is restored: where copies go, and which are gone on from."""
         self._shares, self._of = shares, len(domains)
         # The same one twice, of a lonely process.
@@ -128,6 +138,9 @@ class Copies(Guard):
                 for room, array in zip(slots.begin(), first, strict=True):
                     np.copyto(room, array)
                 slots.finish(step, self._of, facts, sums)
+            for domain in self._domains:
+                if domain in self._abroad and (why := self._abroad[domain].send(*self._slots[0].newest)):
+                    print(f"tejat: the copy of step {step} is here alone: {why}", flush=True)
             self.cost.behind += time.perf_counter() - begun
         except Exception as error:  # the loop must see it
             self._error = error
@@ -139,7 +152,9 @@ class Copies(Guard):
                 start = tuple(each.indices(length)[0] for each, length in zip(shard.index, leaf.shape, strict=True))
                 boxes.append((name, start, tuple(shard.data.shape), str(leaf.dtype)))
         pieces = copies.laid_out(boxes)
-        return [Slots(self._place / f"domain-{d}", self._rank, pieces, step) for d in self._domains]
+        return [
+            Slots(self._place / f"domain-{d}", self._rank, pieces, step) for d in self._domains if d not in self._abroad
+        ]
 
 
 def peer(domains: Sequence[int], rank: int) -> int:

@@ -11,7 +11,8 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -24,14 +25,15 @@ from tejat.train.auditing.auditor import Corrupted
 from tejat.train.checkpoint import Damaged, Unsaved
 from tejat.train.guards import Guard
 from tejat.train.surviving import leash
+from tejat.train.surviving.afar import Abroad, Sender
 from tejat.train.surviving.copying import Copies
 from tejat.train.surviving.programs import Programs
 from tejat.train.surviving.pulse import Pulse
 
-DONE, FAILED, UNUSABLE, STOPPED, DAMAGED, LYING, BROKEN, UNSAVED = 0, 1, 2, 3, 4, 5, 6, 7
+DONE, FAILED, UNUSABLE, STOPPED, DAMAGED, LYING, BROKEN, UNSAVED, GONE = 0, 1, 2, 3, 4, 5, 6, 7, 8
 """Exit codes: trained; diverged; the input cannot be used; stopped with a checkpoint; the newest checkpoint is damaged;
 an audit found a lie; anything else, such as a connection to a process that has died; this process's part of a
-checkpoint could not be written."""
+checkpoint could not be written. GONE is that of none: it stands for one whose host is gone."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Order:
       known: this run's supervisor has seen already that the recipe is the run's.
       shares: copies to go on from.
       until: a time of `time.monotonic` at which to stop.
+      abroad: who takes copies for domains of other hosts.
     """
 
     recipe: Path
@@ -67,8 +70,9 @@ class Order:
     rank: int
     resume: bool
     known: bool
-    shares: tuple[Path, ...]
+    shares: tuple[Path | Abroad, ...]
     until: float | None
+    abroad: Mapping[int, Sender] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def _train(order: Order, begun: float, turn: Connection | None) -> None:
     try:
         hosts.join(order.coordinator, len(order.domains), order.rank)
         chosen = recipe.changed(recipe.read(order.recipe), list(order.settings))
-        copies = Copies(order.place, order.domains, order.rank, chosen.copy_every, order.shares)
+        copies = Copies(order.place, order.domains, order.rank, chosen.copy_every, order.shares, order.abroad)
         parts = (chosen.config, chosen.schedule, chosen.room, chosen.bfloat16, chosen.picture_weight)
         what = f"{parts} {chosen.how} {chosen.accumulate} {order.mesh} {order.rank} of {len(order.domains)}"
         what += f" {chosen.shards} {flips.VARIABLE in os.environ}"

@@ -112,7 +112,7 @@ def test_no_flipped_bit_of_what_counts_goes_unnoticed(tmp_path_factory, data):
     (path,) = place.rglob("step-2.rank-0")
     content = bytearray(path.read_bytes())
     header = int.from_bytes(content[:8], "little")
-    told = copies._header(path)
+    told = copies.header(path)
     counts = [*range(16 + header), *range(told["data"], told["data"] + 60), *range(told["data"] + 64, len(content))]
     at = data.draw(st.sampled_from(counts))
     content[at] ^= 1 << data.draw(st.integers(0, 7))

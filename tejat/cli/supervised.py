@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,12 +27,17 @@ def run(options: "Train", begun: float, again: str) -> int:
         raise BadInput("--supervise says itself which processes there are; leave --coordinator and its like out")
     if options.from_chain is not None or options.export_chain is not None:
         raise BadInput("a chain is of one process; leave --supervise out, or the chain")
+    if options.check is not None and options.check <= 0:
+        raise BadInput("--check is how many seconds to scan; give more than none")
+    if options.hosts is None and (options.host, options.address, options.memory) != (None, None, None):
+        raise BadInput("--host, --address and --memory are of a run on several hosts; give --hosts, or leave them out")
+    number = None if options.hosts is None else _number(options)
 
     from tejat.cli.training_bar import TrainingBar
     from tejat.model import multimodal
     from tejat.model.params import walk
     from tejat.train import mesh, recipe
-    from tejat.train.surviving import supervisor
+    from tejat.train.surviving import fleet, health, supervisor
 
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
     mesh.parse(options.mesh)
@@ -59,9 +65,19 @@ def run(options: "Train", begun: float, again: str) -> int:
         standby=options.standby,
         programs=options.programs and options.programs.resolve(),
     )
+    if options.check is not None and (ailment := health.ailment(options.check)):
+        if number is not None:
+            fleet.exclude(task.directory, number, ailment)
+        print(f"tejat: error: this host does not take part: {ailment}", file=sys.stderr)
+        return 1
     try:
         with TrainingBar(chosen.schedule.steps) as bar:
-            code = supervisor.supervise(task, told=_tell, logged=bar)
+            if number is None:
+                code = supervisor.supervise(task, told=_tell, logged=bar)
+            else:
+                memory = (options.memory or supervisor.SHARED).resolve()
+                post = fleet.Post(number, options.hosts, options.address or fleet.here(), options.wait, memory)
+                code = fleet.supervise(task, post, told=_tell, logged=bar)
     except supervisor.GaveUp as error:
         print(f"tejat: error: {error}", file=sys.stderr)
         return 1
@@ -76,6 +92,23 @@ def run(options: "Train", begun: float, again: str) -> int:
     else:
         print(f"{chosen.name}: {last['step']:,} steps, {last['tokens']:,} tokens; the model is {directory / 'model'}")
     return 0
+
+
+def _number(options: "Train") -> int:
+    """Which host this is. Raises BadInput where nobody tells it, and for what several hosts cannot do."""
+    if options.hosts < 1 or options.wait < 0:
+        raise BadInput("--hosts is the number of hosts, from 1, and --wait is no less than 0 seconds")
+    if options.standby or options.spares is not None:
+        raise BadInput("on several hosts nobody stands by, and hosts beyond --hosts are spares; leave both out")
+    told = (
+        options.host if options.host is not None else next((os.environ[n] for n in _NUMBERS if n in os.environ), None)
+    )
+    if told is None or int(told) < 0:
+        raise BadInput("which host is this? Give --host, from 0; SLURM and jobs of Kubernetes tell it themselves")
+    return int(told)
+
+
+_NUMBERS = ("SLURM_NODEID", "JOB_COMPLETION_INDEX", "OMPI_COMM_WORLD_RANK")
 
 
 def _tell(what: str) -> None:

@@ -57,6 +57,20 @@ class Train:
     fraction of its time, and the run twice the memory of the host that programs and libraries take."""
     programs: Path | None = None
     """Of a supervised run: a directory for compiled steps, to be found again by later runs."""
+    check: float | None = None
+    """Of a supervised run: scan this host for so many seconds first, as `tejat doctor --scan` does; one that computes
+    wrongly does not take part."""
+    hosts: int | None = None
+    """Of a run that is supervised on several hosts, by this same command on each: how many are wanted; more are spares.
+    A run that the directory holds is gone on with."""
+    host: int | None = None
+    """Which of them this is, from 0; the scheduler tells it, where there is one."""
+    address: str | None = None
+    """Under which others reach this host."""
+    wait: float = 60.0
+    """Seconds in which another host must have taken the place of a lost one, before fewer go on."""
+    memory: Path | None = None
+    """Where in this host's memory copies lie; /dev/shm if not given."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 

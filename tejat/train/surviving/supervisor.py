@@ -36,7 +36,7 @@ from tejat.train.surviving.events import Events
 from tejat.train.surviving.following import Follower
 from tejat.train.surviving.standby import Standby
 from tejat.train.surviving.watching import Hung, Watch
-from tejat.train.surviving.worker import DAMAGED, DONE, FAILED, LYING, STOPPED, UNSAVED, UNUSABLE, Go, Order, work
+from tejat.train.surviving.worker import DAMAGED, DONE, FAILED, GONE, LYING, STOPPED, UNSAVED, UNUSABLE, Go, Order, work
 
 SHARED = Path("/dev/shm")
 LOOK = 0.05
@@ -100,10 +100,10 @@ class GaveUp(RuntimeError):
     """The budget of restarts is spent, or starting again is in vain."""
 
 
-def place_of(directory: Path) -> Path:
-    """Where the copies of a run's state lie: the same for every supervisor of this directory."""
+def place_of(directory: Path, memory: Path = SHARED) -> Path:
+    """Where the copies of a run lie, in this host's `memory`: the same for every supervisor of its directory."""
     name = f"tejat-{os.getuid()}-{hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]}"
-    return (SHARED if SHARED.is_dir() else directory / "surviving") / name
+    return (memory if memory.is_dir() else directory / "surviving") / name
 
 
 def supervise(
@@ -122,22 +122,25 @@ def supervise(
     held = task.directory / identity.NAME
     if task.resume and not held.is_file():
         raise BadInput(f"{task.directory} holds no run to resume; leave --resume out to begin one")
-    if task.copy_every and SHARED.is_dir() and not place_of(task.directory).is_dir():
+    place = place_of(task.directory)
+    if task.copy_every and SHARED.is_dir() and not place.is_dir():
         copies.check_room(SHARED, task.state_bytes)
-    supervisor = _Supervisor(task, told, logged)
+    supervisor = Supervisor(task, told, logged, place)
     with supervisor.alone(), supervisor.heeding():
         if not task.resume and held.is_file():
             raise BadInput(f"{task.directory} holds a run; go on with --resume, or choose another directory with --out")
         return supervisor.run()
 
 
-class _Supervisor:
-    def __init__(self, task: Supervised, told: Callable[[str], None], logged: Callable[[dict[str, Any]], None]):
+class Supervisor:
+    def __init__(
+        self, task: Supervised, told: Callable[[str], None], logged: Callable[[dict[str, Any]], None], place: Path
+    ):
         self._task, self._told, self._logged = task, told, logged
         self._log = Follower(task.directory / "log.jsonl")
         self._own = task.directory / "surviving"
         self._own.mkdir(parents=True, exist_ok=True)
-        self._place = place_of(task.directory)
+        self._place = place
         self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._programs = task.programs or self._place / "programs"
         self._events = Events(self._own)
@@ -169,7 +172,7 @@ class _Supervisor:
                 self._dismiss()
                 self._events.tell("done" if ended.code == DONE else "stopped")
                 if not self._chosen():  # a checkpoint holds it all
-                    shutil.rmtree(self._place, ignore_errors=True)
+                    self._clear()
                 return ended.code
             if ended.code == FAILED:
                 self._events.tell("gave up", why=ended.why)
@@ -211,7 +214,7 @@ class _Supervisor:
         pulses = [self._place / f"pulse-{rank}" for rank in range(count)]
         processes, taken = self._taken_over(shares, pulses), 0.0
         if processes:
-            taken = sum(beat.cpu for path in pulses if (beat := pulse.read(path)) is not None)
+            taken = sum(beat.cpu for beat in self._beats(pulses).values())
         else:
             processes = self._begun(pulses, resume, shares)
         try:
@@ -282,7 +285,7 @@ class _Supervisor:
             connection.wait([p.sentinel for p in processes if p.exitcode is None], LOOK)
             for line in self._log.new():
                 self._logged(line)
-            beats = {rank: found for rank, path in enumerate(pulses) if (found := pulse.read(path)) is not None}
+            beats = self._beats(pulses)
             failed = [p for p in processes if p.exitcode not in (None, DONE)]
             if failed:
                 return self._cause(processes, stepped)
@@ -293,9 +296,7 @@ class _Supervisor:
                 recovery = time.monotonic() - self._idle_since
                 cpu = sum(beat.cpu for beat in beats.values()) - taken
                 self._events.tell("stepping", step=step + 1, recovery=recovery, cpu=cpu)
-                (self._place / "run").write_text(self._run())
-                if self._task.standby:
-                    self._prepare()
+                self._stepping()
             now = time.monotonic()
             alive = {rank: beat for rank, beat in beats.items() if processes[rank].exitcode is None}
             if hung := watch.look(alive, now):
@@ -316,10 +317,19 @@ class _Supervisor:
                 self._told("stopping: the step is finished and saved")
                 stop_by = now + self._task.grace
                 for process in processes:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(process.pid, signal.SIGTERM)
+                    process.terminate()
             if stop_by is not None and now > stop_by:
                 return Ended(STOPPED, None, f"not stopped within {self._task.grace:.0f} s", stepped)
+
+    def _beats(self, pulses: list[Path]) -> dict[int, pulse.Beat]:
+        """Of each process that has begun to beat."""
+        return {rank: found for rank, path in enumerate(pulses) if (found := pulse.read(path)) is not None}
+
+    def _stepping(self) -> None:
+        """The first step of a generation is made."""
+        (self._place / "run").write_text(self._run())
+        if self._task.standby:
+            self._prepare()
 
     def _cause(self, processes: list[Any], stepped: bool) -> Ended:
         """Why a generation ended, where a process of it has: the first exit may be but the consequence of another's."""
@@ -335,11 +345,13 @@ class _Supervisor:
         if outside := _killed(processes):
             name = signal.Signals(-codes[outside[0]]).name
             return Ended(None, outside[0], f"process {outside[0]} was ended by {name}", stepped, at)
-        for code in (UNUSABLE, DAMAGED, UNSAVED, LYING, FAILED, STOPPED):
+        for code in (GONE, UNUSABLE, DAMAGED, UNSAVED, LYING, FAILED, STOPPED):
             if ranks := [r for r, found in codes.items() if found == code]:
                 said = self._said(ranks[0])
                 if code == UNSAVED:  # why, it may have had no room to write
                     said = f"process {ranks[0]} cannot write its part of a checkpoint: see its disk, and its log"
+                if code == GONE:
+                    said = f"the host of process {ranks[0]} is gone"
                 return Ended(code, ranks[0], said, stepped, at)
         rank = min(codes)
         return Ended(None, rank, f"process {rank} failed: {self._said(rank)}", stepped, at)
@@ -373,8 +385,15 @@ class _Supervisor:
 
     def _chosen(self) -> list[copies.Share]:
         """Copies in memory to go on from; none where the newest checkpoint is as new."""
-        found = copies.newest(copies.survivors(self._place))
+        found = copies.newest(self._survivors())
         return found if found and found[0].step > max(self._checkpoints(), default=0) else []
+
+    def _survivors(self) -> list[copies.Share]:
+        return copies.survivors(self._place)
+
+    def _clear(self) -> None:
+        """Frees the memory."""
+        shutil.rmtree(self._place, ignore_errors=True)
 
     def _checkpoints(self) -> list[int]:
         place = self._task.directory / "checkpoints"
@@ -409,18 +428,22 @@ class _Supervisor:
             self._domains[rank] = max(self._domains) + 1
             self._told(f"machine {lost} is replaced by a spare; {self._spares} left")
             return
-        before = len(self._domains)
-        count = next((n for n in range(before - 1, 0, -1) if self._task.rows % n == 0), 0)
-        axes = mesh.parse(self._mesh)
-        if not count or any(size not in (1, before) for size in axes.values()):
-            why = f"machine {lost} is lost, no spare is left, and fewer than {before} processes cannot go on"
-            self._events.tell("gave up", why=why)
-            raise GaveUp(f"{why} with this mesh and these rows; add --spares, and go on with --resume")
+        count, self._mesh = self._fewer(f"machine {lost} is lost, no spare is left", len(self._domains) - 1)
         self._domains = [domain for domain in self._domains if domain != lost][:count]
-        self._mesh = ",".join(f"{axis}={count if size == before else 1}" for axis, size in axes.items()) or None
         self._shrunk = True
         self._events.tell("shrunk", processes=count)
         self._told(f"machine {lost} is lost and no spare is left: {count} processes go on")
+
+    def _fewer(self, why: str, most: int, unit: int = 1) -> tuple[int, str | None]:
+        """How many processes can go on, at most so many and whole units of them, and their mesh. Raises GaveUp."""
+        before = len(self._domains)
+        count = next((n for n in range(most - most % unit, 0, -unit) if self._task.rows % n == 0), 0)
+        axes = mesh.parse(self._mesh)
+        if not count or any(size not in (1, before) for size in axes.values()):
+            why = f"{why}, and fewer than {before} processes cannot go on"
+            self._events.tell("gave up", why=why)
+            raise GaveUp(f"{why} with this mesh and these rows; add --spares, and go on with --resume")
+        return count, ",".join(f"{axis}={count if size == before else 1}" for axis, size in axes.items()) or None
 
     def _liar(self, rank: int | None) -> int:
         """The process whose device an audit has found to err again and again."""

@@ -274,7 +274,7 @@ def test_events_survive_a_cut_line(tmp_path):
 def test_copies_that_another_run_left_are_not_gone_on_from(tmp_path):
     """A directory was removed, and holds another run now."""
     task = supervisor.Supervised(RECIPE, (), tmp_path / "run", 1, state_bytes=1, copy_every=2, rows=1)
-    watching = supervisor._Supervisor(task, print, print)
+    watching = supervisor.Supervisor(task, print, print, supervisor.place_of(task.directory))
     place = supervisor.place_of(task.directory)
     try:
         (task.directory / "run.json").write_text("{}")
@@ -293,7 +293,9 @@ def test_copies_that_another_run_left_are_not_gone_on_from(tmp_path):
 def test_machines_that_are_lost_give_way_to_spares_and_then_fewer_go_on(tmp_path):
     told: list[str] = []
     task = supervisor.Supervised(RECIPE, (), tmp_path / "run", 4, state_bytes=1, copy_every=2, rows=8)
-    watching = supervisor._Supervisor(replace(task, spares=1, mesh="data=4"), told.append, print)
+    watching = supervisor.Supervisor(
+        replace(task, spares=1, mesh="data=4"), told.append, print, supervisor.place_of(task.directory)
+    )
     try:
         watching._replace(1, watching._spares)
         assert watching._domains == [0, 4, 2, 3] and watching._spares == 0 and watching._mesh == "data=4"

@@ -9,6 +9,9 @@ and see 64 x 64 pixels. Of the corpus, the source "concepts" alone is read; thin
 `tejat eval --suite pictures` looks for the first in runs/judge. About a minute of one H100. In 3,000 steps at 2e-3 the
 first recognises 48% of Noto's 1,465 drawings and 37% of the older Noto's, as one of 1,710 things each; in 6,000 it
 diverged after the 3,000th: it goes at half that rate now, which was not tried yet.
+
+An image tokenizer that was trained in a judge's features is to be compared in those of another (docs/PICTURES.md):
+python recipes/judge.py runs/judge_apart --peer --channels 32 64 112 192 --blocks 1 --seed 7 --steps 3000
 """
 
 import argparse
@@ -43,6 +46,9 @@ def main() -> None:
     arguments.add_argument("--peer", action="store_true")
     arguments.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
     arguments.add_argument("--steps", type=int, default=8_000)
+    arguments.add_argument("--channels", type=int, nargs="+", default=list(ClassifierConfig.channels))
+    arguments.add_argument("--blocks", type=int, default=ClassifierConfig.blocks)
+    arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
     every = _drawings(options.corpus)
     unseen = tuple(style for family in UNSEEN for style in family)
@@ -50,10 +56,9 @@ def main() -> None:
     drawn, things, styles = _of(every, sorted({*every[2]} - {*left_out}))
     print(f"{len(drawn):,} drawings of {len({*things}):,} things in {', '.join(sorted({*styles}))}", flush=True)
     schedule = Schedule(options.steps, peak=1e-3, warmup=min(500, options.steps // 10), floor=0.01, decay=0.05)
-    training = Training(schedule, bfloat16=True)
-    judge = picture_classifier.train(
-        ClassifierConfig(), training, drawn, things, lambda line: print(json.dumps(line), flush=True)
-    )
+    training = Training(schedule, bfloat16=True, seed=options.seed)
+    shape = ClassifierConfig(tuple(options.channels), options.blocks)
+    judge = picture_classifier.train(shape, training, drawn, things, lambda line: print(json.dumps(line), flush=True))
     picture_classifier.save(judge, options.out)
     judge = picture_classifier.load(options.out)  # as it is kept, in eight bits
     for family in UNSEEN if options.peer else (DRAWN[:1], DRAWN[1:]):

@@ -71,7 +71,7 @@ def heldout(corpus: Path, most: int) -> list[Subject]:
         Subject.of("photographs", rasters.photographs(corpus, "heldout", sky=False, side=256), most),
         Subject.of("night skies", rasters.photographs(corpus, "heldout", sky=True, side=256), most),
     ]
-    every = max(1, 400 // most)
+    every = min(25, max(1, 400 // most))  # of one item in more, a kind may have none
     for name, split, axis, chosen in DRAWINGS:
         drawn = rasters.drawings(corpus, split, side=256, sources=("concepts",), axis=axis, every=every)
         styles = np.array([style for _, style in rasters.names(corpus, split, axis, every)])

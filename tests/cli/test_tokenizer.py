@@ -183,6 +183,8 @@ def test_a_picture_tokenizer_goes_on_only_with_its_own_run(tmp_path, monkeypatch
         (("tiny.py", *steps), "go on with it with --resume"),
         (("tiny.py", "--resume"), "was begun with run.schedule.steps = 20"),
         (("tiny.py", "--seconds", "0"), "--seconds 0 leaves no time"),
+        (("tiny.py", "--out", "judged", "--set", "run.perceptual=0.5"), "name its directory with --judge"),
+        (("tiny.py", "--out", "judged", "--judge", "runs/judge"), "--judge is for run.perceptual"),
     ):
         assert cli.main(["tokenizer", "picture", "train", *words]) == 2
         assert said in capsys.readouterr().err.splitlines()[-1]

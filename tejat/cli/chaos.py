@@ -52,8 +52,8 @@ class Chaos:
     standby: tyro.conf.FlagCreatePairsOff[bool] = False
     """Have the next processes ready before those that train fail, as of `tejat train`."""
     out: Path | None = None
-    """Where the runs lie, and chaos.jsonl, a line for each schedule; a temporary directory if not given. Where it holds
-    trials of the same settings already, seeds that were tried are passed over, and the report is of all of them."""
+    """Where the runs lie, chaos.jsonl, a line for each schedule, and chaos.png; a temporary directory if not given.
+    Where it holds trials of the same settings already, seeds that were tried are passed over, and told of are all."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON object and nothing else."""
 
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
         raise BadInput("--hours is how long to go on; give more than none")
 
     from tejat.train import tour
-    from tejat.train.surviving import chaos
+    from tejat.train.surviving import chaos, chaos_chart
     from tejat.train.surviving.faults import Kind
     from tejat.train.surviving.outcomes import summary
 
@@ -101,6 +101,9 @@ def main(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             stopped = True
     told = summary(found)
+    if options.out is not None:
+        told["chart"] = str(options.out / "chaos.png")
+        chaos_chart.draw(found, options.out / "chaos.png")
     if options.json:
         print(json.dumps(told))
     else:

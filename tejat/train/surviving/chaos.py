@@ -250,7 +250,7 @@ class _Trial:
         if fault.kind in LATE:
             at = next(event["at"] for event in told if event["event"] == "fault")
         memory = [event["memory"] for event in told if event["event"] == "generation" and event["at"] <= back["at"]]
-        return [Recovery(fault.kind, memory[-1], back["at"] - at, back["cpu"])]
+        return [Recovery(fault.kind, memory[-1], back["at"] - at, back["cpu"], at)]
 
 
 def result(directory: Path, steps: int) -> dict[str, Any]:

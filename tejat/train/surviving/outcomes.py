@@ -22,12 +22,13 @@ _TRIALS = "trials.json"
 
 class Recovery(NamedTuple):
     """From a fault to the next step that was finished. `cpu`: seconds of processors that the processes took from their
-    beginning to that step, all together; None where they were not told."""
+    beginning to that step, all together; `at`: when the fault came, of `time.time`. Older lines do not tell them."""
 
     kind: Kind
     memory: bool  # from copies in memory
     seconds: float
     cpu: float | None = None
+    at: float | None = None
 
 
 _TOLD = ("survived", "bit_equal", "wrong", "verdicts", "goodput", "seconds", "lost", "load", "sources", "at")

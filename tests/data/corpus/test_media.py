@@ -19,6 +19,7 @@ from tejat.data.corpus import (
     media_concepts,
     media_dialogues,
     media_generated,
+    media_sayings,
     media_sound,
     media_sources,
     media_stamps,
@@ -250,6 +251,41 @@ def test_a_voice_speaks():
         assert file.getframerate() == 22_050
     with pytest.raises(BadInput):
         media_voices.Speaker({})("hello", "no-such-voice", 160, 50)
+
+
+def test_sayings_are_of_nothing_and_by_nobody_that_is_held_out(packages, monkeypatch):
+    said = []
+
+    class Speaking:
+        def __init__(self, paths):
+            pass
+
+        def __call__(self, text, voice, rate, pitch):
+            said.append((text, voice))
+            return wav()
+
+    monkeypatch.setattr(media_sayings, "Library", Speaking)
+    monkeypatch.setattr(media_concepts, "is_held_out", lambda id: id == BAT)
+    items = list(media_sayings.sayings(packages, Dropped()))
+    assert {(item.fields["language"], item.fields["text"]) for item in items} == {
+        *(("en", name) for name in ("cat", "crown", "flag: Switzerland", "flag: China")),
+        *(("de", name) for name in ("Katze", "Krone", "Flagge: Schweiz", "Flagge: China")),
+    }  # no bat, and each once
+    assert [text for text, _ in said] == [item.fields["text"] for item in items]
+    assert not {*media_sayings.TONES} & {*media_voices.HELD_OUT_TONES}
+    assert not any(media_sayings.heldout(item) for item in items)
+    assert all(item.fields["texts"][item.fields["language"]] == item.fields["text"] for item in items)
+    assert items == list(media_sayings.sayings(packages, Dropped()))
+
+
+@pytest.mark.parametrize("text", ["Room 101", "no\nlines", "a", "50%", "x" * 71, "{name}"])
+def test_what_letters_do_not_tell_is_not_said(text):
+    assert not media_sayings._sayable(text) and media_sayings._sayable("Who’s there? I, Anna-Lena.")
+
+
+def test_a_library_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(BadInput, match="cannot be loaded"):
+        media_sayings.Library({"espeak-ng-data": tmp_path})
 
 
 def test_tables_of_a_data_set_are_small_and_say_what_they_hold():

@@ -54,6 +54,8 @@ def chart(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     turns: list[Turn] = []
     for about in random.permutation(_QUESTIONS)[: int(random.integers(2, 6))]:
         asked, answer = question(str(about), panel, spoken, random)
+        if any(answer == part.text for turn in turns for part in turn.parts if isinstance(part, Text)):
+            continue  # of points, little but the title can be asked
         shown: tuple[Part, ...] = () if turns else (picture,)
         turns += [Turn("user", (*shown, Text(asked))), Turn("model", (Text(answer),))]
     return Document.from_turns(turns, "chart")

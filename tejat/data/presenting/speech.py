@@ -26,7 +26,7 @@ STEPS = 32_767  # from silence to the loudest
 
 WORDS = wordings("speech")
 
-TASKS = {"write": 0.5, "page": 0.14, "translate": 0.2, "draw": 0.06, "matches": 0.06, "which language": 0.04}
+TASKS = {"write": 0.56, "page": 0.12, "translate": 0.18, "draw": 0.06, "matches": 0.05, "which language": 0.03}
 """The share of each kind of document about a recording."""
 
 

@@ -27,6 +27,12 @@ from tejat.train.surviving.worker import GONE, Order, work
 LOOK = 0.1
 """Seconds between two questions to a host."""
 
+REFUSED = 3
+"""Questions in a row that reach nobody: the agent is gone."""
+
+PATIENCE = 600.0
+"""Seconds in which a host has looked at all copies that it has."""
+
 
 class Crew:
     """Processes that this host runs for a leader, which may be on it too.
@@ -189,8 +195,8 @@ class Host:
     def __init__(self, number: int, address: str, key: bytes, silence: float):
         self.number, self.address, self.gone = number, address, False
         self._silence = silence
-        # Copies of much may be on their way elsewhere: one connection to ask how it fares, one for the rest.
-        self._asked, self._told = Peer(address, key, silence), Peer(address, key, max(silence, 60.0))
+        # One connection to ask how it fares, and one for what takes its time, such as to look at all copies there.
+        self._asked, self._told = Peer(address, key, silence), Peer(address, key, max(silence, PATIENCE))
         self._members: dict[int, Member] = {}
         self._beats: dict[int, Beat] = {}
         self._watching: threading.Event | None = None
@@ -256,8 +262,7 @@ class Host:
                 answer, _ = self._asked.ask("status")
             except (Unreachable, Refused):
                 failed += 1
-                # Nobody listens there any more, or nobody answers.
-                if failed > 2 or time.monotonic() - heard > self._silence:
+                if failed >= REFUSED or time.monotonic() - heard > self._silence:
                     self._lost()
                     return
                 continue

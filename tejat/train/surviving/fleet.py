@@ -21,7 +21,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -199,6 +199,7 @@ class Leader(Supervisor):
         super().__init__(task, told, logged, place)
         self._post, self._key = post, key
         self._hosts: list[Host] = []
+        self._ports: dict[int, int] = {}  # of hosts that answered last, a free one of each
         self._resume = (task.directory / identity.NAME).is_file()
 
     def lead(self) -> int:
@@ -230,10 +231,7 @@ class Leader(Supervisor):
         if first and len(alive) < wanted:
             self._give_up(f"{len(alive)} of {wanted} hosts came within {AT_FIRST:.0f} s")
         before = [host.number for host in self._hosts]
-        others = [number for number in sorted(alive) if number not in before]
-        chosen = [number if number in alive else others.pop(0) if others else None for number in before]
-        chosen = [number for number in chosen if number is not None]
-        chosen += others[: max(0, wanted - len(chosen))]
+        chosen = places(before, alive, wanted)
         each, whole = self._task.processes, wanted * self._task.processes
         self._domains, self._mesh = list(range(whole)), self._task.mesh
         if len(chosen) < wanted:
@@ -318,7 +316,8 @@ class Leader(Supervisor):
     def _survivors(self) -> list[Share]:
         found = []
         for host in self._all_hosts():
-            found += host.shares()
+            if host.number in self._ports:
+                found += host.shares()
             host.close()
         return found
 
@@ -350,6 +349,15 @@ class Leader(Supervisor):
         self._told(f"host {number} is excluded: {why}")
 
 
+def places(before: Sequence[int], alive: Collection[int], wanted: int) -> list[int]:
+    """Hosts that take part, at most `wanted` of those that are alive: who did before keeps its place, which spares its
+    processes a compilation, as far as nobody before it is missing."""
+    others = [number for number in sorted(alive) if number not in before]
+    chosen = [number if number in alive else others.pop(0) if others else None for number in before]
+    left = [number for number in chosen if number is not None]
+    return [*left, *others[: max(0, wanted - len(left))]]
+
+
 @contextlib.contextmanager
 def _one_of(place: Path, number: int) -> Iterator[None]:
     """No other agent has this memory. Raises BadInput where one has."""
@@ -369,6 +377,8 @@ def _key(path: Path) -> bytes:
         deadline = time.monotonic() + 10
         while len(found := path.read_bytes()) < 32 and time.monotonic() < deadline:
             time.sleep(0.05)
+        if len(found) < 32:
+            raise BadInput(f"{path} is no key of a run; remove it, and begin on all hosts again") from None
         return found
     with os.fdopen(file, "wb") as made:
         made.write(key := os.urandom(32))

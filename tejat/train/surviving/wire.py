@@ -20,6 +20,8 @@ _HEAD = struct.Struct(">IIQ")  # length of the JSON, its CRC-32, length of the b
 _SUM = struct.Struct(">I")
 _DRAWN = 32  # bytes of a challenge, and of its answer
 _AT_ONCE = 1 << 20
+CONNECTED = 5.0
+"""Seconds in which a host that is there is reached."""
 _MOST_TOLD = 1 << 28
 """Bytes of JSON, at most."""
 
@@ -122,7 +124,9 @@ class Peer:
             try:
                 if self._link is None:
                     host, _, port = self.address.rpartition(":")
-                    self._link = Link(socket.create_connection((host.strip("[]"), int(port)), self._patience))
+                    found = socket.create_connection((host.strip("[]"), int(port)), min(CONNECTED, self._patience))
+                    found.settimeout(self._patience)
+                    self._link = Link(found)
                     self._link.prove(self._key, first=True)
                 self._link.send({**told, "what": what}, data)
                 answer, found = self._link.receive()

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tejat.train.surviving import chaos, events, fleet, health, supervisor
 
@@ -202,6 +204,16 @@ def test_what_cannot_be(words, why, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(Exception, match=why):
         train.main([*WORDS, "--supervise", "1", "--out", str(tmp_path / "run"), *words])
+
+
+@given(st.lists(st.integers(0, 9), unique=True, max_size=5), st.sets(st.integers(0, 9)), st.integers(1, 5))
+def test_hosts_keep_their_places_and_spares_take_those_of_the_lost(before, alive, wanted):
+    before = before[:wanted]
+    chosen = fleet.places(before, alive, wanted)
+    assert len(chosen) == min(wanted, len(alive)) == len({*chosen}) and {*chosen} <= alive
+    assert {*before} & alive <= {*chosen}
+    if len(alive) >= wanted:
+        assert all(chosen[place] == number for place, number in enumerate(before) if number in alive)
 
 
 def test_place_is_of_the_memory_that_is_given(tmp_path):

@@ -113,6 +113,7 @@ def test_pairs_come_in_the_same_order_from_any_place(trained):
     again.close()
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_is_the_same(trained, recipe, tmp_path):
     done, directory, _ = trained
     works = [RewardWork(recipe) for _ in range(2)]

@@ -1,8 +1,8 @@
 """What test_mesh runs in a process of eight virtual devices: two steps on one of them, and on meshes of all.
 
 Prints, for each mesh, as JSON: the largest differences of gradients, of moments and of the sums from those of one
-device; that of weights from what the optimizer of one device makes of the mesh's own gradient ("weights"), and from
-what it makes of every piece alone, as if it were a whole matrix ("pieces").
+device; that of weights from what the optimizer of one device makes of the mesh's own gradient ("weights"), and, with
+Muon, from what it makes of every piece alone, as if it were a whole matrix ("pieces").
 """
 
 import json
@@ -111,9 +111,10 @@ def main(meshes: list[str]) -> None:
         found[text] = {"moments cut": cut, "moments": apart(moments, alone.moments[0])}
         found[text]["gradient"] = of_rounding(gradient, alone.moments[1])
         found[text]["weights"] = apart(after.params, whole(before.params, before.moments[0], gradient))
-        clipped, _ = optax.clip_by_global_norm(SCHEDULE.clip).update(gradient, ())  # a piece's norm is another
-        pieces = jax.device_put((before.params, before.moments[0], clipped), (where.params, *where.moments))
-        found[text]["pieces"] = apart(after.params, updated_in_pieces(where)(*pieces))
+        if SCHEDULE.muon:
+            clipped, _ = optax.clip_by_global_norm(SCHEDULE.clip).update(gradient, ())  # a piece's norm is another
+            pieces = jax.device_put((before.params, before.moments[0], clipped), (where.params, *where.moments))
+            found[text]["pieces"] = apart(after.params, updated_in_pieces(where)(*pieces))
         found[text] |= {
             name: float(abs(added[name] - sums[name])) for name in ("text_loss", "picture_loss", "gradient_norm")
         }

@@ -70,6 +70,7 @@ def test_what_cannot_be_measured_is_told(words, told):
         bench.main(["train", *words])
 
 
+@pytest.mark.slow
 def test_devices_that_share_the_work_have_the_losses_of_one():
     def measured(*words: str) -> dict:
         command = [sys.executable, "-m", "tejat", "bench", "train", "micro", "--rows", "2", "--tokens", "32"]

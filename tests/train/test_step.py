@@ -9,7 +9,7 @@ import pytest
 from tejat.model import multimodal, quantised
 from tejat.model.params import unflatten, walk
 from tejat.model.quantised import Grid
-from tejat.train import step
+from tejat.train import objective, step
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,6 @@ def test_a_batch_without_targets_moves_nothing_but_by_decay(run, batch, schedule
 
 def test_what_parts_of_a_batch_give_adds_up_to_that_of_the_whole(batch):
     """Parts of unlike numbers of targets: were each a share of its own part, they would add up to two."""
-    from tejat.train import objective
-
     twice = jax.tree.map(lambda a: np.concatenate([a, a]), batch)
     weights = np.array(twice.weights)
     weights[1::2, : weights.shape[1] // 2] = 0  # the second part has fewer
@@ -104,29 +102,49 @@ def test_a_step_in_parts_is_the_step_of_the_whole(config, schedule, initial, bat
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7)
 
 
-def test_a_step_on_a_grid_loses_what_the_written_model_would_and_trains_its_masters(config, schedule, batch):
+@pytest.fixture(scope="module")
+def on_grid(config, schedule):
+    """A model whose matrices blocks divide, its grid, its state before the first step; and the state as it would be
+    written."""
     config = replace(config, decoder=replace(config.decoder, width=32, mlp=32))
     tree, grid = multimodal.params(config), Grid(bits=4, embedding=8)
     initial = jax.device_get(step.initial_state(config, schedule, seed=0))
-    on_grid = step.build(config, schedule, grid=grid)
-    whole = step.build(config, schedule)
 
     def written(name, array, param):
         at = quantised.layout(name, param)
         return array if at is None else quantised.quantised(array, at, grid.of(name)).array()
 
     names = zip(walk(initial.params), walk(tree), strict=True)
-    as_written = unflatten({name: written(name, array, param) for (name, array), (_, param) in names})
-    due, plain = whole(initial._replace(params=as_written), batch)[1], whole(initial, batch)[1]
-    state, sums = on_grid(initial, batch)
-    state, _ = on_grid(state, batch)  # the first step's rate is 0
-    assert float(sums["text_loss"]) == pytest.approx(float(due["text_loss"]), rel=1e-5)
-    assert abs(float(plain["text_loss"]) - float(due["text_loss"])) > 1e-3 * float(due["text_loss"])  # the control
+    return config, grid, initial, unflatten({name: written(name, array, param) for (name, array), (_, param) in names})
+
+
+@pytest.fixture(scope="module")
+def text_loss(on_grid, batch):
+    """The sum that a step would tell, of any weights."""
+    config = on_grid[0]
+    summed = jax.jit(lambda params: objective.loss(params, config, batch)[1]["text_loss"])
+    return lambda params: float(summed(params))
+
+
+def test_a_step_on_a_grid_loses_what_the_written_model_would_and_trains_its_masters(
+    on_grid, text_loss, schedule, batch
+):
+    config, grid, initial, as_written = on_grid
+    due, plain = text_loss(as_written), text_loss(initial.params)
+    advance = step.build(config, schedule, grid=grid)
+    state, sums = advance(initial, batch)
+    state, _ = advance(state, batch)  # the first step's rate is 0
+    assert float(sums["text_loss"]) == pytest.approx(due, rel=1e-5)
+    assert abs(plain - due) > 1e-3 * due  # the control
     before, after = (dict(walk(tree))["decoder.blocks.sliding.down"] for tree in (initial.params, state.params))
     assert (np.asarray(before) != np.asarray(after)).mean() > 0.9
 
+
+@pytest.mark.slow
+def test_a_run_may_come_to_its_grid_later(on_grid, text_loss, schedule, batch):
+    config, grid, initial, as_written = on_grid
     later = step.build(config, schedule, grid=replace(grid, begins=1 / schedule.steps))
     state, sums = later(initial, batch)
-    assert float(sums["text_loss"]) == pytest.approx(float(plain["text_loss"]), rel=1e-5)
+    assert float(sums["text_loss"]) == pytest.approx(text_loss(initial.params), rel=1e-5)
     again = later(jax.device_get(state)._replace(params=initial.params), batch)[1]
-    assert float(again["text_loss"]) == pytest.approx(float(due["text_loss"]), rel=1e-5)
+    assert float(again["text_loss"]) == pytest.approx(text_loss(as_written), rel=1e-5)

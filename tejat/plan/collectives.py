@@ -1,7 +1,7 @@
 """What a compiled program exchanges between devices, read from its text.
 
 XLA's text names every collective with its shapes and the groups of devices that take part; those in the body of a loop
-come as often as the loop goes round.
+come as often as the loop goes round. What slices of TPUs exchange between them is left to a runtime that it is sent to.
 """
 
 import re
@@ -16,6 +16,7 @@ _BYTES |= {"s64": 8, "u64": 8, "f64": 8, "f8e4m3fn": 1, "f8e5m2": 1, "s4": 1, "u
 _SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 _HEAD = re.compile(r"^(?:ENTRY\s+)?%?([\w.\-]+)\s*(?:\([^{]*)?\{\s*$")
 _OP = re.compile(rf"=\s*(.*?)\s({'|'.join(KINDS)})(-start)?\(")
+_SEND = re.compile(r"=\s*\((.*?), u32\[\].*?\ssend\(.*xla_megascale_runtime.*_xla_megascale_transfer_type=\"(\w+)\"")
 _CALLED = re.compile(r"(?:body|condition|to_apply|calls|branch_computations|true_computation|false_computation)=")
 
 
@@ -38,6 +39,12 @@ def exchanges(text: str, devices: int, slices: int = 1) -> list[Exchange]:
         if not times[name]:
             continue
         for line in lines:
+            if sent := _SEND.search(line):
+                kind = sent[2].lower().replace("_", "-")
+                each = found.setdefault((kind, True), Exchange(kind, True))
+                each.count += times[name]
+                each.bytes += times[name] * _between(kind, sent[1], slices)
+                continue
             match = _OP.search(line)
             if match is None:
                 continue
@@ -131,6 +138,18 @@ def _sent(kind: str, result: str, line: str, size: int) -> float:
     if kind == "collective-permute":
         return whole
     return whole * share
+
+
+def _between(kind: str, what: str, slices: int) -> float:
+    """Bytes that a device sends to other slices, by the same algorithm, of what it gives to the runtime."""
+    whole = sum(_size(dtype, sizes) for dtype, sizes in _SHAPE.findall(what) if dtype in _BYTES)
+    share = (slices - 1) / slices
+    return whole * {
+        "all-reduce": 2 * share,
+        "all-gather": slices - 1,
+        "reduce-scatter": share,
+        "all-to-all": share,
+    }.get(kind, 1.0)
 
 
 def _size(dtype: str, sizes: str) -> float:

@@ -57,3 +57,20 @@ def test_groups_in_short_form(groups, crosses):
     text = TEXT.replace("[2,4]<=[8]", groups)
     (gather,) = (each for each in exchanges(text, devices=8, slices=2) if each.kind == "all-gather")
     assert gather.between_slices == crosses
+
+
+SENT = """ENTRY %main (q: f32[8]) -> f32[8] {
+  %a = f32[8]{0} all-reduce(f32[8]{0} %q), channel_id=1, replica_groups={{0,2},{1,3}}, to_apply=%add
+  %b = (bf16[4,16]{1,0:T(4,128)(2,1)}, u32[], token[]) send(%a, %t), channel_id=3, is_host_transfer=true, """
+SENT += """frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime","""
+SENT += """_xla_megascale_transfer_type="ALL_REDUCE"}
+  %c = (bf16[4,16]{1,0}, token[]) send-done(%b), channel_id=3, is_host_transfer=true
+}
+"""
+
+
+def test_what_slices_of_tpus_leave_to_a_runtime_is_between_them():
+    across, inside = exchanges(SENT, devices=8, slices=2)
+    assert (across.kind, across.between_slices, across.count, across.bytes) == ("all-reduce", True, 1, 4 * 16 * 2)
+    assert (inside.between_slices, inside.bytes) == (False, 32)
+    assert exchanges(SENT, devices=16, slices=4)[0].bytes == 4 * 16 * 2 * 2 * 3 / 4

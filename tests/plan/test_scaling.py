@@ -84,3 +84,24 @@ def test_mini_is_foretold_from_the_ladder(tmp_path, capsys):
         assert mini["low"] <= mini["loss"] <= mini["high"] and 1.4 < mini["loss"] < min(
             each["heldout"][loss] for each in told
         )
+
+
+def test_sizes_are_drawn_beside_the_largest(tmp_path, capsys):
+    """`python recipes/ladder.py draw`: a bar for each of three sizes and each kind of loss."""
+    from PIL import Image
+
+    recipe = runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "ladder.py"))
+    sizes = {"mini-4m": (4e6, 4.0), "mini-15m": (1.4e7, 3.5), "mini": (4.4e7, 3.0)}
+    told = [
+        {"size": name, "parameters": n, "steps": 576, "heldout": dict.fromkeys(recipe["CAPABILITIES"], loss)}
+        for name, (n, loss) in sizes.items()
+    ]
+    (tmp_path / "ladder.json").write_text(json.dumps(told))
+    recipe["draw"](recipe["Options"]("draw", out=tmp_path))
+    pixels = np.asarray(Image.open(capsys.readouterr().out.strip()).convert("RGB"))
+    # Of one colour each; bars of 0.5 nats more are shorter by e^0.5.
+    areas = [
+        (pixels == colour).all(-1).sum() for colour in ((0x9E, 0xCA, 0xE1), (0x42, 0x92, 0xC6), (0x08, 0x45, 0x94))
+    ]
+    assert areas[1] / areas[2] == pytest.approx(np.exp(-0.5), abs=0.06)
+    assert areas[0] / areas[2] == pytest.approx(np.exp(-1.0), abs=0.06)

@@ -32,17 +32,16 @@ def train(options: "Tokenizer") -> int:
     from tejat.model import picture, weights
     from tejat.parts import write_whole
     from tejat.train import identity, picture_state, pictures, recipe
-    from tejat.train.picture_critics import Judge
+    from tejat.train.picture_features import Judge
 
     chosen = recipe.changed(recipe.read(options.recipe, pictures.PictureRecipe), list(options.set))
     directory = options.out or Path("runs", chosen.name)
     if options.seconds is not None and options.seconds <= 0:
         raise BadInput(f"--seconds {options.seconds:g} leaves no time to train; give more, or leave it out")
-    judged = bool(chosen.run.perceptual or chosen.run.adversarial)
-    if judged and not options.judge:
-        raise BadInput("run.perceptual and run.adversarial need a judge; name its directory with --judge")
-    if options.judge and not judged:
-        raise BadInput("--judge is for run.perceptual or run.adversarial, and both are 0; set one, or leave it out")
+    if chosen.run.perceptual and not options.judge:
+        raise BadInput("run.perceptual needs a judge; name its directory with --judge")
+    if options.judge and not chosen.run.perceptual:
+        raise BadInput("--judge is for run.perceptual, which is 0; set it, or leave --judge out")
     known = (directory / identity.NAME).exists()
     if not known and any((directory / name).exists() for name in ("log.jsonl", "picture.safetensors")):
         raise BadInput(f"{directory} holds an earlier training; choose another directory with --out")

@@ -37,7 +37,7 @@ class Tokenizer:
     """Of such a report: the most pictures of each kind."""
     judge: Path | None = None
     """The directory of a classifier (recipes/judge.py): of such a report, to compare pictures in its features; of a
-    training with run.perceptual or run.adversarial, whose features are used."""
+    training with run.perceptual, whose features are used."""
     steps: int = 0
     """Of a report: also train a text-only micro for so many steps with each tokenizer, and tell its bits per byte."""
     seeds: int = 3

@@ -1,9 +1,9 @@
 """Training the image tokenizer: pictures laid into scenes, encoded, rounded and drawn again.
 
 The loss is the mean absolute error of pixels and of their differences to the right and below, the second of which keeps
-edges sharp (Mathieu et al. 2016); toward the end it may become the squared error, which PSNR is made of. A judge's
-features and an adversary may add to it (`picture_critics`). Pictures come in kinds (drawings, photographs, charts,
-text), each with its share of a batch, and are measured by kind. Scenes are made on the device, so that one copy of the
+edges sharp (Mathieu et al. 2016); toward the end it may become the squared error, which PSNR is made of. The
+features of a judge may add to it (`picture_features`). Pictures come in kinds (drawings, photographs, charts, text),
+each with its share of a batch, and are measured by kind. Scenes are made on the device, so that one copy of the
 pictures feeds any accelerator, and many steps are one call of it.
 """
 
@@ -27,8 +27,8 @@ from tejat.codecs.image import fitted, resize
 from tejat.model import picture, picture_batch, picture_vectors, quantised
 from tejat.model.params import Tree, initialise, map_params, unflatten, walk
 from tejat.model.picture_classifier import ClassifierConfig
-from tejat.train import optimizer, picture_critics, picture_state, scenes
-from tejat.train.picture_critics import Judge
+from tejat.train import optimizer, picture_features, picture_state, scenes
+from tejat.train.picture_features import Judge
 from tejat.train.scenes import Laying
 
 STRIDE = 25
@@ -54,7 +54,6 @@ class Run:
       squares: the part of the run, at its end, in which the error is squared.
       perceptual: how long the gradient of the distance in a judge's features is beside that of the error, both with
         respect to pixels.
-      adversarial: the same of an adversary's scores.
       four_bits: the finishing of weights that are there: the decoder alone is trained, its matrices as four bits would
         hold them, and is stored so. What encodes stays as it is, and with it the codes of every picture.
       report: steps between lines of the log.
@@ -68,7 +67,6 @@ class Run:
     edges: float = 1.0
     squares: float = 0.0
     perceptual: float = 0.0
-    adversarial: float = 0.0
     seed: int = 0
     report: int = 500
     save: int = 2_000
@@ -119,14 +117,11 @@ def train(
 
     `directory` has the log and the state, from which it goes on where there is one. A run that begins has random
     weights, or `params`. `told` is called with lines of the log, whose loss and PSNR are means over all kinds of a
-    batch. A run that is perceptual or adversarial needs a `judge`.
+    batch. A run that is perceptual needs a `judge`.
     """
     tree = _trained(config, run)
     params = initialise(tree, run.seed) if params is None else jax.tree.map(jnp.array, params)
     moments = optimizer.build(run.schedule, tree).init(params)
-    if run.adversarial:
-        assert judge is not None
-        moments = (moments, picture_critics.adversary(judge))
     done = picture_state.step_of(directory) if directory else 0
     if directory and done:
         params, moments = picture_state.restore(directory, params, moments)
@@ -181,11 +176,11 @@ def _advance(
     transform = optimizer.build(run.schedule, tree)
     total = max(1, run.batch * math.prod(run.grids[0]) // (rows * columns))
     counts = shares([share for _, share in layings], total)
+    dtype = jnp.bfloat16 if run.bfloat16 else jnp.float32
 
     def step(index, state):
         params, moments, _, _ = state
         key, *keys = jax.random.split(jax.random.fold_in(root, index), len(stores) + 1)
-        anew = jax.random.fold_in(key, 1)
         upright, first = _standing(key, config, rows, columns)
         size = (rows * config.patch, columns * config.patch)
         parts = [
@@ -196,7 +191,6 @@ def _advance(
 
         def reconstructed(params):
             """((pictures, their distance from a learned codebook), what was rounded)."""
-            dtype = jnp.bfloat16 if run.bfloat16 else jnp.float32
             held = quantised.rounded_tree(params, tree, _held) if run.four_bits else params
             computed = {side: jax.tree.map(lambda p: p.astype(dtype), held[side]) for side in ("encoder", "decoder")}
             found = picture_batch.reconstruct(held | computed, config, shown.pixels.astype(dtype), upright, first)
@@ -205,32 +199,20 @@ def _advance(
 
         (drawn, apart), pull, made = jax.vjp(reconstructed, params, has_aux=True)
         (loss, error), slope = jax.value_and_grad(lambda drawn: _loss(run, shown, drawn, index), has_aux=True)(drawn)
-        own, adversary = moments if run.adversarial else (moments, None)
-        slope = slope + _criticised(run, judging, judge, adversary, shown, drawn, slope, index)
+        if run.perceptual:
+            due, seer = shown.pixels.astype(dtype), Judge(judge, judging)
+            seen = jax.grad(lambda drawn: picture_features.distance(seer, due, drawn.astype(dtype)))(drawn)
+            slope += picture_features.weighed(seen, slope, run.perceptual)
         (gradient,) = pull((slope, COMMITMENT * jnp.ones_like(apart)))
-        updates, own = transform.update(gradient, own, params)
+        updates, moments = transform.update(gradient, moments, params)
         params = optax.apply_updates(params, updates)
-        if config.vectors:
-            params = params | {"codebook": picture_vectors.followed(params["codebook"], made, anew)}
-        if adversary:
-            own = (own, picture_critics.taught(adversary, judging, shown.pixels, drawn))
-        return params, own, loss, error
+        if config.vectors and not run.four_bits:
+            place = jax.random.fold_in(key, 1)
+            params = params | {"codebook": picture_vectors.followed(params["codebook"], made, place)}
+        return params, moments, loss, error
 
     zero = jnp.zeros(())
     return jax.lax.fori_loop(done, done + count, step, (params, moments, zero, zero))
-
-
-def _criticised(run: Run, judging, judge, adversary, shown: scenes.Scenes, drawn, slope, index):
-    """What critics add to the gradient with respect to what is drawn, whose own is `slope`."""
-    found = jnp.zeros(())
-    if run.perceptual:
-        seen = jax.grad(lambda drawn: picture_critics.distance(Judge(judge, judging), shown.pixels, drawn))(drawn)
-        found += picture_critics.weighed(seen, slope, run.perceptual)
-    if run.adversarial:
-        begun = jnp.clip(index / (picture_critics.WAITS * run.schedule.steps) - 1, 0, 1)
-        doubted = jax.grad(lambda drawn: picture_critics.doubt(adversary.params, judging, drawn))(drawn)
-        found += picture_critics.weighed(doubted, slope, run.adversarial * begun)
-    return found
 
 
 def _trained(config: picture.PictureConfig, run: Run) -> Tree:
@@ -299,8 +281,7 @@ def identity(
     """What a run may not change when it goes on: its settings, its pictures by a sample of them, the weights that it
     began with, if they were not random, and its judge's, if it has one."""
     run = asdict(recipe.run)
-    # Runs that were begun before there were critics have none.
-    run |= {name: run[name] or None for name in ("perceptual", "adversarial")}
+    run["perceptual"] = run["perceptual"] or None  # runs that were begun before there was one have none
     for name in ("report", "save", *(["four_bits"] if not recipe.run.four_bits else [])):
         del run[name]
     told = {}

@@ -15,7 +15,7 @@ from tejat.model.picture import PictureConfig
 from tejat.model.picture_classifier import ClassifierConfig
 from tejat.train import picture_state, pictures
 from tejat.train.optimizer import Schedule
-from tejat.train.picture_critics import Judge
+from tejat.train.picture_features import Judge
 from tejat.train.pictures import Kind, Run
 from tejat.train.scenes import Laying, Scenes
 
@@ -124,10 +124,10 @@ def test_a_batch_is_shared_out_whole():
     assert pictures.shares([3, 1], 8) == [6, 2] and pictures.shares([1, 1e-6, 1e-6], 5) == [3, 1, 1]
 
 
-def test_a_run_with_critics_and_one_with_a_learned_codebook_go_on_too(tmp_path, kinds):
+def test_a_judged_run_with_a_learned_codebook_goes_on_too(tmp_path, kinds):
     shape = ClassifierConfig((4, 8), blocks=1)
     judge = Judge(initialise(picture_classifier.params(shape, 2), 0), shape)
-    run = replace(RUN, perceptual=0.5, adversarial=0.5, report=25, save=25, schedule=replace(RUN.schedule, steps=50))
+    run = replace(RUN, perceptual=0.5, report=25, save=25, schedule=replace(RUN.schedule, steps=50))
     config = replace(CONFIG, vectors=4)
 
     for name in ("whole", "killed"):

@@ -138,7 +138,8 @@ def strike(flip: Flip) -> Int[np.ndarray, "5"]:
 
 
 class Flips(Guard):
-    """Strikes a run by flips: each once, or, of a bad device, from its step on."""
+    """Strikes a run by flips: each once, or, of a bad device, from its step on. What a run that goes on has behind it
+    does not strike again."""
 
     spoil = Struck
 
@@ -146,6 +147,8 @@ class Flips(Guard):
         self._left, self._step = list(flips), 0
 
     def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
+        if not self._step:
+            self._left = [flip for flip in self._left if flip.lasting or flip.step >= step]
         self._step = step
         for flip in [flip for flip in self._left if flip.site not in INSIDE and flip.step <= step]:
             state = struck_at_rest(state, flip)

@@ -191,12 +191,15 @@ class _Trial:
         trials = self._trials
         words = [str(trials.recipe), "--supervise", str(trials.processes), "--out", str(self.directory)]
         settings = (*trials.settings, f"schedule.steps={trials.steps}")
+        spares: list[str] = []
         if Kind.FLIP in trials.kinds:  # of each step, every gradient is made twice
             settings += (f"shards={trials.processes}", "audit_every=1")
+            # Who errs twice is taken out: without another in its place fewer would go on, to other bits.
+            spares = ["--spares", str(2 * trials.most)]
         words += [word for setting in settings for word in ("--set", setting)]
         words += ["--silence", str(trials.silence), "--programs", str(self.programs)]
         words += ["--mesh", trials.mesh] if trials.mesh else []
-        words += ["--resume"] * resume + ["--standby"] * trials.standby
+        words += ["--resume"] * resume + ["--standby"] * trials.standby + spares
         with self._output.open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-c", LEASHED, "train", *words],

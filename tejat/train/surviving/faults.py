@@ -121,8 +121,9 @@ class Injector:
                 self._until(lambda: self._reached(fault.step + 2))
                 return at
             case Kind.HOST:
+                domain = self._domains()[fault.rank]
                 self._signal(fault.rank, signal.SIGKILL)
-                shutil.rmtree(self._place / f"domain-{fault.rank}", ignore_errors=True)
+                shutil.rmtree(self._place / f"domain-{domain}", ignore_errors=True)
                 shutil.rmtree(self._programs / f"rank-{fault.rank}", ignore_errors=True)
                 if (ready := pulse.read(self._place / standby.NAME.format(fault.rank))) is not None:
                     with contextlib.suppress(ProcessLookupError):
@@ -210,6 +211,11 @@ class Injector:
     def _checkpoints(self) -> list[Path]:
         place = self._directory / "checkpoints"
         return [path for path in place.iterdir() if path.name.isdigit()] if place.is_dir() else []
+
+    def _domains(self) -> list[int]:
+        """The machine of each process."""
+        begun = [event for event in read(self._directory / "surviving") if event["event"] == "generation"]
+        return begun[-1]["domains"]
 
     def _stepping(self) -> list[dict[str, Any]]:
         return [event for event in read(self._directory / "surviving") if event["event"] == "stepping"]

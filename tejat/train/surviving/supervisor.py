@@ -188,8 +188,9 @@ class Supervisor:
                 shutil.rmtree(self._programs, ignore_errors=True)
             if ended.code == DAMAGED:
                 self._set_aside()
-            elif ended.code == LYING:  # started again where it was, it would err again
-                self._replace(self._liar(ended.rank), self._spares or 0)
+            elif ended.code == LYING:
+                if (liar := self._liar()) is not None:  # started again where it was, it would err again
+                    self._replace(liar, self._spares or 0)
             elif ended.rank is not None and self._spares is not None:
                 self._replace(ended.rank, self._spares)
             for spent, what in (
@@ -445,11 +446,10 @@ class Supervisor:
             raise GaveUp(f"{why} with this mesh and these rows; add --spares, and go on with --resume")
         return count, ",".join(f"{axis}={count if size == before else 1}" for axis, size in axes.items()) or None
 
-    def _liar(self, rank: int | None) -> int:
-        """The process whose device an audit has found to err again and again."""
+    def _liar(self) -> int | None:
+        """The process whose device the last audit has found to err again and again; None where it names none."""
         lines = (self._task.directory / VERDICTS).read_text().splitlines()
-        named = [found["process"] for found in map(json.loads, lines) if found["verdict"] == "persistent"]
-        return next((process for process in reversed(named) if process is not None), rank or 0)
+        return [found["process"] for found in map(json.loads, lines) if found["verdict"] == "persistent"][-1]
 
     # ---- Its own life ----------------------------------------------------------------------------------------------
 

@@ -46,3 +46,16 @@ def test_gradients_and_transfers_are_spoilt_in_one_leaf_of_one_shard():
         np.testing.assert_array_equal(found["b"], [1, 1, 1.5])
         other = flips.Struck(flips.strike(Flip(site, step=1, bit=22, leaf=3, index=2, device=1)))
         np.testing.assert_array_equal(spoil(other)["b"], tree["b"])
+
+
+def test_a_run_that_goes_on_is_not_struck_by_what_it_has_behind_it():
+    once, bad = Flip("gradients", step=3, bit=1), Flip("gradients", step=3, bit=2, lasting=True)
+    for first, bits in ((1, [1, 2, 2]), (3, [1, 2, 2]), (4, [2, 2])):
+        guard = flips.Flips([once, bad])
+        make = guard.making(lambda state, batch, turn, strike: (strike, {}), None, None)
+        found = []
+        for step in range(first, 6):
+            guard.before(step, None, None)
+            strike, _ = make(None, None)
+            found += [int(strike[4])] if strike[0] >= 0 else []
+        assert found == bits

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tejat.data.corpus.ledger import Index
-from tejat.data.mixture import Stage
+from tejat.data.mixture import STAGE, Stage
 from tejat.data.presenting.wording import LANGUAGES
 from tejat.data.shards import Item, Writer
 from tejat.errors import BadInput
@@ -244,6 +244,13 @@ def test_documents_are_functions_of_their_numbers_and_of_all_kinds(corpus):
     assert 0.3 < sources.count("behaviours") / len(sources) < 0.6 and "world" in sources
     assert all(set(document.roles) == {"user", "model"} for document in made if document.source == "behaviours")
     assert sum(SHARES.values()) == pytest.approx(1)
+
+
+def test_behaviours_come_in_the_last_stage_alone(corpus):
+    stages = Stage("before", 1e4, {"world": 1}), Stage("last", 1e4, {"world": 1})
+    mixture = Behaved(corpus, stages, 1e3, seed=3)
+    sources = [[mixture.document(stage * STAGE + n).source for n in range(60)] for stage in range(2)]
+    assert {*sources[0]} == {"world"} and {*sources[1]} == {"world", "behaviours"}
 
 
 def test_a_corpus_that_lacks_a_source_is_told(corpus, tmp_path):

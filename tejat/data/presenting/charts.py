@@ -26,7 +26,7 @@ in the tour, until a model has been trained on the others (of which the one that
 
 LETTER = 6.2  # pixels of a letter's width, on average
 
-CODED, BY_MATPLOTLIB = 0.04, 0.02
+CODED, BY_MATPLOTLIB = 0.03, 0.01
 """Shares of charts whose code is asked for, and of the others that matplotlib draws too, ten times as slowly."""
 
 REDRAWN = 0.8

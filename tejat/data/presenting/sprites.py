@@ -15,7 +15,7 @@ from tejat.data.shards import Item
 from tejat.parts import Image
 
 SIDE = 128  # pixels of a picture that is drawn by codes: what 256 codes of 8 x 8 hold
-SIDES = (96, 112, 128, 144)  # of a picture that is looked at
+SIDES = (96, 112, 128, 144, 192)  # of a picture that is looked at
 RESTYLED = 0.75  # of pictures that are looked at
 WORN = 0.2  # of them, out of focus or as a JPEG file has them
 WHITE = (255, 255, 255)

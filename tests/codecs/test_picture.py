@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tejat.codecs.image import fitted
+from tejat.codecs.image import fitted, resize
 from tejat.codecs.picture import PictureCodec
 from tejat.errors import BadInput
+from tejat.export import onnx_vision
+from tejat.model import picture as network
+from tejat.model import picture_batch
+from tejat.model.params import initialise
+from tejat.model.picture import PictureConfig
 
 sides = st.integers(1, 400)
 
@@ -78,3 +83,19 @@ def test_a_picture_seen_before_has_the_codes_it_had_and_is_not_encoded_again(mic
     monkeypatch.undo()
     turned = pixels.reshape(48, 64, 3)  # the same bytes in another shape are another picture
     assert codec.encode(turned).shape != expected.shape
+
+
+def test_a_learned_codebook_gives_codes_and_pixels_that_training_would_see():
+    config = PictureConfig(
+        width=16, encoder_layers=1, decoder_layers=1, heads=1, head_width=16, mlp=16, patch=4, levels=(8, 8), vectors=4
+    )
+    codec = PictureCodec(initialise(network.params(config), 0), config)
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    codes = codec.encode(pixels)
+    assert codes.min() >= 0 and codes.max() < config.codes == 64 and len(np.unique(codes)) > 2
+    shown = resize(pixels, *(config.patch * side for side in codes.shape))[None] / np.float32(255)
+    due = picture_batch.reconstruct(codec.params, config, shown).pixels[0]
+    np.testing.assert_allclose(codec.decode(codes), 255 * np.clip(due, 0, 1), rtol=0, atol=1.01)
+    for write in (onnx_vision.picture_encoder, onnx_vision.picture_decoder):
+        with pytest.raises(BadInput, match="learned vectors"):
+            write(codec.params, config)

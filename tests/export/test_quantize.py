@@ -48,6 +48,7 @@ def test_fitted_scales_cost_less_than_nearest_ones(micro, documents):
     assert nearest.bits == fitted.bits and nearest.targets == fitted.targets > 50
 
 
+@pytest.mark.slow
 def test_eight_bits_cost_nearly_nothing(micro, documents):
     made = quantize.whole(quantize.quantize(micro, Plan(bits=8, method="nearest")))
     found = quantize.cost(micro, made, documents[6:])

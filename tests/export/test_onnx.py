@@ -13,12 +13,13 @@ from tejat.errors import BadInput
 from tejat.model import decoder, multimodal
 from tejat.model.multimodal import Inputs
 from tejat.model.params import unflatten, walk
+from tejat.model.picture import PictureConfig
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from tejat.export import onnx as exporting  # noqa: E402
-from tejat.export import onnx_decoder, onnx_graph, quantize  # noqa: E402
+from tejat.export import onnx_decoder, onnx_graph, onnx_vision, quantize  # noqa: E402
 from tejat.infer import onnx_files, onnx_model  # noqa: E402
 
 LENGTH = 200  # more than four windows of 48
@@ -209,3 +210,10 @@ def test_what_has_no_operators_is_refused(tiny, tmp_path) -> None:
         with pytest.raises(BadInput, match=told):
             exporting.write(changed(tiny, **fields), tmp_path / "no")
     assert not (tmp_path / "no").exists() and not list(tmp_path.iterdir())
+
+
+def test_a_learned_codebook_of_pictures_is_refused() -> None:
+    shape = dict(width=8, encoder_layers=1, decoder_layers=1, heads=1, head_width=8, mlp=8, patch=2, levels=(8, 8))
+    for write in (onnx_vision.picture_encoder, onnx_vision.picture_decoder):
+        with pytest.raises(BadInput, match="learned vectors"):
+            write({}, PictureConfig(**shape, vectors=4))

@@ -61,7 +61,8 @@ def restyled(sprite: pillow.Image, random: np.random.Generator, thing: Thing = S
         sprite = sprite.transpose(pillow.Transpose.FLIP_LEFT_RIGHT)
     if done["stretched"]:
         down, across = np.exp(random.uniform(-0.15, 0.15, 2))
-        sprite = sprite.resize((max(1, round(sprite.width * across)), max(1, round(sprite.height * down))))
+        size = max(1, round(sprite.width * across)), max(1, round(sprite.height * down))
+        sprite = sprite.resize(size, pillow.Resampling.BILINEAR)
     if done["bent"]:
         sprite = _bent(sprite, random)
     if done["warped"]:

@@ -82,6 +82,7 @@ def test_what_it_writes(toured) -> None:
     assert steps[-1] == 2
 
 
+@pytest.mark.slow
 def test_the_same_model_again_gives_the_same_answers_without_training(toured) -> None:
     folder, done = toured
     weights = folder / "runs" / "demo" / "model" / "model.safetensors"
@@ -94,6 +95,7 @@ def test_the_same_model_again_gives_the_same_answers_without_training(toured) ->
     assert "(training" in again.stdout  # what it took when it ran
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_130_and_one_line(toured, tmp_path: Path) -> None:
     running = start("--steps", "5000", "--out", "here", cwd=tmp_path)
     while running.stderr.readline() != "training: compiling\n":

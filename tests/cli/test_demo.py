@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tejat import media
-from tejat.cli import demo, exhibit, mini_tour
+from tejat.cli import demo, exhibit, main, mini_tour
 from tejat.evals import harness, suites
 from tejat.evals.harness import Row
 from tejat.parts import Audio, Image, Text, Video
@@ -119,11 +119,14 @@ def test_ctrl_c_is_130_and_one_line(toured, tmp_path: Path) -> None:
         (["--out", "mine/thesis.txt"], "mine/thesis.txt is a file; give a directory with --out"),
     ],
 )
-def test_bad_input_is_one_sentence_and_touches_nothing(tmp_path: Path, words: list[str], message: str) -> None:
+def test_bad_input_is_one_sentence_and_touches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    done = tejat(*words, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"tejat: error: {message}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", *words]) == 2
+    assert capsys.readouterr() == ("", f"tejat: error: {message}\n")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
 
 

@@ -6,8 +6,9 @@ tejat tokenizer picture train recipes/pictures_mini.py
 TEJAT_PICTURES=DIR names the corpus, if it is elsewhere. A run of many minutes is cut into pieces by --seconds 540 and
 goes on with --resume, on this machine or on one that its directory (52 MB, no file above 16 MiB) was copied to.
 
-What a third of the pictures that these settings ask for gave, in two runs (10,125 steps of 256, then --begin with
-27,700 of 128; 687 s of steps on one H100), is in docs/PICTURES.md.
+--set config.vectors=8 learns a codebook instead of rounding; --set run.perceptual=0.5 --judge runs/judge adds the
+features of a judge to the loss. What each gave, and what a third of the pictures that these settings ask for gave, in
+two runs (10,125 steps of 256, then --begin with 27,700 of 128; 687 s of steps on one H100), is in docs/PICTURES.md.
 """
 
 import os

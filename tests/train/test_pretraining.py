@@ -270,6 +270,7 @@ def test_a_run_may_begin_with_the_weights_of_another(small, whole, tmp_path):
         "mini",
         "mini_instruct",
         "mini_behaviours",
+        "mini_again",
         "mini_long",
         "mini_senses",
         "mini_galleries",

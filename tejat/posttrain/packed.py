@@ -92,7 +92,7 @@ def beside(
 def apart(owner: Int[Array | np.ndarray, "B M"], values: Float[np.ndarray, "B M"], documents: int) -> list[np.ndarray]:
     """The inverse of `beside`."""
     counts = np.bincount(np.asarray(owner).ravel(), minlength=documents)[:documents]
-    return np.split(values.ravel()[_in_order(owner)][: counts.sum()], np.cumsum(counts)[:-1])
+    return np.split(values.ravel()[_in_order(owner)], np.cumsum(counts))[:-1]
 
 
 def _in_order(owner: Int[Array | np.ndarray, "B M"]) -> Int[np.ndarray, " n"]:

@@ -9,7 +9,7 @@ tejat quantize runs/mini-again/model runs/mini-again-4bit --embedding 4 --pictur
 
 Three tenths of what is seen, heard and plotted are pages of many (tejat/data/presenting/galleries.py), the rest and all
 else dialogues, lest anything be forgotten. New since recipes/mini_instruct.py: charts that are large enough to be read;
-recordings that never sound the same twice, several after each other, and 15,000 more of which each says something else
+recordings that never sound the same twice, several after each other, and 33,000 more of which each says something else
 (`sayings`, by `tejat data build recipes/corpus.py --only sayings`; without it in the corpus the others stand in);
 drawings in more styles than there are, flags cut round; kinds of things on pages of their own; three of four requests
 to draw in other languages than English, answered by the name in both. In its last eighth nearly half of the documents

@@ -30,7 +30,7 @@ TONES = (
 )
 """Voices: those of `media_voices` that training has, and others; the held-out ones are nowhere among them."""
 
-ENGLISH, ELSEWHERE = 3_000, 350
+ENGLISH, ELSEWHERE = 8_000, 750
 """Texts that are said in English, and in each other language."""
 
 ACCENTS = ("en-us", "en-us", "en", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")

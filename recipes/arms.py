@@ -5,9 +5,8 @@ python recipes/arms.py text         text alone, its sources in their proportions
 python recipes/arms.py codes        images and frames are read as codes of the image tokenizer, without a vision tower
 
 Three seeds of each on the same batches, in runs/arms/ARM/ladder.json; losses of what is held out, in nats a token, of
-documents of text alone ("text: text") and of those that show something ("media: image_text" and so on). By reckoning,
-on one H100, 0.1e9 tokens: about 5 minutes for each arm; 0.4e9, the whole, 16 minutes: --seeds 0, then 1, then 2. Not
-run yet.
+documents of text alone ("text: text") and of those that show something ("media: image_text" and so on). On one H100,
+with twelve processes for the batches, all three seeds of an arm take 20 to 22 minutes; docs/MINI.md has what they gave.
 """
 
 import sys

@@ -125,9 +125,13 @@ def draw(options: Options) -> None:
     """Of each kind of loss, how likely a size finds what is held out, as a share of how likely the largest does."""
     from matplotlib.figure import Figure
 
-    told = [each for each in json.loads((options.out / "ladder.json").read_text()) if each["steps"] == options.steps]
+    place = options.out / "ladder.json"
+    scaling.read(place, LOSSES[0])  # or says what to do first
+    told = [each for each in json.loads(place.read_text()) if each["steps"] == options.steps]
     sizes_of = {each["size"]: each["parameters"] for each in told}
     names = sorted(sizes_of, key=sizes_of.get)
+    if len(names) != 3:
+        raise BadInput(f"{place} has {len(names)} sizes of {options.steps} steps; make all three: small, then mini")
     means = {
         name: [mean(each["heldout"][loss] for each in told if each["size"] == name) for loss in CAPABILITIES]
         for name in names

@@ -93,7 +93,14 @@ def test_sizes_are_drawn_beside_the_largest(tmp_path, capsys):
     recipe = runpy.run_path(str(Path(__file__).parents[2] / "recipes" / "ladder.py"))
     sizes = {"mini-4m": (4e6, 4.0), "mini-15m": (1.4e7, 3.5), "mini": (4.4e7, 3.0)}
     told = [
-        {"size": name, "parameters": n, "steps": 576, "heldout": dict.fromkeys(recipe["CAPABILITIES"], loss)}
+        {
+            "name": name,
+            "size": name,
+            "parameters": n,
+            "tokens": 1,
+            "steps": 576,
+            "heldout": dict.fromkeys(recipe["CAPABILITIES"], loss),
+        }
         for name, (n, loss) in sizes.items()
     ]
     (tmp_path / "ladder.json").write_text(json.dumps(told))

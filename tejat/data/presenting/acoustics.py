@@ -2,7 +2,7 @@
 
 Speed and pitch together (what is played faster is higher), a room's echo, a microphone's bands, other voices or noise
 behind, silence before and after, and, as SpecAugment has it (Park et al. 2019), bands and moments left out. All that
-works on frequencies is done in one transform: about four milliseconds for two seconds of sound.
+works on frequencies is done in one transform: about two milliseconds for two seconds of sound.
 """
 
 import numpy as np

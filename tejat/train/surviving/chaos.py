@@ -25,7 +25,8 @@ from tejat.train import goodput
 from tejat.train.auditing import flips
 from tejat.train.auditing.auditor import VERDICTS
 from tejat.train.auditing.flips import Flip
-from tejat.train.surviving import events, faults, outcomes, supervisor
+from tejat.train.surviving import events, faults, supervisor
+from tejat.train.surviving.exclusive import held
 from tejat.train.surviving.faults import Fault, Injector, Kind, Over
 from tejat.train.surviving.outcomes import Outcome, Record, Recovery
 from tejat.train.surviving.programs import sources
@@ -91,7 +92,7 @@ def run(
     if trials.steps < trials.most + 4:
         raise BadInput(f"{trials.most} faults want a run of {trials.most + 4} steps at least; it has {trials.steps}")
     place.mkdir(parents=True, exist_ok=True)
-    with outcomes.alone(place):
+    with held(place / "trying", f"other trials are made in {place}; wait for them, or give another --out"):
         record = Record(place, trials.to_json())
         yield record.outcomes
         for seed in seeds:

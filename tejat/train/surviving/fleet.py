@@ -32,6 +32,7 @@ from tejat.train import identity
 from tejat.train.surviving import copies
 from tejat.train.surviving.copies import Share
 from tejat.train.surviving.crew import Crew, Host
+from tejat.train.surviving.exclusive import held
 from tejat.train.surviving.pulse import Beat
 from tejat.train.surviving.supervisor import SHARED, Ended, GaveUp, Supervised, Supervisor, place_of
 from tejat.train.surviving.worker import DONE, STOPPED, Order
@@ -110,7 +111,7 @@ def supervise(
     if task.copy_every and not place.is_dir():
         copies.check_room(post.memory if post.memory.is_dir() else own, -(-task.state_bytes // post.hosts))
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _one_of(place, post.host):
+    with held(place / "agent", f"an agent of this run is on this host already; host {post.host} is another one"):
         agent = _Agent(task, post, place, told, logged)
         try:
             return agent.run()
@@ -356,17 +357,6 @@ def places(before: Sequence[int], alive: Collection[int], wanted: int) -> list[i
     chosen = [number if number in alive else others.pop(0) if others else None for number in before]
     left = [number for number in chosen if number is not None]
     return [*left, *others[: max(0, wanted - len(left))]]
-
-
-@contextlib.contextmanager
-def _one_of(place: Path, number: int) -> Iterator[None]:
-    """No other agent has this memory. Raises BadInput where one has."""
-    with (place / "agent").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadInput(f"an agent of this run is on this host already; host {number} is another one") from error
-        yield
 
 
 def _key(path: Path) -> bytes:

@@ -1,13 +1,11 @@
 """What came of schedules of faults: a line for each in PLACE/chaos.jsonl, over many calls, and the summary of all."""
 
-import fcntl
 import json
 import math
 import os
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,17 +102,6 @@ class Record:
             file.write(json.dumps(outcome.to_json()) + "\n")
             file.flush()
             os.fsync(file.fileno())
-
-
-@contextmanager
-def alone(place: Path) -> Iterator[None]:
-    """No other trials are made in `place`. Raises BadInput where there are."""
-    with (place / "trying").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadInput(f"other trials are made in {place}; wait for them, or give another --out") from error
-        yield
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from tejat.train.auditing.auditor import VERDICTS
 from tejat.train.guards import Phase
 from tejat.train.surviving import copies, pulse, standby
 from tejat.train.surviving.events import Events
+from tejat.train.surviving.exclusive import held
 from tejat.train.surviving.following import Follower
 from tejat.train.surviving.standby import Standby
 from tejat.train.surviving.watching import Hung, Watch
@@ -456,11 +457,8 @@ class Supervisor:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """No other supervisor, and none of its processes, is at this run."""
-        with (self._own / "supervisor").open("w") as mine, (self._own / "working").open("w") as theirs:
-            try:
-                fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BadInput(f"{self._task.directory} is being trained; wait for it, or stop it first") from error
+        trained = f"{self._task.directory} is being trained; wait for it, or stop it first"
+        with held(self._own / "supervisor", trained), (self._own / "working").open("w") as theirs:
             deadline = time.monotonic() + 30
             while True:
                 try:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tejat.errors import BadInput
 from tejat.train.surviving import chaos, faults
+from tejat.train.surviving.exclusive import held
 from tejat.train.surviving.faults import Fault, Kind
 
 
@@ -51,3 +52,9 @@ def test_a_run_too_short_for_its_faults_is_told(tmp_path):
     with pytest.raises(BadInput, match="want a run of 7 steps at least; it has 5"):
         next(chaos.run(trials, [0], tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_only_one_makes_trials_in_a_directory(tmp_path):
+    trials = chaos.Trials(tmp_path / "r.py", (), None, 4, steps=12)
+    with held(tmp_path / "trying", ""), pytest.raises(BadInput, match="other trials are made in .*; wait for them"):
+        next(chaos.run(trials, [0], tmp_path))

@@ -51,13 +51,6 @@ def test_a_line_that_tells_no_outcome_is_named(tmp_path):
         Record(tmp_path, TRIALS)
 
 
-def test_only_one_makes_trials_in_a_directory(tmp_path):
-    with outcomes.alone(tmp_path), pytest.raises(BadInput, match="other trials are made in"), outcomes.alone(tmp_path):
-        pass
-    with outcomes.alone(tmp_path):
-        pass
-
-
 def test_the_summary_counts_what_was_lost():
     fault = Fault(Kind.KILL, 3, 1, 0)
     good = Outcome(0, [fault], [fault], [Recovery(Kind.KILL, True, 4.0, 9.0)], True, True, goodput=0.9, lost=6.0)

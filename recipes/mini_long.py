@@ -7,7 +7,10 @@ for n in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_long.py --
   --set kept=/dev/shm/kept & done; wait
 
 Pieces of a page follow each other up to 64,000 bytes. A sixth are lists of up to 3,200 keys that are searched for up to
-24 of them; the rest is what came before, lest it be forgotten, all on the grid that it ended on. Not trained yet.
+24 of them; the rest is what came before, lest it be forgotten, all on the grid that it ended on. In the second half
+nearly half of the documents are behaviours (docs/FACTUALITY.md): they are short, a quarter of the tokens. 20 rows of
+each half are filled to 98 and 99 percent, at 38,000 tokens a CPU second. A GPU has 131,072 tokens of a step, as
+recipes/mini_senses.py had on 80 GB; attention needs no more for longer rows. Not trained yet.
 """
 
 from dataclasses import replace
@@ -17,6 +20,7 @@ from tejat.data.mixture import Stage
 from tejat.data.packing import Room
 from tejat.model import family
 from tejat.model.quantised import Grid
+from tejat.posttrain.behaviours.mixture import Behaved
 from tejat.train.pretraining import pretraining
 
 WEIGHTS = {
@@ -35,8 +39,12 @@ RECIPE = pretraining(
     replace(family.preset("mini"), context=32_768),
     name="mini-long",
     tokens=1e8,
-    stages=(Stage("long", 1e8, WEIGHTS, alpha=0.5, join=64_000, pages=0.1),),
-    room=Room(rows=4, tokens=32_768, targets=24_576, patches=24_192, sounds=48, frames=960, codes=6_144),
+    stages=(  # plain: as they are, whole pages; what dialogues alone would make of them is cut short
+        Stage("long", 0.5, WEIGHTS, alpha=0.5, join=64_000, plain=True, pages=0.1),
+        Stage("behaviours", 0.5, WEIGHTS, alpha=0.5, join=64_000, plain=True, pages=0.1),
+    ),
+    mixture=Behaved,
+    room=Room(rows=4, tokens=32_768, targets=24_576, patches=32_256, sounds=48, frames=960, codes=6_144),
     peak=5e-4,
     grid=Grid(bits=4, embedding=4),  # what came before has ended on it
     pictures=Path("runs/pictures-mini/picture.safetensors"),

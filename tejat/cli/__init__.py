@@ -5,6 +5,7 @@ Only the module of the verb that was asked for is imported, so that `tejat --hel
 Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped by Ctrl-C.
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -36,10 +37,10 @@ VERBS = {
     "family": Verb("the sizes: parameters, memory, arithmetic", "tejat.cli.family"),
     "doctor": Verb("what this machine has, and whether it computes correctly", "tejat.cli.doctor"),
     "data": Verb("build, inspect and report data sets", "tejat.cli.data"),
-    "tokenizer": Verb("train tokenizers", "tejat.cli.tokenizer"),
+    "tokenizer": Verb("train tokenizers of text and of pictures, and report on them", "tejat.cli.tokenizer"),
     "train": Verb("train a model from a recipe", "tejat.cli.train"),
     "goodput": Verb("where the time of a run went", "tejat.cli.goodput"),
-    "tune": Verb("tune a model: supervised, reward, rlhf", "tejat.cli.tune"),
+    "tune": Verb("tune a model: supervised, reward, rlhf, distill", "tejat.cli.tune"),
     "eval": Verb("measure a model: table, plots, report", "tejat.cli.eval"),
     "plan": Verb("compile the real step for TPU pods, on a laptop", "tejat.cli.plan"),
     "chaos": Verb("train under injected faults and prove nothing is lost", "tejat.cli.chaos"),
@@ -48,6 +49,9 @@ VERBS = {
     "quantize": Verb("a model in four or eight bits, and what that costs", "tejat.cli.quantize"),
     "bench": Verb("speed of making batches, training, serving and writing", "tejat.cli.bench"),
 }
+
+_OF_PATHS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+"""What is wrong with a path that was given; other failures of files are of the machine."""
 
 _HELP_OPTIONS = ("-h", "--help", "help")
 
@@ -77,6 +81,14 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader (`| head`) has gone. Python flushes stdout once more at exit; let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        # A full disk, a directory that may not be written to: met wherever in the work. Every file is written whole, so
+        # that none is left in halves.
+        if os.environ.get("TEJAT_TRACEBACK") == "1":
+            traceback.print_exc()
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"tejat: error: {where}{error.strerror or error}; mend that and run it again", file=sys.stderr)
+        return 2 if error.errno in _OF_PATHS else 1
 
 
 def _dispatch(words: list[str]) -> int:

@@ -8,24 +8,33 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
+
+WORKS = ("train", "data", "serve", "decode")
+_HELP = """usage: tejat bench data          packed tokens, pictures and near-duplicates a second, through real shards
+       tejat bench train SIZE    a step of training with random documents
+       tejat bench serve MODEL   a server under an open loop of requests
+       tejat bench decode        one answer, beside llama.cpp where it is installed
+
+Example: tejat bench data --json
+
+`tejat bench WORK --help` tells the options of each."""
 
 EVERY, LOOKS = 5.0, 60  # seconds between looks at the memory, of short soaks; looks of a long one
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Measure speed. `data`: packed text tokens, pictures and near-duplicates a second, through real shards.
+class Data:
+    """Measure how fast batches are made: packed tokens, pictures and near-duplicates a second, through real shards.
 
     Example: tejat bench data --json
     """
 
-    target: Annotated[Literal["train", "data", "serve", "decode"], tyro.conf.Positional]
-    """What is measured."""
     workers: int = 2
     """Processes that make batches; 0: a thread of this one, whose CPU time is told too."""
     seconds: float = 10.0
@@ -45,19 +54,28 @@ def main(arguments: list[str]) -> int:
     Raises:
       BadInput: for numbers that cannot be.
     """
-    if arguments[:1] == ["train"]:
+    work, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if work == "train":
         from tejat.cli import bench_train
 
-        return bench_train.main(arguments[1:])
-    if arguments[:1] == ["serve"]:
+        return bench_train.main(rest)
+    if work == "serve":
         from tejat.cli import bench_serve
 
-        return bench_serve.main(arguments[1:])
-    if arguments[:1] == ["decode"]:
+        return bench_serve.main(rest)
+    if work == "decode":
         from tejat.cli import bench_decode
 
-        return bench_decode.main(arguments[1:])
-    options = tyro.cli(Bench, args=arguments, prog="tejat bench")
+        return bench_decode.main(rest)
+    if work == "data":
+        return _data(parse(Data, rest, "tejat bench data"))
+    if work in ("", "-h", "--help", "help"):
+        print(_HELP)
+        return 0
+    raise BadInput(f"`tejat bench` does no {work!r}; it does {', '.join(WORKS)}")
+
+
+def _data(options: Data) -> int:
     if options.workers < 0 or options.seconds <= 0 or options.minutes < 0:
         raise BadInput(
             "--workers, --seconds and --minutes are counts and times; give none below zero, and some seconds"
@@ -96,7 +114,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _soak(directory: Path, options: Bench) -> dict[str, Any]:
+def _soak(directory: Path, options: Data) -> dict[str, Any]:
     """Memory of this process and its workers, looked at now and then while documents are packed."""
     from tejat.data import speed
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 
@@ -32,7 +33,7 @@ class BenchDecode:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat bench decode`. Raises BadInput for what the engine does not have."""
-    options = tyro.cli(BenchDecode, args=arguments, prog="tejat bench decode")
+    options = parse(BenchDecode, arguments, "tejat bench decode")
     if not 16 <= options.tokens <= 4_096:
         raise BadInput(f"--tokens is {options.tokens}; give 16 to 4,096")
 

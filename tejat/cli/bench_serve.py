@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 STARTING = 600.0
@@ -28,11 +29,11 @@ class BenchServe:
     """Measure a server under an open loop: below what it can do, at it, and at ten times as much.
 
     Example: tejat bench serve mini --rates 0.5 1 10
-    Example: tejat bench serve runs/demo/model --per-second 2 4 --leaving 0.1 --json
-    Example: tejat bench serve mini --peer http://localhost:8000 --peer-model exported
+             tejat bench serve runs/demo/model --per-second 2 4 --leaving 0.1 --json
+             tejat bench serve mini --peer http://localhost:8000 --peer-model exported
     """
 
-    model: Annotated[str | None, tyro.conf.Positional] = None
+    model: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="NAME|DIR")] = None
     """A directory, or a name; a size of the family that is not here is taken before its training."""
     rates: tuple[float, ...] = (0.5, 1.0, 10.0)
     """Arrivals, as multiples of what the server answers when nobody waits longer than for it."""
@@ -60,7 +61,7 @@ class BenchServe:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat bench serve`. Raises BadInput for a model that is none, and for numbers that cannot be."""
-    options = tyro.cli(BenchServe, args=arguments, prog="tejat bench serve")
+    options = parse(BenchServe, arguments, "tejat bench serve")
     if min(options.seconds, options.wait, *options.rates, *options.per_second) <= 0:
         raise BadInput("--seconds, --wait, --rates and --per-second are above 0")
     if min(options.tokens, options.words, options.slots, options.queue) < 1 or not 0 <= options.leaving <= 1:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 
@@ -17,12 +18,12 @@ class BenchTrain:
     """Measure a step of training with random documents.
 
     Example: tejat bench train nano1 --tokens 4096 --rows 4
-    Example: tejat bench train nano1 --rows 8 --mesh fsdp=2
-    Example: tejat bench train nano1 --rows 4 --unrolled --ways
-    Example: tejat bench train mini --media --document 500 --rows 16 --profile /tmp/trace
+             tejat bench train nano1 --rows 8 --mesh fsdp=2
+             tejat bench train nano1 --rows 4 --unrolled --ways
+             tejat bench train mini --media --document 500 --rows 16 --profile /tmp/trace
     """
 
-    size: Annotated[str, tyro.conf.Positional]
+    size: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SIZE")]
     """A size of the family."""
     rows: int = 8
     tokens: int = 4_096
@@ -54,7 +55,7 @@ class BenchTrain:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat bench train`. Raises BadInput for a size that is none, and for shapes that cannot be."""
-    options = tyro.cli(BenchTrain, args=arguments, prog="tejat bench train")
+    options = parse(BenchTrain, arguments, "tejat bench train")
     if options.ways:
         from tejat.cli import bench_ways
 

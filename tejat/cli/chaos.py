@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 MICRO = ("room.rows=8", "log_every=5", "save_every=10", "copy_every=2")
@@ -27,7 +28,7 @@ class Chaos:
     Example: tejat chaos --schedules 3 --seed 7
     """
 
-    recipe: Annotated[Path | None, tyro.conf.Positional] = None
+    recipe: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="RECIPE")] = None
     """Another recipe than that of micro; give it room.rows that the processes share evenly."""
     schedules: int = 10
     """How many, each of one to three faults."""
@@ -41,7 +42,7 @@ class Chaos:
     """That train together."""
     mesh: str | None = None
     """How they share the work, as of `tejat train`; data over all of them if not given."""
-    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD=VALUE")] = ()
     """Another value for a field of the recipe, as in copy_every=5; may be given again."""
     kinds: str = ""
     """Only these faults, as in kill,hang; all of them if not given."""
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> int:
     Raises:
       BadInput: for schedules that are impossible, and where the unharmed run fails.
     """
-    options = tyro.cli(Chaos, args=arguments, prog="tejat chaos")
+    options = parse(Chaos, arguments, "tejat chaos")
     if options.schedules < 1 or options.most < 1 or options.processes < 1:
         raise BadInput("--schedules, --most and --processes are numbers from 1")
     if options.hours is not None and options.hours <= 0:

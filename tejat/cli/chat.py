@@ -12,6 +12,7 @@ import tyro
 from tejat.cli import default_model
 from tejat.cli.drawing import Drawing
 from tejat.cli.generate import Gallery, media, show
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 COMMANDS = """\
@@ -49,7 +50,7 @@ class Options:
 def main(arguments: list[str]) -> int:
     """Run `tejat chat`. Raises BadInput for an option or a model that cannot be used, and, where no one is there to
     mend it, for any line that cannot."""
-    options = tyro.cli(Options, args=arguments, prog="tejat chat")
+    options = parse(Options, arguments, "tejat chat")
     gallery = Gallery(options.out)
     directory = default_model.directory(options.model)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 WORKS = ("build", "inspect", "report")
@@ -27,11 +28,11 @@ class Build:
     Example: tejat data build recipes/corpus.py --out runs/corpus --only brown --only wordnet
     """
 
-    recipe: Annotated[Path, tyro.conf.Positional]
+    recipe: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECIPE")]
     """A Python file that defines RECIPE."""
     out: Path
     """The directory of the corpus."""
-    only: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="SOURCE")] = ()
     """A source to build; may be given again. All, if not given."""
     size: Literal["full", "small"] = "full"
     """How much of each source: the whole below its cap, or a sample for a small corpus."""
@@ -58,7 +59,7 @@ class Report:
     Example: tejat data report runs/corpus
     """
 
-    corpus: Annotated[Path, tyro.conf.Positional]
+    corpus: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """The directory of the corpus."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the ledger as one JSON object and nothing else."""
@@ -72,9 +73,9 @@ def main(arguments: list[str]) -> int:
     """
     work, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if work == "build":
-        return _build(tyro.cli(Build, args=rest, prog="tejat data build"))
+        return _build(parse(Build, rest, "tejat data build"))
     if work == "report":
-        return _report(tyro.cli(Report, args=rest, prog="tejat data report"))
+        return _report(parse(Report, rest, "tejat data report"))
     if work == "inspect":
         from tejat.cli import data_inspect
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Inspect:
     Example: tejat data inspect pictures/ --limit 20 --html page.html
     """
 
-    source: Annotated[str, tyro.conf.Positional]
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
     """Where the documents are."""
     format: str | None = None
     """Their format, where names do not tell it: jsonl, webdataset, images … (a wrong one is answered by a list)."""
@@ -71,7 +72,7 @@ def main(arguments: list[str]) -> int:
     Raises:
       BadInput: for a source, a format, a model or a number that cannot be used.
     """
-    options = tyro.cli(Inspect, args=arguments, prog="tejat data inspect")
+    options = parse(Inspect, arguments, "tejat data inspect")
     if options.limit < 1 or options.skip < 0:
         raise BadInput("--limit is a count from 1 and --skip one from 0; give such")
 

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tejat import bundle
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ def directory(name: str | None) -> Path:
 
     Raises BadInput where there is none.
     """
+    from tejat import bundle  # after the options are read: a wrong one is told without waiting for JAX
+
     if name is not None:
         return bundle.find(name)
     for candidate in (*SHIPPED, TRAINED_HERE):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from tejat.cli import default_model, freed_memory
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def main(arguments: list[str], limit: int | None = None) -> int:
     Raises:
       BadInput: for options that make no sense, and for a directory that holds what no demo wrote.
     """
-    options = tyro.cli(Demo, args=arguments, prog="tejat demo")
+    options = parse(Demo, arguments, "tejat demo")
     if options.steps is not None and options.steps < 1:
         raise BadInput(f"--steps is {options.steps}; give at least 1")
     if not 0 <= options.seed < 2**31:

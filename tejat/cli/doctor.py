@@ -18,6 +18,7 @@ from typing import Any
 import tyro
 
 import tejat
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 # What `tejat` itself imports; the extras are looked for where they are used.
@@ -48,7 +49,7 @@ class Doctor:
     """Show what this machine has, and check that it computes correctly.
 
     Example: tejat doctor --json
-    Example: tejat doctor --scan --seconds 600
+             tejat doctor --scan --seconds 600
     """
 
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -61,7 +62,7 @@ class Doctor:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat doctor`. Raises BadInput for a time that is none."""
-    options = tyro.cli(Doctor, args=arguments, prog="tejat doctor")
+    options = parse(Doctor, arguments, "tejat doctor")
     if not options.seconds > 0:
         raise BadInput(f"--seconds {options.seconds:g} is no time for a scan; give more than none")
     report = examine()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ class Eval:
              tejat eval trends runs/eval/micro runs/eval/mini --reference mini
     """
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME|DIR")]
     """A model that comes with Tejat, or the directory of one."""
-    suite: str = "sample"
+    suite: Annotated[str, tyro.conf.arg(metavar="SUITE")] = "sample"
     """The tasks to measure: the name of a suite, "all", or "quick", which takes minutes on a laptop."""
-    tasks: tuple[str, ...] = ()
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK ...")] = ()
     """Only these tasks of the suite; of "lm-eval" any of its tasks, by name."""
     out: Path | None = None
     """Where report.html, results.json and samples/ go; runs/eval/MODEL if not given."""
@@ -53,7 +54,7 @@ class Eval:
     """A built corpus, of whose held-out part most suites are made; runs/corpus if not given."""
     benchmarks: Path | None = None
     """A folder with benchmark files of your own, for the suite "lm-eval"."""
-    against: str | None = None
+    against: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """Another model, to be measured on the same items: every task's difference, with the interval of pairs."""
     route: int | None = None
     """Ask every task of right and wrong for so many chains of thought as well: greedy, by majority, and routed."""
@@ -72,7 +73,7 @@ class Trends:
     Example: tejat eval trends runs/eval/micro runs/eval/mini --reference mini --out trends.png
     """
 
-    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    results: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RESULTS")]
     """The results.json of each model, or its folder, from left to right."""
     reference: str | None = None
     """The model that all are relative to; the last one if not given."""
@@ -89,8 +90,8 @@ def main(arguments: list[str]) -> int:
       BadInput: for a model, a suite or a limit that cannot be, and where no task could be measured.
     """
     if arguments[:1] == ["trends"]:
-        return _trends(tyro.cli(Trends, args=arguments[1:], prog="tejat eval trends"))
-    options = tyro.cli(Eval, args=arguments, prog="tejat eval")
+        return _trends(parse(Trends, arguments[1:], "tejat eval trends"))
+    options = parse(Eval, arguments, "tejat eval")
     if options.limit is not None and options.limit < 1:
         raise BadInput(f"--limit is {options.limit}; give at least 1")
     if options.route is not None and options.route < 2:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from tejat.errors import BadInput
+from tejat.cli.options import only_with, parse
 
 if TYPE_CHECKING:
     from tejat.cli.import_ import Import
@@ -21,15 +21,18 @@ class Export:
     """Write a model for other engines: Hugging Face, ONNX Runtime, llama.cpp and what is built on it, or a browser.
 
     huggingface: a directory for `AutoModelForImageTextToText.from_pretrained`; weights keep the type they have.
+
     onnx: a directory of networks; of a model from `tejat quantize` on the very grid that it is on, else in 32 bits.
+
     gguf: one file, with the tokenizer in it: text and the codes of pictures.
+
     app: a directory with a page that runs the model in the browser, and nothing leaves the device. It needs the npm
     package onnxruntime-web, of which it takes what it needs.
 
     Example: tejat export huggingface runs/demo/model exported
-    Example: tejat quantize mini mini-q4 && tejat export onnx mini-q4 mini-q4/onnx
-    Example: tejat export gguf mini-q4 mini.gguf
-    Example: npm install onnxruntime-web && tejat export app mini-q4 app --serve
+             tejat quantize mini mini-q4 && tejat export onnx mini-q4 mini-q4/onnx
+             tejat export gguf mini-q4 mini.gguf
+             npm install onnxruntime-web && tejat export app mini-q4 app --serve
     """
 
     format: Annotated[Literal["huggingface", "onnx", "gguf", "app"], tyro.conf.Positional]
@@ -52,12 +55,10 @@ class Export:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat export`. Raises BadInput for a model, a directory or a file that cannot be used."""
-    options = tyro.cli(Export, args=arguments, prog="tejat export")
-    if options.type is not None and options.format != "gguf":
-        raise BadInput(f"--type is of gguf files, and `tejat export {options.format}` takes none; leave it out")
-    if options.format != "app" and (options.serve or options.runtime is not None):
-        given = "--serve" if options.serve else "--runtime"
-        raise BadInput(f"{given} is of apps, and `tejat export {options.format}` takes none; leave it out")
+    options = parse(Export, arguments, "tejat export")
+    for format, names in {"gguf": ("type",), "app": ("runtime", "serve", "port")}.items():
+        if options.format != format:
+            only_with(f"`tejat export {format}`", options, *names)
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat import bundle

@@ -7,7 +7,7 @@ from typing import Any
 
 import tyro
 
-from tejat.model import family, sizes
+from tejat.cli.options import parse
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,11 @@ class Family:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat family`."""
-    options = tyro.cli(Family, args=arguments, prog="tejat family")
+    options = parse(Family, arguments, "tejat family")
+
+    # After the options are read: a wrong one is told without waiting for JAX.
+    from tejat.model import family
+
     members = [describe(name) for name in family.FAMILY]
     if options.json:
         print(json.dumps(members))
@@ -38,6 +42,8 @@ def main(arguments: list[str]) -> int:
 
 def describe(name: str) -> dict[str, Any]:
     """One member as `--json` prints it: counts are of numbers, sizes in bytes."""
+    from tejat.model import family, sizes
+
     config = family.preset(name)
     shape, parts = config.decoder, sizes.parts(config)
     return {

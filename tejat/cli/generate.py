@@ -12,6 +12,7 @@ import tyro
 
 from tejat.cli import default_model
 from tejat.cli.drawing import Drawing
+from tejat.cli.options import only_with, parse
 from tejat.errors import BadInput
 
 # One file for each time the option is given: else it would swallow the prompt that follows.
@@ -65,7 +66,9 @@ class Generate:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat generate`. Raises BadInput for a file, an option or a model that cannot be used."""
-    options = tyro.cli(Generate, args=arguments, prog="tejat generate")
+    options = parse(Generate, arguments, "tejat generate")
+    if not options.video:
+        only_with("--video", options, "frames", "fps", "start", "end")
     from tejat.parts import Text
 
     gallery = Gallery(options.out)
@@ -84,7 +87,9 @@ def main(arguments: list[str]) -> int:
         answer = model.answer(prompt, system=options.system, best_of=drawing.best_of, **wishes)
         print(json.dumps(_report(answer, gallery)))
     else:
-        show(drawing.written(model, prompt, system=options.system, **wishes), gallery)
+        answered = show(drawing.written(model, prompt, system=options.system, **wishes), gallery)
+        if not answered:  # as of silence: else a user could not tell it from a program that failed
+            print("tejat: the model ended its answer without a word", file=sys.stderr)
     return 0
 
 
@@ -126,14 +131,15 @@ class Gallery:
         return path
 
 
-def show(parts: Iterable, gallery: Gallery) -> None:
-    """Prints an answer as it comes; pictures are saved, and shown where the terminal can."""
+def show(parts: Iterable, gallery: Gallery) -> bool:
+    """Prints an answer as it comes; pictures are saved, and shown where the terminal can. Whether any came."""
     from tejat.cli import picture_in_terminal
     from tejat.parts import Image, Text
 
-    fresh = True  # at the start of a line
+    fresh, answered = True, False  # at the start of a line; whether anything came
     try:
         for part in parts:
+            answered = True
             match part:
                 case Text(text):
                     sys.stdout.write(text.translate(_UNSEEN) if sys.stdout.isatty() else text)
@@ -150,6 +156,7 @@ def show(parts: Iterable, gallery: Gallery) -> None:
     finally:
         if not fresh:
             print(flush=True)
+    return answered
 
 
 def _report(answer, gallery: Gallery) -> dict:

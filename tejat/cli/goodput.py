@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from tejat.cli.options import parse
+
 
 @dataclass(frozen=True)
 class Goodput:
@@ -16,7 +18,7 @@ class Goodput:
     Example: tejat goodput runs/micro
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The directory of a run."""
     out: Path | None = None
     """Where the chart goes; goodput.png of the run if not given."""
@@ -26,7 +28,7 @@ class Goodput:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat goodput`. Raises BadInput for a directory without a ledger."""
-    options = tyro.cli(Goodput, args=arguments, prog="tejat goodput")
+    options = parse(Goodput, arguments, "tejat goodput")
     # After the options are read: a wrong one is told at once.
     from tejat.train import goodput, goodput_chart
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tejat.cli.export import Progress, report
+from tejat.cli.options import parse
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
     Raises:
       BadInput: for a checkpoint or a directory that cannot be used.
     """
-    options = tyro.cli(Import, args=arguments, prog="tejat import")
+    options = parse(Import, arguments, "tejat import")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.export import huggingface

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from tejat.cli.options import only_with, parse
 from tejat.errors import BadInput
 
 TRIES = 4
@@ -25,13 +26,13 @@ class Plan:
     install 'tejat[tpu]') and no TPU.
 
     Example: tejat plan nano1 --topology v5e:16x16
-    Example: tejat plan ultra --topology v4:16x16x16 --slices 2
-    Example: tejat plan nano1 --topology h200:8 --mesh fsdp=8
-    Example: tejat plan pro --topology v5e:16x16 --serve
-    Example: tejat plan ultra --topology v4:16x16x16 --slices 2 --estimate --goodput
+             tejat plan ultra --topology v4:16x16x16 --slices 2
+             tejat plan nano1 --topology h200:8 --mesh fsdp=8
+             tejat plan pro --topology v5e:16x16 --serve
+             tejat plan ultra --topology v4:16x16x16 --slices 2 --estimate --goodput
     """
 
-    size: Annotated[str, tyro.conf.Positional]
+    size: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SIZE")]
     """A size of the family."""
     topology: str = "v5e:16x16"
     """A chip and how many: v4, v5e, v5p, v6e with the sides of their torus; h100, h200 with a number."""
@@ -47,7 +48,7 @@ class Plan:
     """Parts that a batch is computed in, with --mesh."""
     keep: Literal["everything", "products", "inputs"] = "inputs"
     """Of each layer, for the backward pass."""
-    set: tuple[str, ...] = ()
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIELD=VALUE ...")] = ()
     """Changes of the size, as in decoder.layers=12."""
     price: float | None = None
     """Dollars an hour of a chip, in place of the list price."""
@@ -79,11 +80,17 @@ class Plan:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat plan`. Raises BadInput for a size, topology, mesh or batch that cannot be."""
-    options = tyro.cli(Plan, args=arguments, prog="tejat plan")
-    if options.chart is not None and not options.goodput:
-        raise BadInput("--chart is of --goodput; give both, or none")
-    if options.rows is not None and not options.serve or options.serve and options.goodput:
-        raise BadInput("--rows is of --serve, and --goodput of training; give --serve with --rows, or neither")
+    options = parse(Plan, arguments, "tejat plan")
+    if not options.goodput:
+        only_with("--goodput", options, "days", "mtbf", "corrupted", "seed", "chart")
+    if not options.serve:
+        only_with("--serve", options, "rows")
+    if options.mesh is None:
+        only_with("--mesh", options, "accumulate")
+    if options.tokens < 1 or options.limit <= 0 or not (options.price is None or 0 < options.price < math.inf):
+        raise BadInput("--tokens is 1 or more, --limit some seconds, and --price a number of dollars; give others")
+    if options.serve and options.goodput:
+        raise BadInput("--goodput is of training, and --serve plans a deployment; give one of them")
     if options.serve:
         from tejat.cli import plan_serve
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Quantize:
     bits of a token, and the divergence from the model as it was, over documents that no scale was fitted to.
 
     Example: tejat quantize runs/demo/model runs/demo/model-q4
-    Example: tejat quantize mini mini-q8 --bits 8 --method nearest
+             tejat quantize mini mini-q8 --bits 8 --method nearest
     """
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME|DIR")]
@@ -55,7 +56,9 @@ class Quantize:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat quantize`. Raises BadInput for a model, directory or documents that cannot be used."""
-    options = tyro.cli(Quantize, args=arguments, prog="tejat quantize")
+    options = parse(Quantize, arguments, "tejat quantize")
+    if options.directory.exists() and not options.directory.is_dir():
+        raise BadInput(f"{options.directory} is a file; give a new directory")
     if options.directory.exists() and any(options.directory.iterdir()):
         raise BadInput(f"{options.directory} is not empty; give a new directory")
 

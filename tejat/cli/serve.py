@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from tejat.cli import default_model
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 
@@ -20,8 +21,8 @@ class Serve:
     """Serve models to programs written for the Gemini or OpenAI interfaces, and to people at http://localhost:8080/.
 
     Example: tejat serve --model mini
-    Example: tejat serve --keys keys.json --add-key alice
-    Example: tejat serve --host 0.0.0.0 --keys keys.json
+             tejat serve --keys keys.json --add-key alice
+             tejat serve --host 0.0.0.0 --keys keys.json
     """
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME|DIR")] = ()
@@ -60,7 +61,7 @@ class Serve:
 
 def main(arguments: list[str]) -> int:
     """Run `tejat serve` until it is stopped. Raises BadInput for an option, a file or a model that cannot be used."""
-    options = tyro.cli(Serve, args=arguments, prog="tejat serve")
+    options = parse(Serve, arguments, "tejat serve")
     from tejat.serve import keys
     from tejat.serve.edge import is_loopback
 

@@ -21,8 +21,6 @@ HELD_OUT, TRIED_ON, LEARNT_FROM = 8_000_000, 800_000, 120_000_000  # bytes: of t
 def train(options: "Tokenizer") -> int:
     """Run `tejat tokenizer text train`. Raises BadInput for a recipe or a text that makes no tokenizer."""
     chosen, directory = _recipe(options)
-    if options.against or options.steps:
-        raise BadInput("--against and --steps belong to `tejat tokenizer text report`; leave them out of `train`")
     from tejat.train import text_tokenizer
 
     found = text_tokenizer.train(chosen, directory, _say)

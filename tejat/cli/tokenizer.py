@@ -6,29 +6,39 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tejat.cli.options import only_with, parse
+
+_OF = {
+    "text train": ("out", "set", "json"),
+    "text report": ("out", "set", "against", "steps", "seeds", "json"),
+    "picture train": ("out", "set", "judge", "resume", "begin", "seconds", "json"),
+    "picture report": ("out", "against", "corpus", "pictures", "judge", "json"),
+}
+"""The options that each work knows."""
+
 
 @dataclass(frozen=True)
 class Tokenizer:
     """Train a tokenizer of text or of pictures; compare tokenizers of text.
 
     Example: tejat tokenizer text train recipes/tokenizer.py
-    Example: tejat tokenizer text report recipes/tokenizer.py --against english=runs/tokenizer-english/tokenizer.model
-    Example: tejat tokenizer picture train recipes/pictures_micro.py --set run.schedule.steps=500
-    Example: tejat tokenizer picture train recipes/pictures_mini.py --seconds 540 --resume
-    Example: tejat tokenizer picture report runs/pictures-mini/picture.safetensors --against old=old/picture.safetensors
+             tejat tokenizer text report recipes/tokenizer.py --against english=runs/tokenizer-english/tokenizer.model
+             tejat tokenizer picture train recipes/pictures_micro.py --set run.schedule.steps=500
+             tejat tokenizer picture train recipes/pictures_mini.py --seconds 540 --resume
+             tejat tokenizer picture report runs/pictures-mini/picture.safetensors --against old=old/picture.safetensors
     """
 
     kind: Annotated[Literal["text", "picture"], tyro.conf.Positional]
     """What it reads."""
     work: Annotated[Literal["train", "report"], tyro.conf.Positional]
     """What to do."""
-    recipe: Annotated[Path, tyro.conf.Positional]
+    recipe: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECIPE|WEIGHTS")]
     """A Python file that defines RECIPE; for a report on a picture tokenizer, its weights (picture.safetensors)."""
     out: Path | None = None
     """Where the tokenizer and what belongs to it are; runs/NAME, by the recipe's name, if not given."""
-    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD=VALUE")] = ()
     """Another value for a field of the recipe; may be given again."""
-    against: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    against: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=FILE")] = ()
     """Of a report: another tokenizer as NAME=FILE, or NAME=FILE@SIZE to cut a public one to SIZE pieces; may be given
     again."""
     corpus: Path = Path("runs/pictures_corpus")
@@ -59,7 +69,11 @@ def main(arguments: list[str]) -> int:
     Raises:
       BadInput: for a recipe or a setting that cannot be used, and for what is not in this version.
     """
-    options = tyro.cli(Tokenizer, args=arguments, prog="tejat tokenizer")
+    options = parse(Tokenizer, arguments, "tejat tokenizer")
+    work = f"{options.kind} {options.work}"
+    for name in {name for names in _OF.values() for name in names} - {*_OF[work]}:
+        of = next(other for other, names in _OF.items() if name in names)
+        only_with(f"`tejat tokenizer {of}`", options, name)
     if options.kind == "text":
         from tejat.cli import text_tokenizer
 

@@ -11,7 +11,11 @@ from typing import Annotated, Any
 import tyro
 
 from tejat.cli import freed_memory
+from tejat.cli.options import only_with, parse
 from tejat.errors import BadInput
+
+SUPERVISED = ("restarts", "spares", "silence", "standby", "programs", "check", "hosts", "host", "address", "memory")
+"""Options of supervised runs alone."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,13 @@ class Train:
     Example: tejat train recipes/micro.py --set schedule.steps=100 --set seed=1
     """
 
-    recipe: Annotated[Path, tyro.conf.Positional]
+    recipe: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECIPE")]
     """A Python file that defines RECIPE."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the newest checkpoint of the directory."""
     out: Path | None = None
     """Where the log, the checkpoints and the model go; runs/NAME, by the recipe's name, if not given."""
-    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD=VALUE")] = ()
     """Another value for a field of the recipe, as in schedule.peak=0.002; may be given again."""
     mesh: str | None = None
     """How to spread the model over devices, as in fsdp=8,tensor=2; fsdp over all of them if not given."""
@@ -82,7 +86,7 @@ def main(arguments: list[str]) -> int:
       BadInput: for a recipe, a setting or a directory that cannot be used, and for what is not in this version.
     """
     begun, clock = time.monotonic(), time.time()
-    options = tyro.cli(Train, args=arguments, prog="tejat train")
+    options = parse(Train, arguments, "tejat train")
     if options.minutes is not None and options.minutes <= 0:
         raise BadInput("--minutes is how long to train; give more than none")
     if options.from_chain is not None and options.resume:
@@ -91,6 +95,8 @@ def main(arguments: list[str]) -> int:
         from tejat.cli import supervised
 
         return supervised.run(options, begun, _again(arguments))
+
+    only_with("--supervise", options, *SUPERVISED, "wait")
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat.cli.training_bar import TrainingBar

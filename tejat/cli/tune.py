@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from tejat.cli import freed_memory
+from tejat.cli.options import parse
 from tejat.errors import BadInput
 
 
@@ -26,13 +27,13 @@ class Tune:
 
     stage: Annotated[Literal["supervised", "reward", "rlhf", "distill"], tyro.conf.Positional]
     """What is learnt from."""
-    recipe: Annotated[Path, tyro.conf.Positional]
+    recipe: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECIPE")]
     """A Python file that defines RECIPE."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the newest checkpoint of the directory."""
     out: Path | None = None
     """Where the log, the checkpoints and the model go; runs/NAME, by the recipe's name, if not given."""
-    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD=VALUE")] = ()
     """Another value for a field of the recipe, as in schedule.peak=0.0002; may be given again."""
     minutes: float | None = None
     """Stop after so many, with a checkpoint and the model so far; go on with --resume."""
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
         version.
     """
     begun = time.monotonic()
-    options = tyro.cli(Tune, args=arguments, prog="tejat tune")
+    options = parse(Tune, arguments, "tejat tune")
     if options.minutes is not None and options.minutes <= 0:
         raise BadInput("--minutes is how long to tune; give more than none")
     if options.from_chain is not None and options.resume:

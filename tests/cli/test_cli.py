@@ -155,4 +155,7 @@ def test_doctor_help_has_an_example() -> None:
 def test_usage_error_is_2() -> None:
     done = tejat("doctor", "--nonsense")
     assert done.returncode == 2
-    assert "--nonsense" in done.stderr
+    assert (
+        done.stderr
+        == "tejat: error: `tejat doctor` does not know --nonsense; `tejat doctor --help` tells what it takes\n"
+    )

@@ -70,7 +70,7 @@ def test_onnx_is_a_directory_with_a_manifest(model, tmp_path):
     assert told == {"directory": str(tmp_path / "out"), "bytes": sum(there.values()), "files": there}
     assert {"decoder.onnx", "vision.onnx", "picture_decoder.onnx", "manifest.json"} < {*there}
     refused(tejat("export", "onnx", model, tmp_path / "out"), f"{tmp_path / 'out'} is there already")
-    refused(tejat("export", "onnx", model, tmp_path / "no", "--type", "F16"), "--type is of gguf files")
+    refused(tejat("export", "onnx", model, tmp_path / "no", "--type", "F16"), "--type is of `tejat export gguf` alone")
 
 
 def test_gguf_is_a_file(model, tmp_path):
@@ -96,9 +96,9 @@ def test_an_app_needs_its_runtime_and_its_flags_are_its_own(model, tmp_path, mon
         ),
         (
             ("onnx", str(model), "out", "--serve"),
-            "--serve is of apps, and `tejat export onnx` takes none; leave it out",
+            "--serve is of `tejat export app` alone; leave it out",
         ),
-        (("gguf", str(model), "out", "--runtime", "no"), "--runtime is of apps"),
+        (("gguf", str(model), "out", "--runtime", "no"), "--runtime is of `tejat export app` alone"),
     ):
         assert cli.main(["export", *words]) == 2
         out, err = capsys.readouterr()

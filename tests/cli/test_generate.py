@@ -61,6 +61,13 @@ def test_text_and_pictures(saved, here, capsys) -> None:
     assert len(list(here.glob("picture-*.png"))) == 2 * len(images)
 
 
+def test_an_answer_without_a_word_is_told(saved, here, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(api.Model, "stream", lambda *_, **__: iter(()))
+    assert main(["generate", "Hello", "--model", saved]) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and told.err == "tejat: the model ended its answer without a word\n"
+
+
 @pytest.mark.parametrize("verb", ["generate", "chat"])
 def test_help_has_an_example(verb: str, capsys) -> None:
     with pytest.raises(SystemExit) as ended:

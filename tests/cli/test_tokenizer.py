@@ -150,7 +150,7 @@ def test_text_tokenizers_are_compared(text):
         (("report", "words.py", "--against", "english"), "'english' cannot be read; write it as NAME=FILE"),
         (("report", "words.py", "--against", "a=none.model"), "there is no tokenizer none.model"),
         (("report", "words.py", "--against", "a=words.py"), "is not a SentencePiece model"),
-        (("train", "words.py", "--steps", "3", "--out", "new"), "belong to `tejat tokenizer text report`"),
+        (("train", "words.py", "--steps", "3", "--out", "new"), "--steps is of `tejat tokenizer text report` alone"),
         (("train", "words.py"), "runs/words holds an earlier tokenizer"),
         (("train", "words.py", "--set", "pieces=20000", "--out", "new"), "the text has only"),
     ],

@@ -25,6 +25,7 @@ from tejat.parts import Document
 
 if TYPE_CHECKING:
     from tejat.codecs.framing import Encoded, Framing
+    from tejat.data.corpus import ledger
     from tejat.data.filling import Place
     from tejat.data.splits import HeldOut
 
@@ -33,6 +34,7 @@ BLOCK = 4_096  # documents
 RECENT = 24 << 20  # bytes of the items of a source that are kept at hand
 _KEPT = 8  # blocks kept at hand
 _SAMPLE, _PAGES = 60, 12  # items of a source, to see how long they are when joined, and on pages
+_COUNTED = 300  # documents of a stage, to see how many tokens they have
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,27 @@ class Documents:
         return self.framing.encode(document, np.random.default_rng([self.mixture.seed, 3, index]))
 
     def seen(self, places: Mapping[int, "Place"]) -> dict[str, dict[str, Any]]:
-        """As `Mixture.seen`, of the places of all rows."""
+        """As `Mixture.seen`, of the places of all rows. Tokens agree with a sample of each stage's documents, framed
+        for this model: joined dialogues, pages of many, and another tokenizer than the corpus was counted with count
+        as they are."""
         stages = max((place.stage for place in places.values()), default=0) + 1
         rows = [places[row] for row in sorted(places)]
-        return self.mixture.seen([[[*place.ended, place.drawn][stage] for place in rows] for stage in range(stages)])
+        drawn = [[[*place.ended, place.drawn][stage] for place in rows] for stage in range(stages)]
+        return self.mixture.seen(drawn, [self._longer(stage, sum(counts)) for stage, counts in enumerate(drawn)])
+
+    def _longer(self, stage: int, drawn: int) -> Float64[np.ndarray, " M"]:
+        """How much more tokens the documents of a stage have than the ledger of the corpus expects, by modality."""
+        from tejat.data.corpus import counting, ledger
+
+        expected, found = np.zeros(len(ledger.MODALITIES)), np.zeros(len(ledger.MODALITIES))
+        for number in range(min(drawn, _COUNTED)):
+            try:
+                encoded = self(stage * STAGE + number)
+            except BadInput:  # a damaged one, which the loader counts
+                continue
+            found += counting.by_modality(encoded)
+            expected += self.mixture.expected(stage * STAGE + number)
+        return np.divide(found, expected, out=np.ones_like(found), where=expected > 0)
 
 
 class Mixture:
@@ -180,16 +199,28 @@ class Mixture:
         made = gallery(self._items(drawn.source), drawn.item, random)
         return made and replace(made, source=drawn.source)
 
-    def seen(self, drawn: Sequence[Sequence[int]]) -> dict[str, dict[str, Any]]:
+    def expected(self, index: int) -> Float64[np.ndarray, " M"]:
+        """Tokens of document `index` by modality, as the ledger of the corpus estimates them."""
+        drawn = self.where(index)
+        known = self._index(drawn.source)
+        return known.tokens[drawn.item] / max(int(known.documents[drawn.item]), 1)
+
+    def seen(
+        self, drawn: Sequence[Sequence[int]], longer: Sequence[Float64[np.ndarray, " M"]] = ()
+    ) -> dict[str, dict[str, Any]]:
         """The ledger of a run: by source, documents, epochs, and estimates of tokens and bytes by modality.
 
         Args:
           drawn: for each stage begun, the documents drawn by each row (`tejat.data.filling.Place`), all rows in order.
+          longer: for each of them, how much more tokens its documents have than the ledger of the corpus expects, by
+            modality; not at all, where it is left out.
         """
         from tejat.data.corpus import ledger
 
-        times = {stream.source: np.zeros(self._lengths[stream.source], np.int64) for stream in self._streams}
+        whole = {stream.source: np.zeros(self._lengths[stream.source], np.int64) for stream in self._streams}
+        tokens = {source: np.zeros(len(ledger.MODALITIES)) for source in whole}
         for stage, rows in enumerate(drawn):
+            times = {source: np.zeros_like(counts) for source, counts in whole.items()}
             even = min(rows, default=0) * len(rows)
             before, after = self._bases[stage], self._counts(stage, even)
             for number, stream in enumerate(self._streams):
@@ -199,15 +230,22 @@ class Mixture:
                 if n // len(rows) < rows[n % len(rows)]:
                     found = self.where(stage * STAGE + n)
                     times[found.source][found.item] += 1
+            for source, counts in times.items():
+                if counts.any():
+                    index = self._index(source)
+                    whole[source] += counts
+                    tokens[source] += (
+                        counts / np.maximum(index.documents, 1) @ index.tokens * (longer[stage] if longer else 1.0)
+                    )
         told: dict[str, dict[str, Any]] = {}
-        for source in sorted(source for source, counts in times.items() if counts.any()):
-            index, counts = ledger.Index.load(self.directory, source, self.split), times[source]
-            each = counts / np.maximum(index.documents, 1)
+        for source in sorted(source for source, counts in whole.items() if counts.any()):
+            index, counts = self._index(source), whole[source]
+            sizes = counts / np.maximum(index.documents, 1) @ index.bytes
             told[source] = {
                 "documents": int(counts.sum()),
                 "epochs": float(counts.sum() / len(index)),
-                "tokens": dict(zip(ledger.MODALITIES, (each @ index.tokens).round().tolist(), strict=True)),
-                "bytes": dict(zip(ledger.MODALITIES, (each @ index.bytes).round().tolist(), strict=True)),
+                "tokens": dict(zip(ledger.MODALITIES, tokens[source].round().tolist(), strict=True)),
+                "bytes": dict(zip(ledger.MODALITIES, sizes.round().tolist(), strict=True)),
             }
         return told
 
@@ -221,7 +259,7 @@ class Mixture:
             times[rows[self._order(number, epoch)[:at]]] += sign
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("_blocks", "_orders", "_shards")
+        kept = ("_blocks", "_orders", "_shards", "_indices")
         return {name: value for name, value in vars(self).items() if name not in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -232,6 +270,14 @@ class Mixture:
         self._blocks: OrderedDict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._orders: dict[int, OrderedDict[int, np.ndarray]] = {}
         self._shards: dict[str, Any] = {}
+        self._indices: dict[str, ledger.Index] = {}
+
+    def _index(self, source: str) -> "ledger.Index":
+        if source not in self._indices:
+            from tejat.data.corpus import ledger
+
+            self._indices[source] = ledger.Index.load(self.directory, source, self.split)
+        return self._indices[source]
 
     def _items(self, source: str) -> Any:
         if source not in self._shards:
@@ -410,12 +456,12 @@ def _heldout(directory: Path) -> "HeldOut":
 
 def _of_a_page(items: Any) -> float | None:
     """Estimated tokens of a page of these items, by a sample; None where they make none."""
-    from tejat.data.corpus import ledger
+    from tejat.data.corpus import counting
     from tejat.data.presenting.galleries import gallery
 
     places = np.unique(np.linspace(0, len(items) - 1, _PAGES).astype(int)).tolist()
     made = [gallery(items, place, np.random.default_rng(place)) for place in places]
-    sums = [ledger.tokens(page) for page in made if page is not None]
+    sums = [float(counting.tokens(page).sum()) for page in made if page is not None]
     return sum(sums) / len(sums) if sums else None
 
 

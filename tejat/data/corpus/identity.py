@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tejat.data.corpus import ledger, packages
+from tejat.data.corpus import counting, ledger, packages
 from tejat.data.corpus.packages import Package, Pin
 from tejat.data.corpus.reach import ROOT, digest, reached, whole
 from tejat.data.corpus.source import Source, Step
@@ -76,10 +76,12 @@ def step_codes(steps: Iterable[tuple[str, Step]]) -> dict[str, str]:
 
 
 def presenting() -> str:
-    """A hash of all that makes documents of items: how long they are depends on it, and no item."""
+    """A hash of all that makes documents of items, and counts their tokens: how long they are depends on it, and no
+    item."""
     files = sorted((ROOT / "data/presenting").rglob("*"))
     code = [whole(file) for file in files if file.suffix == ".py"]
-    return digest([*code, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.suffix == ".json")])
+    lists = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.suffix == ".json")
+    return digest([*code, *lists, counting.reference()])
 
 
 _RECORDS = ROOT / "data/cleaning/records.py"

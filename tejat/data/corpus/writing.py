@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from tejat.data.corpus import ledger
+from tejat.data.corpus import counting, ledger
 from tejat.data.corpus.identity import Identity, presenting
 from tejat.data.corpus.ledger import Index
 from tejat.data.corpus.source import Source
@@ -51,21 +51,33 @@ def write(directory: Path, source: Source, split: str, items: Iterable[Item], sh
         for item in items:
             writer.write(item)
             columns.add(item)
-    columns.index().save(directory / source.name / f"{split}-index.npz")
-    index = Index.load(directory, source.name, split)  # as it is read, in its lower precision
-    length = ledger.document_tokens(Shards(directory, source.name, split))
-    return index.summary() | {"shards": writer.shards, "document_tokens": length}
+    return {"shards": writer.shards, **_counted(directory, source.name, split, columns.index())}
 
 
 def measure_again(directory: Path, name: str) -> None:
-    """Tells anew how long the documents of a source are, where they are made otherwise than when it was built."""
-    path = directory / name / "ledger.json"
-    told = json.loads(path.read_text())
+    """Tells anew how long the documents of a source are, where they are made or counted otherwise than when it was
+    built."""
+    folder = directory / name
+    told = json.loads((folder / "ledger.json").read_text())
     if told.get("presenting") != presenting():
         for split in SPLITS:
-            told["splits"][split]["document_tokens"] = ledger.document_tokens(Shards(directory, name, split))
-        told["presenting"] = presenting()
-        write_whole(path, json.dumps(told, ensure_ascii=False, indent=1).encode())
+            told["splits"][split] |= _counted(directory, name, split, Index.load(directory, name, split))
+        told |= {"on_disk": _on_disk(folder), "presenting": presenting()}
+        write_whole(folder / "ledger.json", json.dumps(told, ensure_ascii=False, indent=1).encode())
+
+
+def _counted(directory: Path, name: str, split: str, index: Index) -> dict[str, Any]:
+    """Writes the index of shards that are there, its estimates agreeing with their documents; its part of the
+    ledger."""
+    index, length = counting.agreed(index, Shards(directory, name, split))
+    index.save(directory / name / f"{split}-index.npz")
+    # As it is read, in its lower precision.
+    return Index.load(directory, name, split).summary() | {"document_tokens": length}
+
+
+def _on_disk(folder: Path) -> int:
+    """Bytes of a source beside its ledger."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.name != "ledger.json")
 
 
 def seal(
@@ -80,7 +92,7 @@ def seal(
         "licence": source.licence,
         "copyleft": source.copyleft,
         "splits": {split: splits[split] for split in SPLITS},
-        "on_disk": sum(path.stat().st_size for path in folder.iterdir()),
+        "on_disk": _on_disk(folder),
         "presenting": presenting(),
         "heldout_sha256": hashlib.sha256(listed).hexdigest(),
         **told,

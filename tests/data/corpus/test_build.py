@@ -175,7 +175,7 @@ def test_how_long_documents_are_is_told_anew_where_they_are_made_otherwise(work,
     assert build(work / "recipe.py", tmp_path / "corpus", workers=1).kept == ["numbers", "doubles"]
     assert told("numbers") == before
     monkeypatch.setattr("tejat.data.corpus.writing.presenting", lambda: "otherwise")
-    monkeypatch.setattr("tejat.data.corpus.ledger.tokens", lambda document: 77.0)
+    monkeypatch.setattr("tejat.data.corpus.counting.tokens", lambda document, random: np.array([77.0, 0, 0, 0]))
     outcome = build(work / "recipe.py", tmp_path / "corpus", workers=1)
     assert outcome.kept == ["numbers", "doubles"] and outcome.built == []
     for split in ("train", "heldout"):

@@ -18,7 +18,7 @@ from typing import Any
 import tyro
 
 import tejat
-from tejat.cli.options import parse
+from tejat.cli.options import only_with, parse
 from tejat.errors import BadInput
 
 # What `tejat` itself imports; the extras are looked for where they are used.
@@ -63,6 +63,8 @@ class Doctor:
 def main(arguments: list[str]) -> int:
     """Run `tejat doctor`. Raises BadInput for a time that is none."""
     options = parse(Doctor, arguments, "tejat doctor")
+    if not options.scan:
+        only_with("--scan", options, "seconds")
     if not options.seconds > 0:
         raise BadInput(f"--seconds {options.seconds:g} is no time for a scan; give more than none")
     report = examine()

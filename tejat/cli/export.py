@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Export:
     """Write a model for other engines: Hugging Face, ONNX Runtime, llama.cpp and what is built on it, or a browser.
 
-    huggingface: a directory for `AutoModelForImageTextToText.from_pretrained`; weights keep the type they have.
+    huggingface: a directory for `AutoModelForImageTextToText.from_pretrained`; weights keep the type they have, and
+    those in four or eight bits become the float32 that they stand for.
 
     onnx: a directory of networks; of a model from `tejat quantize` on the very grid that it is on, else in 32 bits.
 
@@ -123,14 +124,17 @@ def report(done: "Done", options: "Export | Import") -> None:
 
 
 class Progress:
-    """A line on standard error every two seconds, and none for what takes less."""
+    """A line on standard error every two seconds from the first piece on, and none for what takes less."""
 
     def __init__(self, doing: str):
         self._doing = doing
-        self._start = self._last = time.monotonic()
+        self._start = self._last = 0.0
 
     def __call__(self, done: int, whole: int) -> None:
         now = time.monotonic()
+        if not self._start:
+            self._start = self._last = now
+            return
         if now - self._last < 2 and done < whole or done == whole and self._last == self._start:
             return
         self._last = now

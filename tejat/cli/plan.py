@@ -87,6 +87,8 @@ def main(arguments: list[str]) -> int:
         only_with("--serve", options, "rows")
     if options.mesh is None:
         only_with("--mesh", options, "accumulate")
+    if options.context is not None and options.context < 1:
+        raise BadInput(f"--context is {options.context} tokens of a row; give 1 or more")
     if options.tokens < 1 or options.limit <= 0 or not (options.price is None or 0 < options.price < math.inf):
         raise BadInput("--tokens is 1 or more, --limit some seconds, and --price a number of dollars; give others")
     if options.serve and options.goodput:

@@ -12,11 +12,14 @@ Tensors go through one at a time, so a model may be larger than memory. A direct
 import dataclasses
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from tejat import bundle
 from tejat.codecs.vocabulary import BOS, EOS, PAD, Vocabulary
@@ -28,6 +31,7 @@ from tejat.export.tensors import WHOLE, Checkpoint, Stored, some, write, write_s
 from tejat.model import multimodal, picture
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import walk
+from tejat.model.weights import CODES, STEP
 
 PICTURE = "picture.safetensors"
 SHARD = 5_000_000_000
@@ -48,6 +52,8 @@ class Done(NamedTuple):
 def export(model: Path, folder: Path, told: Told = lambda done, whole: None, shard: int = SHARD) -> Done:
     """Writes the bundle `model` as a checkpoint directory that `AutoModelForImageTextToText.from_pretrained` loads.
 
+    A model in four or eight bits is written in float32, which holds what its blocks stand for to the bit.
+
     Raises BadInput for a model with parts that a Gemma 4 checkpoint has no place for, for a damaged one, and for a
     `folder` that holds something already.
     """
@@ -57,8 +63,8 @@ def export(model: Path, folder: Path, told: Told = lambda done, whole: None, sha
     vocabulary = _vocabulary(_bytes(model / "tokenizer.model"), config, model)
     if not (model / WHOLE).is_file():
         raise BadInput(f"{model} lacks {WHOLE}; copy the model again")
-    _check_picture(model, config)
-    with Checkpoint(model / WHOLE) as ours:
+    with _in_floats(model) as kept, Checkpoint(kept / WHOLE) as ours:
+        _check_picture(kept, config)
         ours.compare({name: param.shape for name, param in walk(multimodal.params(config))})
         layout = _aligned({pair.theirs: Stored(pair.their_shape, ours.tensors[pair.ours].dtype) for pair in pairs})
         by_theirs = {pair.theirs: pair for pair in pairs}
@@ -75,7 +81,7 @@ def export(model: Path, folder: Path, told: Told = lambda done, whole: None, sha
         with appearing(folder) as fresh:
             write_sharded(fresh, layout, _counted(pieces, layout, told), shard)
             if config.picture is not None:
-                shutil.copyfile(model / PICTURE, fresh / PICTURE)
+                shutil.copyfile(kept / PICTURE, fresh / PICTURE)
             _write_tokenizer(fresh, vocabulary, config)
             stops = {"bos_token_id": BOS, "eos_token_id": [EOS, vocabulary["<turn|>"]], "pad_token_id": PAD}
             _write_json(fresh / "generation_config.json", stops)
@@ -118,6 +124,28 @@ def import_(checkpoint: Path, folder: Path, told: Told = lambda done, whole: Non
             _write_json(fresh / "config.json", dataclasses.asdict(config))
         left = sorted(unread & theirs.tensors.keys())
     return Done(len(pairs), sum(tensor.bytes for tensor in layout.values()), left)
+
+
+@contextmanager
+def _in_floats(model: Path) -> Iterator[Path]:
+    """The bundle itself, or, where its weights are kept in few bits, one of what they stand for, as long as this lasts:
+    whoever quantised it had room for that. Raises BadInput for weights that are damaged."""
+    if not any(_in_few_bits(model / name) for name in (WHOLE, PICTURE)):
+        yield model
+        return
+    with tempfile.TemporaryDirectory(prefix="tejat-export-") as place:
+        bundle.save(Path(place), bundle.load(model))
+        yield Path(place)
+
+
+def _in_few_bits(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return any(name.endswith((*CODES, STEP)) for name in file.keys())  # noqa: SIM118 (it is no mapping)
+    except SafetensorError:
+        return False  # who reads it tells what is wrong with it
 
 
 def _type(theirs: Checkpoint, parts: list[Pair]) -> np.dtype:
@@ -201,6 +229,8 @@ def _write_json(path: Path, value: Any, indent: int | None = 2) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise BadInput(f"there is no {path}; give the directory of a checkpoint")
     try:
         value = json.loads(_bytes(path))
     except ValueError as error:

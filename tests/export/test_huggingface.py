@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from tejat import bundle
 from tejat.codecs import vocabulary
 from tejat.errors import BadInput
-from tejat.export import huggingface, names
+from tejat.export import huggingface, names, quantize
 from tejat.export.tensors import INDEX, WHOLE
 from tejat.model import multimodal, weights
 from tejat.model.audio import AudioConfig
@@ -60,6 +60,17 @@ def test_there_and_back_to_the_bit(small, saved, tmp_path, dtype, shard):
     assert again.framing.config.decoder.kinds == small.config.decoder.kinds
     for part in ("name", "vision", "audio", "picture", "text_vocabulary", "context"):
         assert getattr(again.config, part) == getattr(small.config, part)
+
+
+def test_four_bits_are_written_as_what_they_stand_for(small, tmp_path):
+    """What comes with Tejat is in four bits, and no engine reads our blocks."""
+    bundle.save(tmp_path / "q4", quantize.quantize(small, quantize.Plan(method="nearest")))
+    bundle.save(tmp_path / "floats", bundle.load(tmp_path / "q4"))
+    for name in ("q4", "floats"):
+        huggingface.export(tmp_path / name, tmp_path / f"{name}-out")
+    assert bits(tensors(tmp_path / "q4-out")) == bits(tensors(tmp_path / "floats-out"))
+    for path in (tmp_path / "floats-out").iterdir():
+        assert (tmp_path / "q4-out" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def changed(config, **parts):

@@ -58,6 +58,7 @@ def test_a_changed_network_changes_the_plan(capsys):
         (["nano1", "--topology", "v5e:4x4", "--mesh", "fsdp=16", "--tokens", "65536"], "2 rows cannot be spread"),
         (["nano1", "--topology", "v5e:16x16", "--tokens", "32768"], None),
         (["nano1", "--tokens", "0"], "--tokens is 1 or more"),
+        (["nano1", "--context", "0"], "--context is 0"),
         (["nano1", "--price", "nan"], "--price a number of dollars"),
         (["nano1", "--set", "decoder.lairs=3"], "lairs"),
         (["ultra", "--topology", "v5e:8x8"], r"needs about .* GiB a chip on v5e:8x8.*try --topology v5e:16x16"),

@@ -128,16 +128,17 @@ class Progress:
 
     def __init__(self, doing: str):
         self._doing = doing
-        self._start = self._last = 0.0
+        self._start = self._last = self._before = 0.0
 
     def __call__(self, done: int, whole: int) -> None:
         now = time.monotonic()
         if not self._start:
             self._start = self._last = now
+            self._before = done
             return
         if now - self._last < 2 and done < whole or done == whole and self._last == self._start:
             return
         self._last = now
-        rate = done / (now - self._start)
+        rate = (done - self._before) / (now - self._start)
         told = f"{done / 1e6:,.0f} of {whole / 1e6:,.0f} MB, {rate / 1e6:,.0f} MB/s, {(whole - done) / rate:.0f} s left"
         print(f"{self._doing}: {told}", file=sys.stderr, flush=True)

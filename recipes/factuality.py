@@ -1,38 +1,55 @@
 """The table of docs/FACTUALITY.md: models before and after the behaviours, and policies that answer all alike.
 
 python recipes/factuality.py runs/mini-instruct/model runs/mini-behaviours/model --corpus runs/corpus
+python recipes/factuality.py runs/without-{0,1,2}/model runs/with-{0,1,2}/model runs/grpo-{0,1,2}/model --seeds 3
 
 Each model is measured as `tejat eval MODEL --suite factuality` measures it, and what that has measured before is not
-asked again. The first model is the one that the others are compared with, item by item; intervals are of 95%.
+asked again; of a model that is gone its answers are enough. The first is the one that the others are compared with,
+item by item; intervals are of 95%. With --seeds, models come in groups, each of one way with so many seeds: the table
+has their means and ranges, and of differences one for each seed.
 """
 
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
+from typing import Any
 
 from tejat import api, bundle
+from tejat.errors import BadInput
 from tejat.evals import comparing, harness, statistics, suites
 from tejat.evals.factuality import policies, risk
 from tejat.evals.factuality.measuring import Covering, answered, at_equal_coverage
 from tejat.evals.ground import Ground
 from tejat.evals.harness import Result
 from tejat.evals.statistics import Estimate
+from tejat.evals.tasks import Task
 
 TASKS = ("attribution", "hedging", "over-hedging", "helpful", "inaccurate", "risk-coverage")
 TASKS = (*TASKS, "prompts-helpful", "prompts-hedging", "closed-book", "passage")
 BY_LIKELIHOOD = ("closed-book", "passage")  # policies write, and have no likelihoods
 
+Way = list[list[Result]]
+"""The results of a column: a list for each seed."""
+
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("models", nargs="+", type=Path)
+    arguments.add_argument("--seeds", type=int, default=1)
     arguments.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
     arguments.add_argument("--limit", type=int)
     arguments.add_argument("--out", type=Path, default=Path("runs/factuality"))
     options = arguments.parse_args()
+    names = [_name(path) for path in options.models]
+    if options.seeds < 1 or len(names) % options.seeds:
+        arguments.error(f"{len(names)} models are no groups of {options.seeds} seeds; give as many of each way")
+    if len({*names}) < len(names):
+        arguments.error(f"two models have one name ({', '.join(names)}); give each a directory of its own")
     tasks = suites.tasks("factuality", TASKS, Ground(options.corpus))
     written = [task for task in tasks if task.name not in BY_LIKELIHOOD]
     measured: dict[str, list[Result]] = {}
@@ -40,49 +57,71 @@ def main() -> None:
         out = options.out / policy.name.replace(" ", "-")
         mark, quiet = policy.name, io.StringIO()
         measured[policy.name] = harness.run(policy, written, out, fingerprint=mark, limit=options.limit, stream=quiet)
-    names = [_name(path) for path in options.models]
+    fixed: dict[str, Way] = {name: [found] for name, found in measured.items()}
     for path, name in zip(options.models, names, strict=True):
-        directory = bundle.find(str(path))
-        mark, out = harness.fingerprint(directory), options.out / name
-        found, lost = harness.survey(api.load(directory), tasks, out, fingerprint=mark, limit=options.limit)
-        for task in lost:
-            print(f"{name}: {task.name} was not run: {task.reason}", file=sys.stderr)
-        measured[name] = found
-    table = "\n".join(_table(measured))
-    compared = "\n".join(line for name in names[1:] for line in _compared(names[0], name, measured))
-    reasons = "\n".join(_reasons(names, measured))
-    text = f"{table}\n\n{compared}\n\n{reasons}\n" if compared else f"{table}\n\n{reasons}\n"
+        measured[name] = _asked(path, options.out / name, tasks, options.limit)
+    ways = {_common(some): [measured[name] for name in some] for some in _grouped(names, options.seeds)}
+    first, *others = ways
+    parts = [_table(fixed | ways), *(_compared(first, other, ways) for other in others), _reasons(ways)]
+    text = "\n\n".join("\n".join(lines) for lines in parts) + "\n"
     (options.out / "table.md").write_text(text)
     numbers = {name: [result.row.to_json() for result in found] for name, found in measured.items()}
     (options.out / "table.json").write_text(json.dumps(numbers, indent=1) + "\n")
     print(text)
 
 
-def _table(measured: dict[str, list[Result]]) -> list[str]:
-    """All numbers, one column a model."""
-    names = [*measured]
-    lines = [f"| | n | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+class Gone:
+    """Stands for a model that is not there any more: all that it is asked for must have been answered before."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        raise BadInput(f"{self._path} is not there, and has not answered all of this")
+
+
+def _asked(path: Path, out: Path, tasks: Sequence[Task], limit: int | None) -> list[Result]:
+    """What a model answers, and what it has answered. Raises BadInput where there is neither."""
+    samples = [*(out / "samples").glob("*.jsonl")]
+    if samples and not (path / "config.json").is_file():
+        with samples[0].open() as file:
+            model, mark = Gone(path), json.loads(file.readline())["fingerprint"]
+    else:
+        directory = bundle.find(str(path))
+        model, mark = api.load(directory), harness.fingerprint(directory)
+    found, lost = harness.survey(model, tasks, out, fingerprint=mark, limit=limit)
+    for task in lost:
+        print(f"{out.name}: {task.name} was not run: {task.reason}", file=sys.stderr)
+    return found
+
+
+def _table(ways: dict[str, Way]) -> list[str]:
+    """All numbers, one column a way."""
+    lines = [f"| | n | {' | '.join(ways)} |", "|---" * (len(ways) + 2) + "|"]
     for task in TASKS:
         cells, n, better = [], 0, ""
-        for name in names:
-            row = next((result.row for result in measured[name] if result.row.name == task), None)
-            cells.append(f"{row.value:.3f} ({row.low:.3f} – {row.high:.3f})" if row else "")
-            n, better = (row.n, "↑" if row.better == "higher" else "↓") if row else (n, better)
+        for way in ways.values():
+            rows = [result.row for found in way for result in found if result.row.name == task]
+            cells.append(_spread([row.value for row in rows]) if len(rows) > 1 else _alone(rows[0]) if rows else "")
+            n, better = (rows[0].n, "↑" if rows[0].better == "higher" else "↓") if rows else (n, better)
         lines.append(f"| {task} {better} | {n} | {' | '.join(cells)} |")
     return lines
 
 
-def _compared(first: str, second: str, measured: dict[str, list[Result]]) -> list[str]:
-    """The second model minus the first, and how much rarer wrong answers are where both answer as often."""
-    lines = [f"{second} minus {first}, over the same items:", "", "| | difference | 95% interval |", "|---|---|---|"]
-    for found in comparing.compare(measured[second], measured[first]):
-        one = found.difference
-        lines.append(f"| {found.name} | {one.value:+.3f} | {one.low:+.3f} – {one.high:+.3f} |")
-    reduced = _reduction(measured[first], measured[second])
-    if reduced is not None:
-        shown = f"{reduced.value:+.1%} ({reduced.low:+.1%} – {reduced.high:+.1%})"
-        lines.append(f"| wrong answers at equal coverage, relative | {shown} | |")
-    return [*lines, ""]
+def _compared(first: str, second: str, ways: dict[str, Way]) -> list[str]:
+    """The second way minus the first, seed by seed, and how much rarer wrong answers are where both answer as often."""
+    pairs = list(zip(ways[second], ways[first], strict=True))
+    seeds = [{d.name: d.difference for d in comparing.compare(after, before)} for after, before in pairs]
+    lines = [f"{second} minus {first}, over the same items, with 95% intervals:", ""]
+    lines += [f"| |{' | '.join('difference' for _ in seeds)} |", "|---" * (len(seeds) + 1) + "|"]
+    for task in TASKS:
+        if all(task in found for found in seeds):
+            lines.append(f"| {task} | {' | '.join(_signed(found[task]) for found in seeds)} |")
+    reduced = [_reduction(before, after) for after, before in pairs]
+    if None not in reduced:
+        shown = (f"{one.value:+.1%} ({one.low:+.1%} – {one.high:+.1%})" for one in reduced if one)
+        lines.append(f"| wrong answers at equal coverage, relative | {' | '.join(shown)} |")
+    return lines
 
 
 def _reduction(first: Sequence[Result], second: Sequence[Result]) -> Estimate | None:
@@ -101,29 +140,50 @@ def _reduction(first: Sequence[Result], second: Sequence[Result]) -> Estimate | 
     return statistics.bootstrap(pairs, of, [item.cluster for item in items], resamples=1_000)
 
 
-def _reasons(names: Sequence[str], measured: dict[str, list[Result]]) -> list[str]:
+def _reasons(ways: dict[str, Way]) -> list[str]:
     """By kind of question: right or owned up, as is right there; and how many of all are answered at all."""
-    lines = [f"| kind of question | n | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
-    for task in ("helpful", "hedging"):
-        rows = [next((r.row for r in measured[name] if r.row.name == task), None) for name in names]
-        if not all(rows):
-            continue
-        for kind, estimate in rows[0].by.get("kind", {}).items():
-            cells = [f"{row.by['kind'][kind].value:.2f}" for row in rows]
-            lines.append(
-                f"| {kind}: {'right' if task == 'helpful' else 'owns up'} | {estimate.n} | {' | '.join(cells)} |"
-            )
-    for name in names:
-        found = next((result for result in measured[name] if isinstance(result.task, Covering)), None)
-        if found is not None:
-            share = risk.coverage(list(map(answered, found.outcomes.values())))
-            lines.append(f"| answered at all | {len(found.outcomes)} | {name}: {share:.2f} |")
+    lines = [f"| kind of question | n | {' | '.join(ways)} |", "|---" * (len(ways) + 2) + "|"]
+    for task, told in (("helpful", "right"), ("hedging", "owns up")):
+        rows = [[r.row for found in way for r in found if r.row.name == task] for way in ways.values()]
+        for kind, estimate in rows[0][0].by.get("kind", {}).items() if all(rows) else ():
+            cells = [f"{mean(row.by['kind'][kind].value for row in mine):.2f}" for mine in rows]
+            lines.append(f"| {kind}: {told} | {estimate.n} | {' | '.join(cells)} |")
+    every = [[r for found in way for r in found if isinstance(r.task, Covering)] for way in ways.values()]
+    if all(every):
+        shares = [[risk.coverage(list(map(answered, r.outcomes.values()))) for r in mine] for mine in every]
+        cells = [f"{mean(mine):.2f}" for mine in shares]
+        lines.append(f"| answered at all | {len(every[0][0].outcomes)} | {' | '.join(cells)} |")
     return lines
+
+
+def _alone(row: harness.Row) -> str:
+    return f"{row.value:.3f} ({row.low:.3f} – {row.high:.3f})"
+
+
+def _signed(one: Estimate) -> str:
+    return f"{one.value:+.3f} ({one.low:+.3f} – {one.high:+.3f})"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.3f} ({min(values):.3f} – {max(values):.3f})"
 
 
 def _name(path: Path) -> str:
     """A run's name for the model in it."""
     return path.parent.name if path.name == "model" else path.name
+
+
+def _grouped(names: Sequence[str], seeds: int) -> list[Sequence[str]]:
+    return [names[at : at + seeds] for at in range(0, len(names), seeds)]
+
+
+def _common(names: Sequence[str]) -> str:
+    """What names of several seeds have in common: "grpo" of "grpo-0" and "grpo-1", or of "s0-grpo" and "s1-grpo"."""
+    if len(names) == 1:
+        return names[0]
+    begin = os.path.commonprefix(names)
+    end = os.path.commonprefix([name[::-1] for name in names])[::-1]
+    return max(begin, end, key=len).strip("-_.") or ", ".join(names)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,13 @@ def main(arguments: list[str]) -> int:
     from tejat.evals import comparing, contamination, harness, plots, promises, report, routing, setting, suites
     from tejat.evals.gallery import gallery
     from tejat.infer.engine import Engine
+    from tejat.model import sizes
     from tejat.parts import write_whole
 
+    if options.corpus is not None and not (options.corpus / "corpus.json").is_file():
+        raise BadInput(f"there is no corpus in {options.corpus}; build one with `tejat data build`, or name another")
+    if options.benchmarks is not None and not options.benchmarks.is_dir():
+        raise BadInput(f"--benchmarks is {options.benchmarks}, which is no folder; give the one with your files")
     if options.log is not None:
         plots.losses(options.log)  # one that cannot be read is told now, not after the work
     tasks, directory = _tasks(options), bundle.find(options.model)
@@ -125,12 +130,20 @@ def main(arguments: list[str]) -> int:
         "seed": "0",
         "weights": mark,
     }
+    parameters = sizes.parts(bundle.read_config(directory / "config.json")).whole
 
     def keep(results: "Sequence[Result]", not_run: "Sequence[NotRun]", **more: Any) -> dict[str, Any]:
         """What there is so far, on disk: whatever comes next, it is not lost."""
         rows = [_checked(result, known).row.to_json() for result in results]
         held = [promise.to_json() for promise in promises.kept(results)]
-        found = {**facts, "tasks": rows, "not_run": [vars(task) for task in not_run], "promises": held, **more}
+        found = {
+            **facts,
+            "parameters": parameters,
+            "tasks": rows,
+            "not_run": [vars(task) for task in not_run],
+            "promises": held,
+            **more,
+        }
         if results:  # else there may be no folder, and nothing to tell
             write_whole(out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
         return found
@@ -143,7 +156,10 @@ def main(arguments: list[str]) -> int:
     differences: list[Difference] = []
     if other is not None:
         peer, its_mark = _loaded(other, options)
-        theirs, _ = harness.survey(peer, tasks, _folder(other), fingerprint=its_mark, limit=options.limit, until=until)
+        beside = _folder(other)
+        if beside == out:  # of one name: its answers must not take the place of the first one's
+            beside = out / "against"
+        theirs, _ = harness.survey(peer, tasks, beside, fingerprint=its_mark, limit=options.limit, until=until)
         differences = comparing.compare(results, theirs)
     rows = [result.row for result in results]
     compared = {"against": options.against, "differences": [d.to_json() for d in differences]} if other else {}
@@ -216,7 +232,9 @@ def _tasks(options: Eval) -> "Sequence[Task]":
 
 
 def _folder(directory: Path) -> Path:
-    return Path("runs", "eval", directory.resolve().name)
+    from tejat.evals import setting
+
+    return Path("runs", "eval", setting.called(directory.resolve()))
 
 
 def _checked(result: "Result", known: dict[tuple[str, str], str]) -> "Result":
@@ -301,11 +319,15 @@ def _trends(options: Trends) -> int:
     found = [trends.read(path) for path in options.results]
     reference = options.reference or found[-1].model
     points = trends.relative(found, reference)
-    trends.plot(points, [one.model for one in found], reference, options.out)
+    trends.plot(points, found, reference, options.out)
     if options.json:
         print(json.dumps({"reference": reference, "points": [vars(point) for point in points]}))
     else:
         for point in points:
-            print(f"{point.suite}, {point.model}: {point.value:.3f} ± {point.stderr:.3f} of {reference}")
+            print(f"{point.capability}, {point.model}: {point.value:.3f} ± {point.stderr:.3f} of {reference}")
+        used = sum(point.tasks for point in points if point.model == reference)
+        if left := len({key for one in found for key in one.tasks}) - used:
+            why = f"not all have been measured on it, or {reference} has nought"
+            print(f"left out {left} {'task' if left == 1 else 'tasks'}: {why}")
         print(f"{options.out} draws it")
     return 0

@@ -12,6 +12,12 @@ def command() -> str:
     return shlex.join(["tejat", *sys.argv[1:]])
 
 
+def called(model: Path) -> str:
+    """What a model is called among others: its directory's name; of runs/NAME/model, as training writes it, NAME."""
+    name, above = model.name, model.parent.name
+    return above if name == "model" and above else name
+
+
 def hardware() -> str:
     """The devices that compute, and the version of JAX that drives them."""
     import jax

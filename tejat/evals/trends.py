@@ -1,8 +1,8 @@
 """Capabilities by size: the results of several models, each suite relative to one of them, as the paper draws it.
 
-A capability is the mean of its tasks. So that tasks of different measures can be averaged, each is taken relative to
-the reference model's; a measure of which less is better, the other way round. The interval of a mean is of its tasks'
-standard errors, taken as independent.
+A capability is a suite, the mean of its tasks; where the results have one suite alone, each of its tasks. So that tasks
+of different measures can be averaged, each is taken relative to the reference model's; a measure of which less is
+better, the other way round. The interval of a mean is of its tasks' standard errors, taken as independent.
 """
 
 import io
@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from tejat.errors import BadInput
+from tejat.evals import setting
 from tejat.parts import write_whole
+
+COLOURS = ("#0f6f78", "#c2571a", "#6a4c93", "#7a8b1f", "#b83256", "#3d6fb4", "#8a6d3b")
+LINES = ("-", "--", ":")
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class Results:
 
 @dataclass(frozen=True)
 class Point:
-    """A suite of one model, relative to the reference, and the standard error."""
+    """A capability of one model, relative to the reference, and the standard error."""
 
-    suite: str
+    capability: str
     model: str
     value: float
     stderr: float
@@ -49,30 +53,32 @@ def read(path: Path) -> Results:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         tasks = {(row["suite"], row["name"]): row for row in found["tasks"]}
-        return Results(Path(str(found["model"])).name, tasks, found.get("parameters"))
+        return Results(setting.called(Path(str(found["model"]))), tasks, found.get("parameters"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file} is no results.json of `tejat eval` ({error}); give one, or its folder") from error
 
 
 def relative(results: Sequence[Results], reference: str) -> list[Point]:
-    """Every suite of every model, over the tasks that all models have. Raises BadInput for an unknown reference."""
+    """Every capability of every model, over the tasks that all models have a number of and the reference one that is
+    not nought. Raises BadInput for an unknown reference, and where no such task is left."""
     names = [one.model for one in results]
     if reference not in names or len({*names}) < len(names):
         told = ", ".join(names)
         raise BadInput(f"the reference {reference!r} is not one of the results once ({told}); name one of them")
     base = results[names.index(reference)]
     shared = [key for key in base.tasks if all(key in one.tasks for one in results)]
-    suites: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for key in shared:
-        value = base.tasks[key]["value"]
-        if value and all(one.tasks[key]["value"] is not None for one in results):
-            suites[key[0]].append(key)
-    if not suites:
+    shared = [key for key in shared if all(one.tasks[key]["value"] is not None for one in results)]
+    shared = [key for key in shared if base.tasks[key]["value"]]
+    if not shared:
         raise BadInput("the results share no task; measure all models on the same suite")
-    return [_point(one, base, suite, keys) for suite, keys in suites.items() for one in results]
+    several = len({suite for suite, _ in shared}) > 1
+    capabilities: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for suite, task in shared:
+        capabilities[suite if several else task].append((suite, task))
+    return [_point(one, base, name, keys) for name, keys in capabilities.items() for one in results]
 
 
-def _point(one: Results, base: Results, suite: str, keys: Sequence[tuple[str, str]]) -> Point:
+def _point(one: Results, base: Results, capability: str, keys: Sequence[tuple[str, str]]) -> Point:
     shares, errors = [], []
     for key in keys:
         mine, theirs = one.tasks[key], base.tasks[key]
@@ -82,23 +88,23 @@ def _point(one: Results, base: Results, suite: str, keys: Sequence[tuple[str, st
         noise = [(row["stderr"] or 0.0) / abs(row["value"]) if row["value"] else 0.0 for row in (mine, theirs)]
         shares.append(share)
         errors.append(0.0 if one is base else share * math.hypot(*noise))
-    return Point(suite, one.model, sum(shares) / len(keys), math.hypot(*errors) / len(keys), len(keys))
+    return Point(capability, one.model, sum(shares) / len(keys), math.hypot(*errors) / len(keys), len(keys))
 
 
-def plot(points: Sequence[Point], order: Sequence[str], reference: str, out: Path) -> None:
-    """Writes a PNG: a line for each suite, models from left to right in this order, bars of one standard error."""
+def plot(points: Sequence[Point], order: Sequence[Results], reference: str, out: Path) -> None:
+    """Writes a PNG: a line for each capability, models from left to right in this order, bars of one standard error."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    suites = list(dict.fromkeys(point.suite for point in points))
-    figure = Figure(figsize=(1.6 + 1.3 * len(order), 4.2), dpi=150, layout="constrained")
+    names = list(dict.fromkeys(point.capability for point in points))
+    figure = Figure(figsize=(3.2 + 1.3 * len(order), max(4.2, 0.6 + 0.18 * len(names))), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.axhline(1.0, color="#999999", linewidth=0.8, linestyle="--")
-    for number, suite in enumerate(suites):
-        mine = {point.model: point for point in points if point.suite == suite}
-        chosen = [mine[name] for name in order]
-        aside = 0.03 * (number - (len(suites) - 1) / 2)
+    for number, name in enumerate(names):
+        mine = {point.model: point for point in points if point.capability == name}
+        chosen = [mine[one.model] for one in order]
+        aside = 0.3 / len(names) * (number - (len(names) - 1) / 2)
         axes.errorbar(
             [place + aside for place in range(len(order))],
             [point.value for point in chosen],
@@ -107,11 +113,14 @@ def plot(points: Sequence[Point], order: Sequence[str], reference: str, out: Pat
             markersize=4,
             linewidth=1.3,
             capsize=2,
-            label=f"{suite} ({chosen[0].tasks})",
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=LINES[number // len(COLOURS) % len(LINES)],
+            label=name if chosen[0].tasks == 1 else f"{name} ({chosen[0].tasks})",
         )
-    axes.set_xticks(range(len(order)), order)
+    sizes = [f"\n{one.parameters / 1e6:,.3g}M" if one.parameters else "" for one in order]
+    axes.set_xticks(range(len(order)), [one.model + size for one, size in zip(order, sizes, strict=True)])
     axes.set_ylabel(f"relative to {reference}")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.06 * max(1.0, *(point.value + point.stderr for point in points)))
     axes.grid(axis="y", alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)

@@ -73,6 +73,8 @@ def test_two_models_side_by_side_and_what_was_not_run(model: Path, tmp_path: Pat
     assert difference["difference"]["value"] == 0 and difference["better"] == "neither" and difference["p"] == 1
     assert missing["name"] == "closed-book" and missing["reason"].startswith("there is no corpus in runs/corpus; build")
     out = tmp_path / "runs" / "eval" / "untrained"
+    # The other is of the same name, and its answers lie beside the first one's, not in their place.
+    assert (out / "against" / "samples" / "maths.sums-chosen.jsonl").is_file() and found["parameters"] > 1e6
     page = (out / "report.html").read_text()
     assert "Not run" in page and f"Against {model}" in page and "How it was asked" in page
     assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
@@ -108,6 +110,8 @@ def test_a_second_run_from_nothing_writes_the_same_to_the_bit(model: Path, tmp_p
             "no task of 'prose' could be measured (prose: there is no corpus",
         ),
         (["{model}", "--against", "no-such-model"], "there is no model 'no-such-model'"),
+        (["{model}", "--corpus", "none"], "there is no corpus in none; build one"),
+        (["{model}", "--benchmarks", "none"], "--benchmarks is none, which is no folder"),
         (["{model}", "--log", "none.jsonl", "--limit", "1"], "the training log none.jsonl cannot be read"),
     ],
 )

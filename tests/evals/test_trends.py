@@ -32,7 +32,7 @@ def two(tmp_path):
 
 def test_by_hand(two) -> None:
     found = trends.relative([trends.read(path) for path in two], "large")
-    assert [(p.suite, p.model, p.tasks) for p in found] == [
+    assert [(p.capability, p.model, p.tasks) for p in found] == [
         *[("maths", "small", 2), ("maths", "large", 2), ("sound", "small", 1), ("sound", "large", 1)]
     ]
     assert [p.value for p in found] == pytest.approx([(0.5 + 0.75) / 2, 1, 0.5, 1])
@@ -46,6 +46,23 @@ def test_the_command(two, tmp_path, capsys) -> None:
     assert out.read_bytes().startswith(b"\x89PNG")
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "maths, small: 0.625 ± 0.064 of large" and told[-1] == f"{out} draws it"
+    assert told[-2] == "left out 1 task: not all have been measured on it, or large has nought"
+
+
+def test_of_one_suite_each_task_is_a_capability(tmp_path) -> None:
+    found = [trends.read(results(tmp_path, name, maths_a=0.2, maths_b=b)) for name, b in (("x", 0.1), ("y", 0.2))]
+    assert [(p.capability, p.value) for p in trends.relative(found, "y")] == [
+        *[("maths_a", 1), ("maths_a", 1), ("maths_b", 0.5), ("maths_b", 1)]
+    ]
+
+
+def test_models_are_called_by_their_runs(tmp_path) -> None:
+    """Training writes every model to a folder called "model"."""
+    for name in ("x", "y"):
+        folder = results(tmp_path, name, maths_a=0.2)
+        file = folder / "results.json"
+        file.write_text(file.read_text().replace(f"models/{name}", f"runs/{name}/model"))
+    assert [trends.read(tmp_path / name).model for name in ("x", "y")] == ["x", "y"]
 
 
 @pytest.mark.parametrize(

@@ -163,8 +163,8 @@ class Engine:
         )
         strengths = [w.picture_guidance for w in wishes]
         if any(draws and strength != 1 for draws, strength in zip(draws, strengths, strict=True)):
-            cache = guidance.unasked(self.params, self.config, self.rule, room.rows, state.cache.layers[0][0].dtype)
-            state = state._replace(unasked=cache)
+            one = guidance.unasked(self.params, self.config, self.rule, 1, state.cache.layers[0][0].dtype)
+            state = state._replace(unasked=jax.tree.map(lambda a: jnp.repeat(a, room.rows, axis=0), one))
         strength = column(strengths, np.float32)
         readers = [TextReader(self.bundle.vocabulary, wish.stop) for wish in wishes]
         alive = np.arange(room.rows) < len(pick)

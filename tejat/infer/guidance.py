@@ -13,18 +13,18 @@ read once, nothing ever overwrites them, and a picture after another needs no be
 unasked row keeps all of its places on sliding layers too; it has room for one picture and no more.
 """
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from tejat.codecs.vocabulary import BOS
-from tejat.infer import constraints, sampling
+from tejat.infer import constraints, sampling, steps
 from tejat.infer.cache import Cache, empty_cache
 from tejat.infer.constraints import Rule
-from tejat.infer.steps import Wishes, next_logits, returned
+from tejat.infer.steps import Wishes
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
 
@@ -38,38 +38,18 @@ def places(rule: Rule) -> int:
 
 
 def unasked(params: Tree, config: ModelConfig, rule: Rule, rows: int, dtype: Any) -> Cache:
-    """Unasked rows, each with `<bos> <|picture>` in it."""
-    one = _begun(params, config, rule, dtype)
-    return Cache(jax.tree.map(lambda a: jnp.repeat(a, rows, axis=0), one.layers), jnp.full(rows, FIRST, jnp.int32))
-
-
-@functools.partial(jax.jit, static_argnames=("config", "rule", "dtype"))
-def _begun(params: Tree, config: ModelConfig, rule: Rule, dtype: Any) -> Cache:
-    cache = empty_cache(config.decoder, 1, places(rule), dtype, rings=False)
+    """Unasked rows, each with `<bos> <|picture>` in it, by the program that reads what follows."""
+    cache = empty_cache(config.decoder, rows, places(rule), dtype, rings=False)
     for place, token in enumerate((BOS, rule.picture_begin)):
-        cache, _ = next_logits(params, config, cache, jnp.full(1, token, jnp.int32), jnp.full(1, place, jnp.int32))
+        token, place, left = (np.full(rows, number, np.int32) for number in (token, place, 1))
+        cache, _ = steps.forward(params, config, cache, token, place, left, rows)
     return cache
 
 
+@jax.jit
 def place(picture: constraints.State, left: Int[Array, " B"]) -> Int[Array, " B"]:
     """Where each row's last token stands in its unasked row; -1: nowhere."""
     return jnp.where((left > 0) & (picture.written >= FIRST), picture.written, -1)
-
-
-@functools.partial(jax.jit, static_argnames=("config", "width"), donate_argnames="cache")
-def forward(
-    params: Tree,
-    config: ModelConfig,
-    cache: Cache,
-    token: Int[Array, " B"],
-    picture: constraints.State,
-    left: Int[Array, " B"],
-    width: int,
-) -> tuple[Cache, Float[Array, "W V"]]:
-    """Scores of the next token of the first `width` rows as if nobody had asked; meaningless outside pictures."""
-    token, picture, left, mine = jax.tree.map(lambda a: a[:width], (token, picture, left, cache))
-    mine, scores = next_logits(params, config, mine, token, place(picture, left))
-    return returned(cache, mine), scores
 
 
 @jax.jit

@@ -125,8 +125,9 @@ class JaxRows:
         if self._unasked is None:
             made = guidance.unasked(self._params, self._config, self._rule, self.slots, self.dtype)
             self._unasked = made if self.mesh is None else parallel.placed(self.mesh, made)
-        self._unasked, unasked = guidance.forward(
-            self._params, self._config, self._unasked, state.token, state.picture, state.left, width
+        at = guidance.place(state.picture, state.left)
+        self._unasked, unasked = steps.forward(
+            self._params, self._config, self._unasked, state.token, at, state.left, width
         )
         return scores, unasked
 

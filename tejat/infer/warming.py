@@ -57,5 +57,5 @@ def _write(scheduler: Scheduler, rows: JaxRows) -> None:
 def programs() -> int:
     """Compiled programs that this process holds for services."""
     of_steps = steps.read, steps.cut, steps.put, steps.place, steps.forward, steps.choose, steps.embed_prompt
-    every = *of_steps, guidance.forward, guidance.mixed
+    every = *of_steps, guidance.place, guidance.mixed
     return sum(program._cache_size() for program in every)

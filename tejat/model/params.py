@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from scipy.special import ndtr, ndtri
 
 Tree = dict[str, Any]
 Init = Literal["normal", "embedding"] | float
@@ -115,6 +114,8 @@ def initialise(tree: Tree, seed: int, dtype: DTypeLike = jnp.float32) -> Tree:
     Drawn by NumPy: XLA would compile a program for every shape, which for a small model takes longer than its first
     hundred steps.
     """
+    from scipy.special import ndtr, ndtri  # a fifth of a second, which who reads a model from disk need not wait
+
     arrays = {}
     for name, param in walk(tree):
         if isinstance(param.init, float):

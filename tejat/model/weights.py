@@ -74,11 +74,11 @@ def read(path: Path, tree: Tree, dtype: str = "float32", in_blocks: bool = False
                 array = np.asarray(file.get_tensor(name))
                 if name + STEP in found:
                     array = array.astype(np.float32) * np.asarray(file.get_tensor(name + STEP)).astype(np.float32)
-                return array.astype(dtype)
+                return array.astype(dtype, copy=False)
 
             def block_value(name: str) -> np.ndarray | Quantised:
                 found = _quantised(file, name, kept[name], expected[name])
-                return found if in_blocks else found.array().astype(dtype)
+                return found if in_blocks else found.array().astype(dtype, copy=False)
 
             return unflatten({name: (block_value if name in kept else value)(name) for name in sorted(expected)})
     except SafetensorError as error:

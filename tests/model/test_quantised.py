@@ -26,7 +26,9 @@ def by_hand(column: np.ndarray, bits: int) -> np.ndarray:
 @given(seed=st.integers(0, 2**32 - 1), bits=st.sampled_from([4, 8]), size=st.sampled_from([1e-3, 1.0, 50.0]))
 def test_a_block_is_what_the_format_says(seed, bits, size):
     array = (size * np.random.default_rng(seed).standard_normal((64, 3))).astype(np.float32)
-    found = quantised.quantised(array, PLAIN, bits).array()
+    kept = quantised.quantised(array, PLAIN, bits)
+    found = kept.array()
+    np.testing.assert_array_equal(found, quantised.from_grid(kept.codes, kept.scales, bits).T)
     for at in (slice(0, 32), slice(32, 64)):
         for column in range(3):
             np.testing.assert_allclose(found[at, column], by_hand(array[at, column], bits), rtol=1e-6)

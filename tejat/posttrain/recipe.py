@@ -22,11 +22,15 @@ from tejat.posttrain.questions import Questions
 from tejat.train.optimizer import Schedule
 
 HEADS = {
-    "helpfulness": ("helpful", "over-hedging", "formatting"),
-    "factuality": ("attribution", "closed-book", "hedging"),
+    "helpfulness": ("helpful", "formatting"),
+    "factuality": ("attribution", "closed-book", "hedging", "over-hedging"),
     "safety": ("refusal", "over-refusal"),
 }
-"""Heads of a reward model, and the behaviours whose pairs teach each."""
+"""Heads of a reward model, and the behaviours whose pairs teach each.
+
+What is right here and wrong there is for one head: if one saw only hedges that are bad, and another only good ones, the
+two together would tell nothing of either.
+"""
 
 LOOSE = {"workers", "log_every", "save_every", "keep", "cache", "corpus"}
 """Fields that may change when a run goes on: the weights do not depend on them, or are digested by other means."""

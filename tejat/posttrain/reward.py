@@ -118,6 +118,7 @@ class RewardWork:
         mine = scores[np.arange(len(pairs)), :, head]
         every = model.combined(scores.reshape(2 * len(pairs), -1))
         model = replace(model, scale=(float(every.mean()), max(float(every.std()), 1e-6)))
+        together = every.reshape(-1, 2)
         scored = [
             Scored(
                 pair.behaviour,
@@ -125,8 +126,9 @@ class RewardWork:
                 float(both[0]),
                 float(both[1]),
                 *(len(self._answer(side)) for side in pair.documents()),
+                float(all_heads[0] - all_heads[1]),
             )
-            for pair, which, both in zip(pairs, head, mine, strict=True)
+            for pair, which, both, all_heads in zip(pairs, head, mine, together, strict=True)
         ]
         some, report = pairs[:DRESSED], {}
         for dress in reward_report.DRESSES:

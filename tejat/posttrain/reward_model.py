@@ -21,7 +21,7 @@ from tejat import bundle
 from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded
 from tejat.errors import BadInput
-from tejat.infer.room import bucket, room_for
+from tejat.infer.room import bucket, coarse_room
 from tejat.model import multimodal, weights
 from tejat.model.layers import picked
 from tejat.model.multimodal import ModelConfig
@@ -49,7 +49,7 @@ class RewardModel:
         ordered = sorted(range(len(documents)), key=lambda n: len(documents[n]))
         for begin in range(0, len(ordered), ROWS):
             group = ordered[begin : begin + ROWS]
-            room = replace(room_for([documents[n] for n in group], self.bundle.config), rows=bucket(len(group), 1))
+            room = replace(coarse_room([documents[n] for n in group], self.bundle.config), rows=bucket(len(group), 1))
             rows = Rows(self.bundle.config, room)
             for n in group:
                 rows.take([documents[n]])

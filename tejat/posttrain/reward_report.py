@@ -1,6 +1,7 @@
 """How good a reward model is on pairs that it has not seen, by behaviour; and what it likes that it should not.
 
-Accuracy is the share of pairs whose chosen answer scores higher. Calibration: of pairs on which the model is sure to
+Accuracy is the share of pairs whose chosen answer scores higher, by the head that learns from such pairs, and by all
+heads together: by these a policy is rewarded, whatever it is asked. Calibration: of pairs on which the model is sure to
 some degree, is it right as often as it says? Biases: is a longer answer or one with marks of formatting liked better
 where nothing else differs?
 """
@@ -39,7 +40,7 @@ DRESSES: dict[str, Callable[[str], str]] = {
 
 @dataclass(frozen=True)
 class Scored:
-    """A pair with the scores of its own head, and the tokens of its answers."""
+    """A pair with its own head's scores, the tokens of its answers, and the difference of their scores by all heads."""
 
     behaviour: str
     head: str
@@ -47,6 +48,7 @@ class Scored:
     rejected: float
     chosen_length: int
     rejected_length: int
+    together: float
 
 
 def calibration_error(confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], bins: int = BINS) -> float:
@@ -60,7 +62,8 @@ def calibration_error(confidence: Float[np.ndarray, " n"], right: Bool[np.ndarra
 
 
 def table(pairs: Sequence[Scored]) -> list[dict[str, Any]]:
-    """A line for all pairs, one for each head and each behaviour: accuracy with its interval, calibration, mean gap."""
+    """A line for all pairs, for each head, for each behaviour: accuracy with its interval, and by all heads together;
+    calibration; mean gap."""
     groups: dict[str, list[Scored]] = {"all": list(pairs)}
     for pair in pairs:
         groups.setdefault(f"head {pair.head}", []).append(pair)
@@ -78,6 +81,7 @@ def table(pairs: Sequence[Scored]) -> list[dict[str, Any]]:
                 "accuracy": share.value,
                 "low": share.low,
                 "high": share.high,
+                "together": float(np.mean([pair.together > 0 for pair in mine])),
                 "calibration_error": calibration_error(sure, gap > 0),
                 "gap": float(gap.mean()),
             }

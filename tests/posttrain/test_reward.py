@@ -14,7 +14,7 @@ from tejat.posttrain.dpo import DpoWork
 from tejat.posttrain.lora import Lora
 from tejat.posttrain.preferences import Pair
 from tejat.posttrain.questions import Question
-from tejat.posttrain.recipe import Dpo, Reward
+from tejat.posttrain.recipe import HEADS, Dpo, Reward
 from tejat.posttrain.reward import RewardWork
 from tejat.posttrain.reward_report import Scored
 from tejat.train.optimizer import Schedule
@@ -61,7 +61,14 @@ def test_each_head_learns_its_own_pairs(trained):
     assert rows.keys() == {"all", "head helpfulness", "head safety", "helpful", "refusal"}
     assert rows["head helpfulness"]["accuracy"] > 0.9 and rows["head safety"]["accuracy"] > 0.9
     assert rows["helpful"]["low"] < rows["helpful"]["accuracy"] <= rows["helpful"]["high"]
+    # Each head is right on its own pairs; together they like the same of two answers, whatever a pair is about.
+    assert abs(rows["helpful"]["together"] + rows["refusal"]["together"] - 1) < 0.2
     assert told["dress"].keys() == reward_report.DRESSES.keys()
+
+
+def test_opposites_are_learnt_by_one_head():
+    for one, other in (("hedging", "over-hedging"), ("refusal", "over-refusal")):
+        assert all((one in taught) == (other in taught) for taught in HEADS.values())
 
 
 def test_read_again_it_scores_the_same(trained, recipe):
@@ -164,7 +171,7 @@ def test_calibration_error_by_hand():
 
 def test_biases_are_seen():
     def scored(chosen, rejected, more):
-        return Scored("helpful", "helpfulness", chosen, rejected, 10 + more, 10)
+        return Scored("helpful", "helpfulness", chosen, rejected, 10 + more, 10, chosen - rejected)
 
     longest = [scored(2.0, 1.0, 5), scored(1.0, 2.0, -5), scored(3.0, 1.0, 1), scored(1.0, 1.5, -2)]
     found = reward_report.by_length(longest)

@@ -3,14 +3,16 @@
 After Brown et al. 2020 (GPT-3), appendix C: a run of 13 words shared with an evaluation condemns a record. Differences:
 in scripts without spaces a run is of 26 characters; a text shorter than that is looked for as a whole, if it has at
 least six words (12 characters) and is the first of its question, for short answers and choices are no sign of one.
-Case, punctuation and white space do not count. Two kinds of runs are left out: what many questions share (their frame,
-a list of names), and figures with fewer than six words of two letters and more among them, for "1 N 2 N 3 N 4 N" and
-the digits in order stand in many a manual.
+Case, punctuation, white space and what letters may wear do not count. Two kinds of runs are left out: what many
+questions share (their frame, a list of names), and figures with fewer than six words of two letters and more among
+them, for "1 N 2 N 3 N 4 N" and the digits in order stand in many a manual.
 """
 
 import csv
 import gzip
 import json
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -86,7 +88,7 @@ class Contamination:
                 owners += [len(self._of)] * len(question)
                 texts += question
                 self._of.append((name, " ".join(" ".join(question).split())[:80]))
-        found = words(texts)
+        found = words(plain(texts))
         unit = np.where(found.unspaced, 2, 1)
         size = np.where(found.counts >= RUN * unit, RUN * unit, found.counts)
         telling = np.concatenate([[0], np.cumsum(found.telling)])
@@ -111,7 +113,7 @@ class Contamination:
 
     def _found(self, texts: Sequence[str]) -> list[int]:
         """The first question that each text has, -1 where it has none."""
-        found = words(texts)
+        found = words(plain(texts))
         first = np.full(len(texts), -1, np.int64)
         text_of = found.text_of
         for n, hashes, at in all_runs(found, self._tables.keys()):
@@ -132,6 +134,24 @@ class Contamination:
             return ""
         seen = (read_picture(picture) for picture in pictures(record).values())
         return next((name for s in seen if s is not None and (name := self._pictures.find(s)) is not None), "")
+
+
+def plain(texts: Sequence[str]) -> list[str]:
+    """The texts without what letters may wear: ligatures, full width, soft hyphens, marks of no width (NFKC, without
+    the category Cf), as pages of PDF and HTML have them."""
+    found = []
+    for content in texts:
+        if not content.isascii():
+            content = unicodedata.normalize("NFKC", content)
+            if _UNSEEN.search(content):
+                content = _UNSEEN.sub("", content)
+        found.append(content)
+    return found
+
+
+_UNSEEN = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 
 def read(path: Path) -> dict[str, list[Question]]:

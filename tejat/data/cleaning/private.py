@@ -24,13 +24,21 @@ MARKS = {
 }
 """What is replaced, by what, in this order."""
 
-_EMAIL = re.compile(r"[\w.+-]{1,64}@((?:[\w-]{1,63}\.){1,8}[a-z]{2,24})\b", re.I | re.A)
+# Letters of alphabets: in scripts without spaces the words before an address would be taken for a part of it.
+_ALPHABETS = r"a-z\u00c0-\u024f\u0370-\u052f"
+_EMAIL = re.compile(
+    rf"(?:[\w{_ALPHABETS}.+-]|(?<=[a-z])'(?=[a-z])){{1,64}}(?:@|%40|\uff20)((?:[\w{_ALPHABETS}-]{{1,63}}\.){{1,8}}[a-z]{{2,24}})"
+    rf"(?![0-9{_ALPHABETS}])",
+    re.I | re.A,
+)
 _RESERVED = re.compile(r"(^|\.)(example(\.\w+)?|test|invalid|localhost|local)$", re.I)
+_UNITS = re.compile(r"\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$")  # of systemd
 _HOSTING = ("git@", "hg@", "svn@", "cvs@", "ssh@", "anonymous@")  # names of services, as in git@host:path
 
 _KEYS = re.compile(
-    r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----.{0,8000}?"
+    r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----.{0,16000}?"
     r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    r"|-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s{0,4}[A-Za-z0-9+/=]{40,})+"  # its end is cut off
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # Amazon
     r"|\bgh[pousr]_[0-9A-Za-z]{36,}\b|\bgithub_pat_\w{60,}\b"
     r"|\bglpat-[\w-]{20,}\b"
@@ -51,7 +59,9 @@ _KEY_MARKS = (
 
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.A)
 _CARD = re.compile(
-    r"(?<![\d.,-])(?:[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5})(?![\d-]|[.,]\d)", re.A
+    r"(?<![\d.,-])(?:[2-6]\d{3}(?:[ \xa0-]?\d{4}){2}[ \xa0-]?\d{1,7}|3[04678]\d{2}[ \xa0-]?\d{6}[ \xa0-]?\d{4,5})"
+    r"(?![\d-]|[.,]\d)",
+    re.A,
 )
 
 # Visa, Mastercard, American Express, Discover, UnionPay, JCB, Diners Club.
@@ -60,14 +70,16 @@ _ISSUED = re.compile(
     r"|6(011|5\d\d|4[4-9]\d)\d{12}|62\d{14,17}|35\d{14}|3[068]\d{12}"
 )
 
-# A number is a telephone's if it has a country's code after "+", the shape (ddd) ddd-dddd, or a word before it that
-# says so.
-_DIALLED = r"(?:[ .\-/]{0,2}\(?\d{1,5}\)?){2,7}"
+# A number is a telephone's if it has a country's code after "+", the shape (ddd) ddd-dddd or ddd-ddd-dddd (555 in its
+# middle is nobody's), or a word before it that says so.
+_DIALLED = r"(?:[ \xa0.\-/\u2010-\u2013\uff0d]{0,2}\(?\d{1,5}\)?){2,7}"
 _PHONE = re.compile(
     rf"(?<![\w+.=^])\+[1-9]\d{{0,2}}{_DIALLED}(?![\w.]*\d)|(?<![\w(])\(\d{{3}}\) ?\d{{3}}-\d{{4}}(?!\w)"
 )
+_AMERICAN = re.compile(r"(?<![\w.,+/-])[2-9]\d\d-(?!555)[2-9]\d\d-\d{4}(?![\w/-]|[.,]\d)", re.A)
 _CALLED = re.compile(
-    r"(?:(?:\b(?:tel(?:ephone|efon|éfono|efono|efone|éphone)?|phone|fax|mobile|handy|tlf|тел(?:ефон)?|факс)|電話|电话|전화)"
+    r"(?:(?:\b(?:tel(?:ephone|efon|éfono|efono|efone|efoon|éphone)?|(?:cell ?)?phone|fax|mobile|cell|handy|whatsapp|tlf"
+    r"|тел(?:ефон)?|факс)(?: ?(?:number|no|nr))?|電話(?:番号)?|电话(?:号码)?|전화(?:번호)?)"
     rf"[.:：]{{1,2}} ?)(?P<number>\+?\(?\d{{1,5}}\)?{_DIALLED})(?!\w)",
     re.I,
 )
@@ -107,12 +119,15 @@ def scrubbed(content: str, found: Counter[str] | None = None, shown: dict[str, s
     counts: Counter[str] = Counter() if found is None else found
     examples: dict[str, str] = {} if shown is None else shown
 
-    def replacing(what: str, right: Callable[[re.Match], bool]) -> Callable[[re.Match], str]:
+    def replacing(what: str, right: Callable[[re.Match], bool | int]) -> Callable[[re.Match], str]:
+        """`right`: is it one? Or how much of it is one."""
+
         def replaced(match: re.Match) -> str:
-            if not right(match):
+            if not (found := right(match)):
                 return match[0]
             counts[what] += 1
             at, end = match.span(match.lastgroup or 0)
+            end = end if found is True else at + found
             text = match.string
             examples.setdefault(what, f"{text[max(at - 40, 0) : at]}{_veiled(text[at:end])}{text[end : end + 20]}")
             begin = match.start()
@@ -120,24 +135,27 @@ def scrubbed(content: str, found: Counter[str] | None = None, shown: dict[str, s
 
         return replaced
 
-    if "@" in content:
+    if "@" in content or "%40" in content or "\uff20" in content:
         content = _EMAIL.sub(replacing("e-mail address", _is_someones), content)
     if any(mark in content for mark in _KEY_MARKS):
         content = _KEYS.sub(replacing("key", _is_key), content)
     if not _DIGITS.search(content):
         return content
-    content = _IBAN.sub(replacing("account number", lambda m: is_iban(m[0])), content)
+    content = _IBAN.sub(replacing("account number", _account), content)
     content = _CARD.sub(replacing("card number", _is_issued), content)
     if "+" in content or "(" in content:
         content = _PHONE.sub(replacing("telephone number", _is_phone), content)
     content = _CALLED.sub(replacing("telephone number", _is_phone), content)
+    content = _AMERICAN.sub(replacing("telephone number", _is_phone), content)
     content = _IP4.sub(replacing("IP address", lambda m: _is_public(m[0]) and not _is_number_of_a_part(m)), content)
     if content.count(":") > 1:
         content = _IP6.sub(replacing("IP address", lambda m: _is_public(m[0])), content)
     return content
 
 
-_DIGITS = re.compile(r"\d[\d .\-/()]{4}\d|\d:|:\d|[0-9a-f]::?[0-9a-f]", re.A)  # without it there is no number to find
+_DIGITS = re.compile(
+    r"\d[\d \xa0.\-/()]{4}\d|\d:|:\d|[0-9a-f]::?[0-9a-f]|[\uff10-\uff19]", re.A
+)  # without it there is no number to find
 
 
 def is_iban(text: str) -> bool:
@@ -146,6 +164,13 @@ def is_iban(text: str) -> bool:
     if not 15 <= len(plain) <= 34:
         return False
     return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
+
+
+def _account(match: re.Match) -> int:
+    """How much of it is an account number: what follows one in capitals, a bank's code, looks like its last groups."""
+    groups = match[0].split(" ")
+    numbers = (" ".join(groups[:count]) for count in range(len(groups), 0, -1))
+    return next((len(number) for number in numbers if is_iban(number)), 0)
 
 
 def is_card(text: str) -> bool:
@@ -169,7 +194,11 @@ def _is_key(match: re.Match) -> bool:
 
 
 def _is_someones(match: re.Match) -> bool:
-    return not _RESERVED.search(match[1]) and not match[0].lower().startswith(_HOSTING)
+    """Not where it stands for any address: user@host.domain, in whatever language, and the units of systemd."""
+    domain = match[1].lower()
+    if _RESERVED.search(domain) or _UNITS.search(domain) or match[0].lower().startswith(_HOSTING):
+        return False
+    return domain.isascii() or len(domain.rpartition(".")[2]) <= 4  # no top domain is called "domena"
 
 
 def _is_phone(match: re.Match) -> bool:
@@ -178,7 +207,8 @@ def _is_phone(match: re.Match) -> bool:
     if not 7 <= len(digits) <= 15 or len(set(digits)) <= 2:
         return False
     value = int(digits)
-    if digits == number.lstrip("+") and (len(digits) < 11 or value & (value + 1) == 0 or value & (value - 1) == 0):
+    alone = not match.lastgroup and digits == number.lstrip("+")
+    if alone and (len(digits) < 11 or value & (value + 1) == 0 or value & (value - 1) == 0):
         return False  # +32768000, and 2^63 - 1 and the like
     return not re.fullmatch(r"\+?\d\.\d+", number)  # 3.1400000
 

@@ -29,7 +29,7 @@ def texts(record: Record) -> list[str]:
         return [part.text for part in record.parts if isinstance(part, Text)]
     if record.kind in PLAIN:
         return [record.fields["text"]]
-    return [text for text, _ in _strings(record.fields, "")]
+    return [text for name, value in record.fields.items() for text, _ in _strings(value, name)]
 
 
 def text(record: Record) -> str:
@@ -76,7 +76,7 @@ def rewritten(record: Record, change: Callable[[str], str]) -> Record:
     if record.kind in PLAIN:
         fields = record.fields | {"text": change(record.fields["text"])}
     else:
-        fields = _mapped(record.fields, "", change)
+        fields = {name: _mapped(value, name, change) for name, value in record.fields.items()}
     return record if fields == record.fields else replace(record, fields=fields)
 
 

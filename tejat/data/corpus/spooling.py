@@ -1,6 +1,7 @@
 """One source, fetched, parsed and cleaned into a spool: what a worker of a build does."""
 
 import copy
+import json
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,7 +86,7 @@ def spool(
     fetched, missing = _fetched(source, told)
     dropped, counted = Dropped(), Counted()
     paths = {found.package.name: found.path for found in fetched}
-    items: Iterable[Item] = counted(_first(source.items(paths, dropped), limit))
+    items: Iterable[Item] = counted(_storable(_first(source.items(paths, dropped), limit), dropped))
     passed: list[tuple[Step, Counted]] = []
     for step in map(copy.deepcopy, clean):
         passed.append((step, Counted()))
@@ -134,6 +135,17 @@ def _first(items: Iterable[Item], limit: int | None) -> Iterator[Item]:
         if number == limit:
             return
         yield item
+
+
+def _storable(items: Iterable[Item], dropped: Dropped) -> Iterator[Item]:
+    """Those that a file can hold: JSON can spell half a character, a lone surrogate, at which cleaning would fail."""
+    for item in items:
+        try:
+            json.dumps(item.fields, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
+            dropped.drop("items that no file can hold", f"{error}: {ascii(item.fields)}")
+        else:
+            yield item
 
 
 def _written(

@@ -43,9 +43,12 @@ def test_questions_are_found_in_any_dress():
         " ".join(sheep.split()[3:]),  # 15 of its words
         f"they asked: {river}",
         f"問題。{japanese[5:]}答え",
+        "\u200b".join(sheep).replace(" ", "\u00a0"),
+        "".join(chr(ord(c) + 0xFEE0) if c.isalpha() else c for c in sheep),  # of full width
+        sheep.replace("fi", "\ufb01").replace("er", "e\u00adr"),
     )
     assert list(step(dirty, "web")) == []
-    assert step.report.dropped["has a question of sums"] == {("web", "en"): 5}
+    assert step.report.dropped["has a question of sums"] == {("web", "en"): 8}
     assert step.report.notes["questions of sums met"] == 3
     assert step.report.notes["questions of sums, too short to be looked for"] == 1
 

@@ -16,12 +16,29 @@ from tejat.parts import Document, Text
     [
         ("Write to anna.b+x@mail.example-shop.de.", "Write to [e-mail]."),
         ("IBAN DE89 3704 0044 0532 0130 00, GB82WEST12345698765432", "IBAN [account], [account]"),
+        (
+            "jürgen@münchen.de, o'brien@mail.org, 'bob@mail.org', bob%40mail.org, 写给bob@mail.org吧, bob＠mail.org_",
+            "[e-mail], [e-mail], '[e-mail]', [e-mail], 写给[e-mail]吧, [e-mail]_",
+        ),
+        (
+            "ES9121000418450200051332 BIC CAIXESBB; ES91 2100 0418 4502 0005 1332 BANK",
+            "[account] BIC CAIXESBB; [account] BANK",
+        ),
         ("card 4111 1111 1111 1111 or 378282246310005", "card [card] or [card]"),
+        ("4111\xa01111\xa01111\xa01111, 3056 930902 5904", "[card], [card]"),
         ("call +49 30 901820, +1-202-555-0143 or (202) 555-0143", "call [phone], [phone] or [phone]"),
         ("Tel.: 030/9018 20-0; 電話：03-1234-5678", "Tel.: [phone]; 電話：[phone]"),
+        (
+            "Phone number: 555-123-4567, tel:+4930123456, 電話番号：０３－１２３４－５６７８, ask 202-456-0143",
+            "Phone number: [phone], tel:[phone], 電話番号：[phone], ask [phone]",
+        ),
         ("from 93.184.216.34 and 2606:4700:4700::1111", "from [ip] and [ip]"),
         ("ghp_abcdefghijklmnopqrstuvwxyz0123456789, AKIAIOSFODNN7EXAMPLE", "[key], [key]"),
         (f"-----BEGIN RSA PRIVATE KEY-----\n{'Ab9/' * 80}\n-----END RSA PRIVATE KEY-----", "[key]"),
+        (
+            "-----BEGIN PRIVATE KEY-----" + f"\n{'Ab9/' * 16}" * 4 + f"\n{'Ab9/' * 9}Q\n\nThe rest.",
+            f"[key]\n{'Ab9/' * 9}Q\n\nThe rest.",
+        ),
     ],
 )
 def test_what_is_someones_is_marked(text, marked):
@@ -39,6 +56,8 @@ def test_what_is_someones_is_marked(text, marked):
         "ISBN 978-3-16-148410-0, in 1984-2021, 12.000.000,50; 3.14159265358979; +2147483647; +3.140000",
         "0000003c: 6e20 7061 6765 4111 1111 1111 1111 6e20",
         "-----BEGIN PRIVATE KEY-----\n ... (the key) ...\n-----END PRIVATE KEY-----",
+        "part 202-155-0143, 1202-456-0143-9, 2.202-456-0143, 202-555-0143; ES9121000418450200051333 BIC; https://x.org/%40scope/pkg.js",
+        "getty@tty1.service, systemd-mkswap@Gerät.service, korisničko_ime@poslužitelj.domena, nome@sítio.domínio",
         "{{ user@ }} @decorator a@b 5 + 49 30 90",
     ],
 )

@@ -91,6 +91,10 @@ def test_what_tells_of_an_item_is_no_text():
     item = Item("pair", {"id": "x", "source": "s", "language": "pt-BR", "texts": {"de": "Haus", "en": "house"}, "n": 3})
     assert texts(item) == ["Haus", "house"] and group(item) == ("s", "pt")
     assert rewritten(item, lambda content: content) is item
+    # A medium is an object in a document; that an item itself has a field of such a name hides nothing.
+    named = Item("pair", {"file": "x@y.org", "texts": {"image": {"data": "AAAA"}, "de": "Haus"}})
+    assert texts(named) == ["x@y.org", "Haus"]
+    assert rewritten(named, str.upper).fields == {"file": "X@Y.ORG", "texts": {"image": {"data": "AAAA"}, "de": "HAUS"}}
 
 
 def test_an_item_may_lose_a_blob_and_a_document_none():

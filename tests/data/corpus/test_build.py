@@ -41,6 +41,8 @@ def numbers(paths, dropped):
         if n % 100 == 7:
             dropped.drop("numbers that end in 07", n)
             continue
+        if n == 250:
+            yield Item("text", {"text": "half a character: \\ud83d", "language": "en"})
         language = ("en", "de", "fr")[n % 3]
         yield Item("text", {"text": f"number {n} " * (1 + n % 3), "language": language, "group": f"g{n}"})
 
@@ -122,6 +124,7 @@ def test_items_are_parsed_cleaned_and_split(work, built):
         "count": 3,
         "examples": ["7", "107", "207"],
     }
+    assert told["parser"]["items that no file can hold"]["count"] == 1
     listed = json.loads((work / "corpus/numbers/heldout.json").read_text())
     assert {item.fields["group"] for item in found["heldout"]} <= {*listed}
     assert not {item.fields["group"] for item in found["train"]} & {*listed}

@@ -2,7 +2,7 @@
 
 tejat tune rlhf recipes/tune_behaviours_dpo.py
 
-Not trained yet.
+300 updates of 48 pairs, each pair little more than once. Not trained yet.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ RECIPE = Dpo(
     model=Path("runs/mini-behaviours/model"),
     data=Path("runs/tune_behaviours/pairs.jsonl"),
     heldout=Path("runs/tune_behaviours/heldout_pairs.jsonl"),
-    schedule=Schedule(steps=200, peak=2e-5, warmup=20),
+    schedule=Schedule(steps=300, peak=5e-5, warmup=20),
     rows=16,
     tokens=1_024,
     pairs=48,

@@ -2,8 +2,8 @@
 
 tejat tune rlhf recipes/tune_behaviours_grpo.py --minutes 25
 
-Rewards: an answer that is right earns 1, one that owns up where it need not 0, one that owns up where it must 1. Not
-trained yet.
+Rewards: an answer that is right earns 1, one that owns up where it need not 0, one that owns up where it must 1. 150
+times 512 answers, 300 updates; of 22,000 tokens for every 256 answers most are prompts. Not trained yet.
 """
 
 from pathlib import Path
@@ -19,11 +19,12 @@ RECIPE = Rlhf(
     heldout=Path("runs/tune_behaviours/heldout_questions.jsonl"),
     reward_model=Path("runs/tune-behaviours-reward/model"),
     reward_weight=0.2,
-    schedule=Schedule(steps=200, peak=5e-5, warmup=10, floor=0.1, decay=0.0),
+    schedule=Schedule(steps=150, peak=1e-4, warmup=8, floor=0.1, decay=0.0),
     tokens=1_024,
-    prompts=32,
+    prompts=64,
     answers=8,
     max_tokens=48,
+    minibatches=2,
     kl=0.02,
     bfloat16=True,
 )

@@ -21,4 +21,4 @@ RECIPE = Reward(
     pairs=48,
     bfloat16=True,
 )
-"""Heads of helpfulness, factuality and safety: what each learns from is in `tejat.posttrain.recipe.HEADS`."""
+"""What each head learns from is in `tejat.posttrain.recipe.HEADS`; no pair is of helpfulness, whose head stays at 0."""

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped b
 """
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -63,6 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
       arguments: the words after `tejat`; those of this process when None.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        # In a locale without ± or é a table with a question mark is more use than none.
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="replace")
     try:
         try:
             return _dispatch(words)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from tejat.cli import default_model, freed_memory
+from tejat.cli import default_model, freed_memory, table
 from tejat.cli.options import parse
 from tejat.errors import BadInput
 
@@ -194,19 +194,7 @@ def _table(rows: Sequence["Row"]) -> None:
         blanked = f"{row.blanked.value:.3f}" if row.blanked else "–"
         interval = f"{row.low:.3f} – {row.high:.3f}"
         lines.append((row.name, f"{row.value:.3f}", interval, f"{row.n}", f"{row.chance:.3f}", blanked, *clear))
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False)
-        for name in head:
-            table.add_column(name, justify="right" if name != "task" else "left", no_wrap=True)
-        for line in lines:
-            table.add_row(*line)
-        Console().print(table)
-    else:
-        for line in lines:
-            print(f"{line[0]}: " + ", ".join(f"{name} {cell}" for name, cell in zip(head[1:], line[1:], strict=True)))
+    table.show(head, lines, fewer=("interval", "n"))
 
 
 def _clears(row: "Row", factor: float, level: float | None) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from tejat.cli import table
 from tejat.cli.options import parse
 from tejat.errors import BadInput
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from tejat.api import Model
     from tejat.evals.comparing import Difference
     from tejat.evals.harness import NotRun, Result, Row
-    from tejat.evals.report import Table
     from tejat.evals.tasks import Task
+
+FEWER = ("error", "baseline", "metric", "passes", "shuffled", "chance")
+"""Columns that a narrow terminal does without; the report has them."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ def main(arguments: list[str]) -> int:
     else:
         _show(rows, not_run, differences)
         if held := promises.kept(results):
-            _print(promises.table(held))
+            kept = promises.table(held)
+            table.show(kept.head, kept.rows, fewer=("95% interval", "n"))
         print(f"{out / 'report.html'} shows more")
     return 0
 
@@ -259,9 +262,8 @@ def _compared(options: Eval, differences: "Sequence[Difference]") -> list[Any]:
 
 
 def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequence[Difference]") -> None:
-    """One table in a terminal, plain lines elsewhere."""
+    """The table of results, differences, and what was not run."""
     from tejat.evals import harness
-    from tejat.evals.report import Table
 
     head = ("task", "metric", "value", "95% interval", "error", "n")
     head += ("chance", "blanked", "shuffled", "baseline", "passes")
@@ -281,34 +283,11 @@ def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequ
         )
         for row in rows
     ]
-    if sys.stdout.isatty():
-        _print(Table(head, lines))
-    else:
-        for line in lines:
-            told = (f"{name} {cell}" for name, cell in zip(head[2:], line[2:], strict=True) if cell)
-            print(f"{line[0]}: {line[1]}, {', '.join(told)}")
+    table.show(head, lines, ("metric",), FEWER)
     for d in differences:
         print(f"{d.name}: {d.difference.value:+.3f} against the other, 95% interval {harness.interval(d.difference)}")
     for task in not_run:
         print(f"{task.name}: not run, because {task.reason}")
-
-
-def _print(table: "Table") -> None:
-    """A table in a terminal; elsewhere plain lines, cells apart by commas."""
-    if not sys.stdout.isatty():
-        for row in table.rows:
-            rest = (f"{name} {cell}" for name, cell in zip(table.head[1:], row[1:], strict=True) if cell)
-            print(f"{row[0]}: {', '.join(rest)}")
-        return
-    from rich.console import Console
-    from rich.table import Table as Lines
-
-    lines = Lines(box=None, pad_edge=False)
-    for name in table.head:
-        lines.add_column(name, justify="left" if name in ("task", "metric", "what") else "right")
-    for row in table.rows:
-        lines.add_row(*row)
-    Console().print(lines)
 
 
 def _trends(options: Trends) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import tyro
 
+from tejat.cli import table
 from tejat.cli.options import parse
 
 
@@ -100,16 +101,8 @@ def _short(number: float, unit: str = "") -> str:
 def _show(members: list[dict[str, Any]]) -> None:
     """Tables in a terminal, aligned lines elsewhere."""
     if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
         for header, *rows in _tables(members):
-            table = Table(box=None)
-            for number, name in enumerate(header):
-                table.add_column(name, justify="right" if number else "left")
-            for row in rows:
-                table.add_row(*row)
-            Console().print(table)
+            table.aligned(header, rows)
         return
     for number, rows in enumerate(_tables(members)):
         print("\n" * (number > 0), end="")

@@ -97,6 +97,21 @@ def test_interrupt_is_130_and_one_line() -> None:
     assert done.stderr == "tejat: stopped\n"
 
 
+def test_a_locale_without_its_signs_gets_a_question_mark() -> None:
+    program = (
+        "import sys, types\n"
+        "from tejat import cli\n"
+        "verb = types.ModuleType('teller')\n"
+        "verb.main = lambda words: print('0.5 ± 0.1') or 0\n"
+        "sys.modules['teller'] = verb\n"
+        "cli.VERBS['tell'] = cli.Verb('tells', 'teller')\n"
+        "sys.exit(cli.main(['tell']))\n"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, env=environment)
+    assert (done.returncode, done.stdout) == (0, b"0.5 ? 0.1\n")
+
+
 @pytest.mark.parametrize("program", ["import tejat", "from tejat.cli import main; main(['--help'])"])
 def test_start_is_lazy(program: str) -> None:
     assert imported_by(program).isdisjoint({"jax", "numpy", "tyro", "rich", "tejat.parts", "tejat.cli.doctor"})

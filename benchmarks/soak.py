@@ -18,6 +18,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -233,11 +234,11 @@ def main() -> int:
             # A group of its own: Ctrl-C is for the clients, who stop first.
             server = subprocess.Popen(command, stderr=file, env=environment, process_group=0)
         try:
-            while not (line := log.read_text().partition("\n")[0]):
+            while not (listens := re.search(r" at http://\S+:(\d+)/ after", log.read_text())):
                 if server.poll() is not None:
-                    sys.exit("the server did not start")
+                    sys.exit(f"the server did not start: {log.read_text()[-500:]}")
                 time.sleep(0.2)
-            port = int(line.split(" at ")[1].split("/ ")[0].rpartition(":")[2])
+            port = int(listens[1])
             found = soak(server.pid, port, name, left, options.clients, options.leaving, over, before)
         finally:
             server.terminate()

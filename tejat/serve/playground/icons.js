@@ -12,6 +12,7 @@ const LINES = {
   video: "M4 7.5A1.5 1.5 0 0 1 5.5 6h9A1.5 1.5 0 0 1 16 7.5v9a1.5 1.5 0 0 1-1.5 1.5h-9A1.5 1.5 0 0 1 4 16.5zM16 11l4-2.5v7L16 13",
   sliders: "M4 8h8M16 8h4M14 6v4M4 16h3M11 16h9M9 14v4",
   columns: "M5.5 5h4v14h-4zM14.5 5h4v14h-4z",
+  choices: "M4 7.5l2 2 3.5-4M13.5 7.5H20M4 16l2 2 3.5-4M13.5 16H20",
   code: "M9 7l-5 5 5 5M15 7l5 5-5 5",
   copy: "M9 9h10v10H9zM15 9V5H5v10h4",
   check: "M5 12.5l4.5 4.5L19 7",

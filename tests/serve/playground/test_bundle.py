@@ -15,6 +15,7 @@ READS_MARKUP = re.compile(
     r"\b(innerHTML|outerHTML|insertAdjacentHTML|setHTMLUnsafe|parseHTMLUnsafe|createContextualFragment|DOMParser|srcdoc|eval)\b"
     r"|document\.write|new Function|javascript:|setAttribute\(\s*[\"']style|(?<![.#\w])import\s*\("
 )
+GROUNDS = ("paper", "sheet", "rail", "raised", "wash")
 EXPORT = re.compile(r"^export (?:async )?(?:function\*? |class |const )(\w+)", re.MULTILINE)
 ICON = re.compile(r'(?:(?<![.\w])(?:icon|tool|toggle|action|button)|#button|#tool)\("(\w+)"')
 
@@ -120,3 +121,26 @@ def test_it_is_small() -> None:
     assert sum(sizes.values()) < 400_000
     for name, text in sources(".js", ".css").items():
         assert len(text.splitlines()) <= 500, name
+
+
+def test_what_can_be_typed_into_or_is_chosen_is_seen() -> None:
+    """WCAG 2.1, 1.4.11: edges stand out from every ground by 3 to 1, by day and by night; axe-core looks at text."""
+    styles = sources(".css")
+    colours = dict(re.findall(r"--(\w+): light-dark\((#\w{6}, #\w{6})\)", styles["style/palette.css"]))
+    for at in (0, 1):
+        edge, *grounds = (luminance(colours[name].split(", ")[at]) for name in ("edge", *GROUNDS))
+        for name, ground in zip(GROUNDS, grounds, strict=True):
+            ratio = (max(edge, ground) + 0.05) / (min(edge, ground) + 0.05)
+            assert ratio >= 3, f"--edge on --{name}: {ratio:.2f}"
+    edged = {"style/controls.css": ("textarea", ".segments input:checked + span"), "style/composer.css": (".composer",)}
+    for name, ends in edged.items():
+        for end in ends:
+            rules = re.findall(rf"^{re.escape(end)} {{([^}}]*)}}", styles[name], re.MULTILINE)
+            assert any("var(--edge)" in rule for rule in rules), f"{name}: {end}"
+
+
+def luminance(colour: str) -> float:
+    """Of an sRGB colour, as WCAG has it."""
+    channels = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -33,7 +33,7 @@ export class HistoryView {
         { class: "shelf" },
         this.#tool("upload", "Import", () => this.picker.click()),
         this.#tool("download", "Export all", () => hooks.export(null)),
-        this.#tool("columns", "Save preferences", () => hooks.preferences()),
+        this.#tool("choices", "Save preferences", () => hooks.preferences()),
         this.#tool("keyboard", "Keys", () => hooks.keys()),
         this.#tool("light", "Light or dark", () => hooks.theme()),
       ),

@@ -2,8 +2,10 @@
 
 tejat tune rlhf recipes/tune_behaviours_grpo.py --minutes 25
 
-Rewards: an answer that is right earns 1, one that owns up where it need not 0, one that owns up where it must 1. 150
-times 512 answers, 300 updates; of 22,000 tokens for every 256 answers most are prompts. Not trained yet.
+Rewards: an answer that is right earns 1, one that owns up where it need not 0, one that owns up where it must 1.
+Advantages are not divided by their deviation: of eight answers that are all right, the reward model's preferences among
+these would weigh as much as right and wrong do. 150 times 512 answers, 300 updates; of 22,000 tokens for every 256
+answers most are prompts. Not trained yet.
 """
 
 from pathlib import Path
@@ -26,5 +28,6 @@ RECIPE = Rlhf(
     max_tokens=48,
     minibatches=2,
     kl=0.02,
+    normalise=False,
     bfloat16=True,
 )

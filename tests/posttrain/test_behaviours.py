@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tejat.data.corpus.ledger import Index
-from tejat.data.mixture import STAGE, Stage
+from tejat.data.mixture import STAGE, Mixture, Stage
 from tejat.data.presenting.wording import LANGUAGES
 from tejat.data.shards import Item, Writer
 from tejat.errors import BadInput
@@ -251,6 +251,13 @@ def test_behaviours_come_in_the_last_stage_alone(corpus):
     mixture = Behaved(corpus, stages, 1e3, seed=3)
     sources = [[mixture.document(stage * STAGE + n).source for n in range(60)] for stage in range(2)]
     assert {*sources[0]} == {"world"} and {*sources[1]} == {"world", "behaviours"}
+
+
+def test_they_go_with_documents_as_they_are(corpus):
+    stage = Stage("long", 1e4, {"gnome-help": 1}, plain=True, join=10_000)
+    mixture, plain = Behaved(corpus, [stage], 1e3, seed=3), Mixture(corpus, [stage], 1e3, seed=3)
+    others = [n for n in range(80) if mixture.document(n).source != "behaviours"]
+    assert 20 < len(others) < 60 and all(mixture.document(n) == plain.document(n) for n in others)
 
 
 def test_a_corpus_that_lacks_a_source_is_told(corpus, tmp_path):

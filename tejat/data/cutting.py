@@ -25,12 +25,13 @@ def pieces(document: Encoded, room: Room) -> list[Encoded]:
     text = document.modality == Modality.TEXT
     places = np.append(np.flatnonzero(text[1:] | text[:-1]) + 1, len(document))
     taken, limits = _taken(document), _limits(room)
+    until = taken[:, places]
     found: list[Encoded] = []
     start = 0
     while start < len(document):
         most = taken[:, start] + limits
         most[0] -= start > 0  # the mark of a beginning before every piece but the first
-        ends = [np.searchsorted(column[places], end, side="right") for column, end in zip(taken, most, strict=True)]
+        ends = [np.searchsorted(column, end, side="right") for column, end in zip(until, most, strict=True)]
         last = int(min(ends)) - 1
         if last < 0 or places[last] <= start:
             return []

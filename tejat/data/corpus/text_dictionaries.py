@@ -1,7 +1,9 @@
 """Dictionaries: WordNet's synsets, and those of dict.org (GCIDE, FOLDOC, the Jargon File, FreeDict)."""
 
+import functools
 import gzip
 import re
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +52,7 @@ def wordnet(paths: Paths, dropped: Dropped) -> Iterator[Item]:
 
 def gcide(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """The Collaborative International Dictionary of English, its marks of sources and hyphenation taken out."""
-    for entries in _pages(_entries(_dictionary(paths["dict-gcide"]), dropped, min_lines=2)):
+    for entries in _pages(_entries(paths["dict-gcide"], dropped)):
         text = re.sub(r"\n?\s*\[(?:1913 Webster|WordNet[^\]]*|PJC|Webster[^\]]*)[^\]]*\]", "", "\n\n".join(entries))
         text = re.sub(r"\s*\\[^\\\n]*\\", "", text)
         yield _page(re.sub(r"[{}]", "", text), "en", f"gcide/{entries[0].split(chr(10))[0][:30]}")
@@ -59,7 +61,7 @@ def gcide(paths: Paths, dropped: Dropped) -> Iterator[Item]:
 def computing(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """Dictionaries of computing: the Free On-line one and the Jargon File."""
     for package, path in paths.items():
-        for entries in _pages(_entries(_dictionary(path), dropped, min_lines=2)):
+        for entries in _pages(_entries(path, dropped)):
             text = re.sub(r"[{}]", "", "\n\n".join(entries))
             yield _page(text, "en", f"{package}/{entries[0].split(chr(10))[0][:30]}")
 
@@ -68,7 +70,7 @@ def freedict(paths: Paths, dropped: Dropped) -> Iterator[Item]:
     """Bilingual dictionaries: pages of entries with their two languages, without pronunciation and cross-references."""
     for package, path in paths.items():
         source, target = (_ISO[code] for code in package.split("-")[2:])
-        for number, entries in enumerate(_pages(_entries(_dictionary(path), dropped, min_lines=2))):
+        for number, entries in enumerate(_pages(_translated(_entries(path, dropped), dropped))):
             text = "\n\n".join(entries)
             text = re.sub(r" /[^/\n]+/", "", text)
             text = re.sub(r"\n +(?:see|Synonyms?|Antonyms?):[^\n]*", "", text)
@@ -83,26 +85,38 @@ def _page(text: str, language: str, group: str) -> Item:
     return Item("text", {"text": text, "language": tag(language), "group": group})
 
 
-def _dictionary(path: Path) -> str:
+def _entries(path: Path, dropped: Dropped) -> Iterator[str]:
+    """The entries of a dictionary of dictd in the order of its text. Its index, "headword TAB offset TAB length" in
+    digits of base 64, says where each stands: how they look differs from one to the other."""
     file = next(iter(sorted(path.glob("usr/share/dictd/*.dict.dz"))))
-    return gzip.decompress(file.read_bytes()).decode("utf-8", "replace")
+    data = gzip.decompress(file.read_bytes())
+    index = file.with_name(file.name.replace(".dict.dz", ".index")).read_text("utf-8", "replace")
+    places: dict[tuple[int, int], str] = {}
+    for line in index.splitlines():
+        head, offset, length, *_ = line.split("\t")
+        places.setdefault((_number(offset), _number(length)), head)
+    for (begin, length), head in sorted(places.items()):
+        lines = data[begin : begin + length].decode("utf-8", "replace").split("\n")
+        entry = "\n".join(line.rstrip() for line in lines).strip("\n")
+        if head.startswith(("00database", "00-database")):
+            dropped.drop("entries on the database itself", entry)
+        elif entry:
+            yield entry
 
 
-def _entries(text: str, dropped: Dropped, min_lines: int) -> Iterator[str]:
-    """Entries: each begins with a line that is not indented, after a blank line or below what is."""
-    entry: list[str] = []
-    for line in text.split("\n"):
-        begins = line[:1].strip() and (not entry or not entry[-1].strip() or entry[-1][:1].isspace())
-        if begins and len([kept for kept in entry if kept.strip()]) >= min_lines:
-            whole = "\n".join(entry).strip("\n")
-            if not whole.startswith("00"):  # what the database says of itself
-                yield whole
-            else:
-                dropped.drop("entries on the database itself", whole)
-            entry = []
-        entry.append(line.rstrip())
-    if entry:
-        yield "\n".join(entry).strip("\n")
+def _number(digits: str) -> int:
+    return functools.reduce(lambda value, digit: 64 * value + _DIGITS[digit], digits, 0)
+
+
+_DIGITS = {digit: value for value, digit in enumerate(string.ascii_uppercase + string.ascii_lowercase + "0123456789+/")}
+
+
+def _translated(entries: Iterator[str], dropped: Dropped) -> Iterator[str]:
+    for entry in entries:
+        if "\n" in entry:
+            yield entry
+        else:
+            dropped.drop("words without a translation", entry)
 
 
 def _pages(entries: Iterator[str]) -> Iterator[list[str]]:

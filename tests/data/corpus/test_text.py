@@ -230,13 +230,47 @@ def test_wordnet_is_read(tmp_path):
     }  # fmt: skip
 
 
+def dictd(entries: list[tuple[str, str]]) -> dict[str, str]:
+    """A dictionary as dictd has it: the entries one after the other, and where each begins by its headword."""
+    digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+    def number(value: int) -> str:
+        return (number(value // 64) if value >= 64 else "") + digits[value % 64]
+
+    at, index = 0, []
+    for head, text in entries:
+        size = len(text.encode())
+        index.append(f"{head}\t{number(at)}\t{number(size)}")
+        at += size
+    text = "".join(text for _, text in entries)
+    return {"usr/share/dictd/x.dict.dz": text, "usr/share/dictd/x.index": "\n".join(sorted(index)) + "\n"}
+
+
 def test_bilingual_dictionaries_are_read(tmp_path):
-    entry = "Abend /ˈaːbənt/ <masc, n, sg>\nevening <n>\n see: {Abende}\n\nAber /ˈaːbɐ/\n but\n"
-    root = put(tmp_path, {"usr/share/dictd/x.dict.dz": "00-database-short\n     German\n\n" + entry})
+    entries = [
+        ("00databaseinfo", "00-database-info\nA dictionary\n\n\nof German\n"),
+        ("Abend", "Abend /ˈaːbənt/ <masc, n, sg>\nevening <n>\n see: {Abende}\n\n"),
+        ("Aber", "Aber /ˈaːbɐ/\n but\n"),
+        ("Aberglaube", "Aberglaube\n\n"),
+    ]
+    root = put(tmp_path, dictd(entries))
     items, dropped = parsed(text_dictionaries.freedict, {"dict-freedict-deu-eng": root})
     assert [i.fields["text"] for i in items] == ["Abend <masc, n, sg>\nevening <n>\n\nAber\n but"]
     assert (items[0].fields["from"], items[0].fields["language"]) == ("de", "en")
     assert dropped["entries on the database itself"]["count"] == 1
+    assert dropped["words without a translation"] == {"count": 1, "examples": ["Aberglaube"]}
+
+
+def test_a_dictionary_whose_entries_look_alike_is_many_pages(tmp_path):
+    """Neither blank lines nor indentation part them; what their index says does."""
+    entries = [(f"word {n}", f"word {n}\n1. Wort {n}\n2. Vokabel {n}\n") for n in range(2_000)]
+    root = put(tmp_path, dictd(entries))
+    items, _ = parsed(text_dictionaries.freedict, {"dict-freedict-eng-deu": root})
+    sizes = [len(item.fields["text"].encode()) for item in items]
+    assert len(items) > 30 and max(sizes) < 1.3 * text_dictionaries.ENTRIES_BYTES
+    text = "\n\n".join(item.fields["text"] for item in items)
+    assert all(entry.strip() in text for _, entry in entries) and text.count("1. Wort") == 2_000
+    assert all(item.fields["text"].startswith("word ") for item in items)
 
 
 def test_fortunes_leave_out_what_offends(tmp_path):

@@ -1,8 +1,9 @@
 """Candidates of one request while they are written: pieces of tokens become parts, and tokens are counted."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,11 +13,13 @@ from tejat.infer import ranking
 from tejat.infer.options import Options
 from tejat.infer.pieces import Piece
 from tejat.infer.ticket import Ticket
-from tejat.parts import Part, Text
+from tejat.parts import Image, Part, Text
 from tejat.serve.exchange import Server
 from tejat.serve.hosting import Hosted, taken
 from tejat.serve.problems import Problem
 from tejat.serve.requests import Request
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,12 @@ async def best(steps: list[Step], request: Request, server: Server, hosted: Host
     answers = [step.parts for step in steps]
     order = await server.score(lambda: ranking.best_first(hosted.engine, answers, request.words))
     return [replace(steps[n], candidate=place) for place, n in enumerate(order[: request.wanted.candidates])]
+
+
+async def rendered(steps: Sequence[Step], shape: Callable[[], T]) -> T:
+    """What a dialect makes of steps; of pictures in a thread, since a large one takes a second to become a file."""
+    pictures = any(isinstance(part, Image) for step in steps for part in step.parts)
+    return await asyncio.to_thread(shape) if pictures else shape()
 
 
 def shown(piece: Piece, vocabulary: Vocabulary) -> tuple[Chosen, ...]:

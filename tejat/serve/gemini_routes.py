@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from tejat.errors import BadInput
 from tejat.parts import Document
 from tejat.serve import drawing, gemini
-from tejat.serve.answers import Writing, best, counts
+from tejat.serve.answers import Writing, best, counts, rendered
 from tejat.serve.dialects import dialect
 from tejat.serve.exchange import Json, Server, Stream, caller, deadline, dumped, event, in_time, unless_gone
 from tejat.serve.fields import invalid, parse
@@ -78,7 +79,8 @@ class GeminiRoutes:
         async def work() -> dict[str, Any]:
             async with writing:
                 steps = await best(await writing.whole(), asked, self.server, hosted)
-                return gemini.whole(steps, asked.wanted, hosted, writing.usage, request.scope["tejat.id"])
+                shape = partial(gemini.whole, steps, asked.wanted, hosted, writing.usage, request.scope["tejat.id"])
+                return await rendered(steps, shape)
 
         body = await unless_gone(request.receive, in_time(work(), until + 5))
         self.server.metrics.tokens(writing.usage.prompt, writing.usage.written)
@@ -103,7 +105,8 @@ class GeminiRoutes:
                             continue
                         if first:
                             self.server.note_first(request)
-                        body = gemini.piece(step, wanted, hosted, writing.usage, request.scope["tejat.id"])
+                        shape = partial(gemini.piece, step, wanted, hosted, writing.usage, request.scope["tejat.id"])
+                        body = await rendered([step], shape)
                         yield event(body) if events else ("[" if first else ",\n") + dumped(body)
                         first = False
             except Exception as error:

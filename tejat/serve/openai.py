@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tejat.codecs.framing import Modality
-from tejat.parts import Image, Part, Text, to_png
+from tejat.parts import Image, Part, Text
 from tejat.serve import drawing
 from tejat.serve.answers import Chosen, Step, Usage
 from tejat.serve.casing import normalise
@@ -19,6 +19,7 @@ from tejat.serve.fields import Fields, invalid
 from tejat.serve.hosting import Hosted
 from tejat.serve.inline import data_uri, unbase64
 from tejat.serve.limits import Limits
+from tejat.serve.picture_file import PictureFile
 from tejat.serve.requests import Content, Request, Said, Wanted
 from tejat.serve.schema import compact
 
@@ -364,15 +365,11 @@ def model_json(hosted: Hosted) -> dict[str, Any]:
     return {"id": hosted.name, "object": "model", "created": _BEGAN, "owned_by": "tejat"}
 
 
-def png_uri(image: Image) -> str:
-    return f"data:image/png;base64,{b64encode(to_png(image)).decode()}"
-
-
 def _split(parts: Sequence[Part]) -> tuple[str, list[dict[str, Any]]]:
     """The text, and the pictures as the interface of chat has no place of its own for: OpenRouter's."""
     text = "".join(part.text for part in parts if isinstance(part, Text))
     images = [part for part in parts if isinstance(part, Image)]
-    return text, [{"type": "image_url", "image_url": {"url": png_uri(image)}} for image in images]
+    return text, [{"type": "image_url", "image_url": {"url": PictureFile().uri(image)}} for image in images]
 
 
 def _head(kind: str, prefix: str, hosted: Hosted, id: str) -> dict[str, Any]:

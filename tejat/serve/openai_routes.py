@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from tejat.infer.constraints import picture_tokens
 from tejat.infer.likelihood import likelihoods
 from tejat.infer.pieces import Piece
 from tejat.parts import Audio, Image, Text
-from tejat.serve import drawing, multipart, openai
-from tejat.serve.answers import Chosen, Step, Usage, Writing, best, shown
+from tejat.serve import drawing, multipart, openai, picture_file
+from tejat.serve.answers import Chosen, Step, Usage, Writing, best, rendered, shown
 from tejat.serve.decoder import Medium
 from tejat.serve.exchange import Json, Server, Stream, deadline, event, in_time, unless_gone
 from tejat.serve.fields import Fields, invalid, parse
 from tejat.serve.gemini_routes import embedded, shortened
 from tejat.serve.hosting import Hosted
+from tejat.serve.picture_file import PictureFile
 from tejat.serve.problems import openai_body, while_answering
 from tejat.serve.requests import Request, Said, Wanted, options, plain, prepare
 
@@ -53,7 +55,8 @@ class OpenAIRoutes:
         wanted = asked.request.wanted
         if not asked.stream:
             steps = await self._whole(request, writing, until, asked.request, hosted)
-            return Json(openai.chat_whole(steps, wanted, hosted, writing.usage, id))
+            shape = partial(openai.chat_whole, steps, wanted, hosted, writing.usage, id)
+            return Json(await rendered(steps, shape))
         begun: set[int] = set()
 
         def piece(step: Step) -> dict[str, Any] | None:
@@ -125,9 +128,9 @@ class OpenAIRoutes:
         """POST /v1/images/generations."""
         until = deadline(request, self.limits)
 
-        def begin(body: bytes) -> tuple[bool, Hosted, Request, Writing]:
+        def begin(body: bytes) -> tuple[bool, PictureFile, Hosted, Request, Writing]:
             fields = Fields(parse(body))
-            fields.ignore("quality", "style", "background", "moderation", "output_format", "output_compression", "user")
+            fields.ignore("quality", "style", "moderation", "user")
             if fields.flag("stream", False):
                 raise invalid("stream is not to be had for images; leave it out")
             if not isinstance(prompt := fields.need("prompt"), str) or not prompt:
@@ -142,21 +145,22 @@ class OpenAIRoutes:
             most, seed = picture_tokens(rows, columns) - 1, fields.whole("seed")
             wanted = Wanted(candidates=count, pictures="must", picture=picture, max_tokens=most, seed=seed)
             as_url = fields.one_of("response_format", ("url", "b64_json"), "b64_json") == "url"
+            file = picture_file.of_images(fields)
             fields.done()
             asked = Request((Said("user", (Text(prompt),)),), wanted)
-            return as_url, hosted, asked, self._write(asked, hosted, until)
+            return as_url, file, hosted, asked, self._write(asked, hosted, until)
 
-        as_url, hosted, asked, writing = await self.server.prepared(
-            request, begin, lambda begun: begun[3].cancel(), self.server.models.admits
+        as_url, file, hosted, asked, writing = await self.server.prepared(
+            request, begin, lambda begun: begun[-1].cancel(), self.server.models.admits
         )
         steps = await self._whole(request, writing, until, asked, hosted)
         pictures = [p for s in steps for p in s.parts if isinstance(p, Image)]
-        uris = [openai.png_uri(picture) for picture in pictures]
+        uris = await rendered(steps, lambda: [file.uri(picture) for picture in pictures])
         data = [{"url": uri} if as_url else {"b64_json": uri.partition(",")[2]} for uri in uris]
         used = openai.usage_json(writing.usage)
         usage = {"input_tokens": used["prompt_tokens"], "output_tokens": used["completion_tokens"]}
         usage["total_tokens"] = used["total_tokens"]
-        return Json({"created": int(time.time()), "data": data, "output_format": "png", "usage": usage})
+        return Json({"created": int(time.time()), "data": data, "output_format": file.kind, "usage": usage})
 
     async def transcriptions(self, request: HttpRequest) -> Response:
         """POST /v1/audio/transcriptions, a form with a sound in it."""
@@ -310,7 +314,7 @@ class OpenAIRoutes:
             try:
                 async with aclosing(writing.steps()) as steps:
                     async for step in steps:
-                        if (body := piece(step)) is None:
+                        if (body := await rendered([step], partial(piece, step))) is None:
                             continue
                         if first:
                             self.server.note_first(request)

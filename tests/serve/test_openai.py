@@ -1,10 +1,12 @@
 """The OpenAI dialect over HTTP, and the routes that let lm-eval measure a server."""
 
 import base64
+import io
 import json
 
 import numpy as np
 from asking import PNG, WAV
+from PIL import Image as pillow
 
 
 def test_chat(client) -> None:
@@ -88,8 +90,18 @@ def test_images(client) -> None:
     assert reply.json["usage"]["output_tokens"] == tokens
     url = client.post("/v1/images/generations", {"prompt": "A cat", "response_format": "url"}).json["data"][0]["url"]
     assert url.startswith("data:image/png;base64,iVBOR")
-    wrongs = {"prompt": ""}, {"n": 0}, {"size": "big"}, {"size": "0x9"}, {"size": "10000x10000"}, {"n": 2, "best_of": 1}
-    for wrong in wrongs:
+    sizes = []
+    for kind, quality in (("jpeg", 100), ("jpeg", 10), ("webp", 10)):
+        wish = {"prompt": "A cat", "seed": 1, "size": "96x64", "output_format": kind, "output_compression": quality}
+        reply = client.post("/v1/images/generations", wish).json
+        data = base64.b64decode(reply["data"][0]["b64_json"])
+        made = pillow.open(io.BytesIO(data))
+        assert (made.format.lower(), made.size, reply["output_format"]) == (kind, (96, 64), kind)
+        sizes.append(len(data))
+    assert sizes[1] < sizes[0]
+    shapes = {"size": "big"}, {"size": "0x9"}, {"size": "10000x10000"}
+    files = {"output_format": "gif"}, {"output_compression": 101}, {"background": "transparent"}
+    for wrong in ({"prompt": ""}, {"n": 0}, {"n": 2, "best_of": 1}, *shapes, *files):
         reply = client.post("/v1/images/generations", {"prompt": "a"} | wrong)
         assert reply.code == 400 and "\n" not in reply.json["error"]["message"], wrong
     wishes = {"guidance_scale": 2, "temperature": 0.5, "top_k": 9, "best_of": 3, "size": "40x30"}

@@ -1,4 +1,4 @@
-"""What watches over a run from inside its loop: it is told what happens, and may say where the run goes on or stops."""
+"""What watches over a run from inside its loop: it is told what happens, and may say where the run goes on."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -78,10 +78,6 @@ class Guard:
         the same arguments."""
         return state, pending
 
-    def stops(self, step: int) -> bool:
-        """Shall the run stop after this step, with a checkpoint? All processes must agree."""
-        return False
-
     def close(self) -> None:
         """The loop is over, however it ended."""
 
@@ -143,9 +139,6 @@ class Guards(Guard):
     def after(self, step: int, state: TrainState, sums: dict[str, Any], now: "Standing") -> None:
         for guard in self._guards:
             guard.after(step, state, sums, now)
-
-    def stops(self, step: int) -> bool:
-        return any([guard.stops(step) for guard in self._guards])
 
     def close(self) -> None:
         with ExitStack() as all_of_them:

@@ -253,7 +253,7 @@ def train(
                     if alone or logs or saves:
                         due = due or (until is not None and time.monotonic() >= until)
                         stop = any(hosts.gather(due or interrupted.is_set()))
-                    stop = guard.stops(now.step) or stop
+                    stop = hosts.told_to_stop(now.step) or stop
                     settles, keeps = logs or saves or stop, saves or stop
                     kept = keeps or guard.keeps(now.step)
                     state, now.pending = guard.checked(now.step, state, now.pending, settles, kept)

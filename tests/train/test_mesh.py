@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,7 @@ def test_two_steps_are_those_of_one_device(meshes):
 
 TOGETHER = """
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from tejat.train import hosts, loop, mesh, recipe
@@ -110,8 +113,36 @@ def test_two_processes_train_as_one_does_and_one_goes_on_from_two(tmp_path, text
     assert abs(again["text_loss"] - json.loads(one[-1])["text_loss"]) < 1e-3
 
 
+@pytest.mark.slow
+def test_a_notice_to_one_of_two_processes_stops_both_after_the_same_step(tmp_path):
+    """SIGTERM is what says that a machine will be taken away. JAX takes it from Python where there are several."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        together = ["--coordinator", f"127.0.0.1:{free.getsockname()[1]}", "--processes", "2", "--mesh", "data=2"]
+    settings = [word for one in ("room.rows=8", "schedule.steps=100000", "log_every=2") for word in ("--set", one)]
+    words = ["-m", "tejat", "train", str(HERE / "smallest.py"), "--out", str(tmp_path / "run"), *together, *settings]
+    how = {"env": os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen([sys.executable, *words, "--process", str(n)], **how) for n in range(2)]
+    try:
+        log = tmp_path / "run" / "log.jsonl"
+        until = time.monotonic() + 300
+        while not (log.is_file() and log.read_text()):
+            assert time.monotonic() < until and all(process.poll() is None for process in running)
+            time.sleep(0.2)
+        running[1].send_signal(signal.SIGTERM)
+        told = [process.communicate(timeout=120)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    [kept] = [int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert [process.returncode for process in running] == [130, 130], told
+    assert all(f"stopped at step {kept:,}" in one for one in told), told
+    assert (tmp_path / "run" / "model" / "config.json").is_file()
+
+
 RESUMED = """
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from tejat.train import loop, mesh, recipe

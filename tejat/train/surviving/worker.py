@@ -103,10 +103,6 @@ class Told(Guard):
     def __init__(self, known: bool):
         self.known = known
 
-    def stops(self, step: int) -> bool:
-        # SIGTERM, to any of the processes: JAX finds the step at which all can stop.
-        return hosts.told_to_stop(step)
-
 
 def work(order: Order, turn: Connection | None = None) -> None:
     """Trains, and ends the process with one of the codes above. What it has to say goes to the log of its rank.

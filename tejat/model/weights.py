@@ -45,7 +45,10 @@ def write(path: Path, arrays: Tree, dtype: str = "float32") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        part.touch()
+        mode = part.stat().st_mode  # as the user's umask has it; safetensors makes files that nobody else can read
         save_file(flat, str(part))
+        part.chmod(mode)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

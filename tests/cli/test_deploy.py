@@ -17,7 +17,8 @@ from tejat.serve.limits import Limits
 from tejat.serve.openapi import document
 
 ROOT = Path(__file__).parents[2]
-FILES = [*sorted((ROOT / "deploy").iterdir()), ROOT / "docs" / "SERVING.md"]
+DEPLOYED = [path for path in sorted((ROOT / "deploy").iterdir()) if path.suffix != ".dockerignore"]
+FILES = [*DEPLOYED, ROOT / "docs" / "SERVING.md"]
 FLAGS = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Serve)}
 
 

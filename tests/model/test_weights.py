@@ -49,3 +49,13 @@ def test_a_step_without_its_matrix_is_told(tmp_path):
     weights.write(tmp_path / "eight.safetensors", arrays, "int8")
     with pytest.raises(BadInput, match="unknown matrix"):
         weights.read(tmp_path / "eight.safetensors", {name: TREE[name] for name in ("norm", "thin")})
+
+
+def test_whoever_may_read_a_models_config_may_read_its_weights(tmp_path):
+    """A server in a container or under a user of its own is given a directory that somebody else wrote."""
+    (tmp_path / "config.json").touch()
+    weights.write(
+        tmp_path / "model.safetensors", {name: np.ones(param.shape, np.float32) for name, param in TREE.items()}
+    )
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1 and len(list(tmp_path.iterdir())) == 2

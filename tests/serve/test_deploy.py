@@ -40,6 +40,9 @@ def test_the_image_holds_what_the_package_is_built_from() -> None:
     names = {name for names in copied for name in names}
     assert all((ROOT / name).exists() for name in names)
     assert {"pyproject.toml", "constraints.txt", "tejat", "LICENSE", "NOTICE"} <= names
+    # And the builder is given these alone.
+    ignored = (DEPLOY / "Containerfile.dockerignore").read_text().splitlines()
+    assert ignored[1] == "*" and {line[1:] for line in ignored if line.startswith("!")} == names
     users = [rest for name, rest in instructions() if name == "USER"]
     assert users == ["tejat"]  # not root
 
@@ -48,7 +51,11 @@ def test_the_images_server_is_behind_keys() -> None:
     options = served(words_of("ENTRYPOINT"))
     assert options.host == "0.0.0.0" and options.keys == Path("/keys/keys.json") and options.files == Path("/files")
     volumes = words_of("VOLUME")
-    assert str(options.files) in volumes and "/cache" in volumes
+    assert {str(options.files), str(options.keys.parent), "/cache"} == set(volumes)
+    (made,) = [rest for name, rest in instructions() if name == "RUN" and "useradd" in rest]
+    assert (
+        re.search(r"install -d -o tejat -g tejat (.*)", made)[1].split() == volumes
+    )  # new volumes are then the user's
     (port,) = [rest for name, rest in instructions() if name == "EXPOSE"]
     assert int(port) == options.port
     (probe,) = [rest for name, rest in instructions() if name == "HEALTHCHECK"]

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from tejat.errors import BadInput
-from tejat.parts import Document
+from tejat.parts import Document, Image
 
 if TYPE_CHECKING:
     from tejat.codecs.framing import Encoded, Framing
@@ -102,6 +102,8 @@ class Documents:
 
     def __call__(self, index: int) -> "Encoded":
         document = self.mixture.document(index)
+        if not any(isinstance(part, Image) for part in document.parts):
+            return self.framing.encode(document)  # nothing is to be drawn by lot
         return self.framing.encode(document, np.random.default_rng([self.mixture.seed, 3, index]))
 
     def seen(self, places: Mapping[int, "Place"]) -> dict[str, dict[str, Any]]:
@@ -190,6 +192,8 @@ class Mixture:
         """Document `index` where it is one of its stage's `pages`. The ledger (`seen`) counts each as the item that its
         number stands for, not those beside it."""
         stage, number = divmod(index, STAGE)
+        if not self.stages[stage].pages:  # a generator takes 20 µs, and short documents are made in 200
+            return None
         random = np.random.default_rng([self.seed, 5, stage, number])
         if random.random() >= self.stages[stage].pages:
             return None

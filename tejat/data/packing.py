@@ -111,6 +111,8 @@ class Row:
 
 def sizes(document: Encoded) -> Size:
     """What a document takes."""
+    if not document.media:
+        return Size(len(document.tokens), int(np.count_nonzero(document.loss[1:])), 0, 0, 0, 0)
     patches = [len(m.positions) for m in document.media if isinstance(m, Patches)]
     codes = [len(m.positions) for m in document.media if isinstance(m, Drawn)]
     sounds = len(document.media) - len(patches) - len(codes)

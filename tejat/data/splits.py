@@ -74,8 +74,7 @@ class HeldOut:
         if isinstance(record, Item):
             for axis, found in self.ids.items():
                 for name in self.fields[axis]:
-                    held = found & _names(record.fields.get(name))
-                    if held:
+                    if (value := record.fields.get(name)) and (held := found & _names(value)):
                         return f"its {axis} {min(held)!r} is held out"
             group = record.fields.get("group")
             if group is not None and str(group) in self.groups.get(source, ()):
@@ -157,7 +156,7 @@ def _ledger(directory: Path) -> dict[str, Any]:
 
 def _names(value: Any) -> set[str]:
     """The names in a field: it is one, a list of them, or keyed by them."""
-    return {value} if isinstance(value, str) else {v for v in value if isinstance(v, str)} if value else set()
+    return {value} if isinstance(value, str) else {v for v in value if isinstance(v, str)}
 
 
 def _refuse(record: Record, number: int, heldout: HeldOut, source: str) -> None:

@@ -94,6 +94,13 @@ def main(arguments: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename is not None else ""
         print(f"tejat: error: {where}{error.strerror or error}; mend that and run it again", file=sys.stderr)
         return 2 if error.errno in _OF_PATHS else 1
+    except Exception as error:
+        # Libraries that write files tell of a full disk each in an exception of its own.
+        full = os.strerror(errno.ENOSPC)
+        if os.environ.get("TEJAT_TRACEBACK") == "1" or full not in str(error):
+            raise
+        print(f"tejat: error: {full}; make room and run it again", file=sys.stderr)
+        return 1
 
 
 def _dispatch(words: list[str]) -> int:

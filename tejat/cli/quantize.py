@@ -13,6 +13,7 @@ import tyro
 
 from tejat.cli.options import parse
 from tejat.errors import BadInput
+from tejat.export.appearing import appearing, check
 
 if TYPE_CHECKING:
     from tejat.codecs.framing import Encoded, Framing
@@ -57,10 +58,7 @@ class Quantize:
 def main(arguments: list[str]) -> int:
     """Run `tejat quantize`. Raises BadInput for a model, directory or documents that cannot be used."""
     options = parse(Quantize, arguments, "tejat quantize")
-    if options.directory.exists() and not options.directory.is_dir():
-        raise BadInput(f"{options.directory} is a file; give a new directory")
-    if options.directory.exists() and any(options.directory.iterdir()):
-        raise BadInput(f"{options.directory} is not empty; give a new directory")
+    check(options.directory)
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat import bundle
@@ -72,7 +70,8 @@ def main(arguments: list[str]) -> int:
     print(f"{options.model}: {len(fitted_to)} documents to fit to, {len(measured_on)} to measure on …", file=sys.stderr)
     after = quantize.quantize(before, plan, fitted_to)
     cost = quantize.cost(before, quantize.whole(after), measured_on)
-    bundle.save(options.directory, after, "float16")
+    with appearing(options.directory) as fresh:
+        bundle.save(fresh, after, "float16")
     found: dict[str, Any] = {
         "directory": str(options.directory),
         "bytes": quantize.size(after),

@@ -97,7 +97,7 @@ def write(made: Bundle, file: Path, type: Type | None = None) -> Done:
         writer.close()
         os.replace(part, file)
     except OSError as error:
-        raise BadInput(f"{file} cannot be written ({error.strerror}); choose another place") from error
+        raise BadInput(f"{file} cannot be written ({error.strerror or error}); choose another place") from error
     finally:
         part.unlink(missing_ok=True)
     return Done(type, count, file.stat().st_size, _left_out(made))

@@ -64,13 +64,17 @@ def test_a_path_that_cannot_be_written_is_told_in_one_sentence(monkeypatch, caps
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device", "runs/a")
 
+    def full_as_libraries_tell_it(*_: object) -> int:
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing: No space left on device [os_error_code='28']")
+
     def forbidden(*_: object) -> int:
         raise PermissionError(13, "Permission denied", "runs/b")
 
     for verb, code, told in (
-        (full, 1, "runs/a: No space left on device"),
-        (forbidden, 2, "runs/b: Permission denied"),
+        (full, 1, "runs/a: No space left on device; mend that and run it again"),
+        (full_as_libraries_tell_it, 1, "No space left on device; make room and run it again"),
+        (forbidden, 2, "runs/b: Permission denied; mend that and run it again"),
     ):
         monkeypatch.setattr("tejat.cli.family.main", verb)
         assert main(["family"]) == code
-        assert capsys.readouterr().err == f"tejat: error: {told}; mend that and run it again\n"
+        assert capsys.readouterr().err == f"tejat: error: {told}\n"

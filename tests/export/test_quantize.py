@@ -83,5 +83,5 @@ def test_the_command_writes_a_model_and_tells_its_cost(micro, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["bytes"] < 0.6 * found["bytes_before"] and found["targets"] > 0
     assert bundle.load(tmp_path / "out").config == micro.config
-    with pytest.raises(BadInput, match="is not empty"):
+    with pytest.raises(BadInput, match="is there already"):
         command.main(words)

@@ -325,6 +325,9 @@ def test_words_of_instructions_are_none_that_is_held_out(packages):
 def test_the_manifests_are_whole():
     names = [source.name for source in media_sources.ALL]
     assert len(set(names)) == len(names)
+    for source in (*text_sources.ALL, *media_sources.ALL):  # what the permissive corpus is chosen by
+        shared = any(name in source.licence for name in ("GPL", "FDL", "-SA", "MPL", "EPL", "CDDL", "ODbL"))
+        assert source.copyleft == (shared or "as the packages" in source.licence), (source.name, source.licence)
     for source in (media_sources.ARITHMETIC, media_sources.PHYSICS, media_sources.RETRIEVAL):
         item = next(iter(source.items({}, Dropped())))
         measure = source.measure(item)

@@ -291,12 +291,8 @@ def test_cases_of_preferences_are_of_every_behaviour_and_judge_themselves_right(
     ]
     usual = {"relation": "capital", "language": "en"}
     facts = Facts(Item("fact", usual | land | {"asked": asked}) for land in lands for asked in (False, True))
-    asked = [
-        {
-            case.turns
-            for case in itertools.islice(cases.cases(facts, 3, heldout), 400)
-            if case.behaviour == "closed-book"
-        }
-        for heldout in (False, True)
-    ]
-    assert all(asked) and not asked[0] & asked[1]
+    sides = [list(itertools.islice(cases.cases(facts, 3, heldout), 400)) for heldout in (False, True)]
+    for behaviour in cases.spread(sides[0]):
+        mine = [[case.turns[0].parts[0].text for case in some if case.behaviour == behaviour] for some in sides]
+        first, second = ({verify.words(asked) for asked in some} for some in mine)
+        assert first and second and not first & second, behaviour

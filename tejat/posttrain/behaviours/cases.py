@@ -8,13 +8,13 @@
     refusal        a harmful request                       bad: complies
     over-refusal   a harmless one that sounds like it      bad: refuses
 
-Good and bad answers to one prompt are worded alike. Facts are held out by a checksum of what they are about, and
-what is made up is made up anew; what is missing and what is refused is asked in the same few ways on both sides.
+Good and bad answers to one prompt are worded alike. Facts are held out by a checksum of what they are about, what is
+missing and what is refused by one of how it is asked, and what is made up is made up anew.
 """
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -22,13 +22,14 @@ from tejat.data.presenting import persona
 from tejat.data.presenting.wording import one
 from tejat.data.splits import by_checksum
 from tejat.parts import Text, Turn
+from tejat.posttrain import verify
 from tejat.posttrain.behaviours import invented, known, missing, passages, refusing
 from tejat.posttrain.behaviours.known import Fact, Facts
-from tejat.posttrain.behaviours.wording import ask, data, say
+from tejat.posttrain.behaviours.wording import Exchange, ask, data, say
 from tejat.posttrain.synthetic import Case
 
 HELDOUT = 0.2
-"""The share of subjects whose facts are held out."""
+"""The share of subjects whose facts are held out, and of the ways to ask for what is missing or refused."""
 
 HEDGES = ("silent", "dont_know", "no_picture", "no_sound", "no_video", "no_text", "unsaid", "whom", "no_city")
 HEDGES = (
@@ -66,10 +67,11 @@ def cases(facts: Facts, seed: int, heldout: bool = False) -> Iterator[Case]:
             made = known.nowhere(facts, language, random)
             yield _unknown(made.asked, made.answer, _invention(facts, language, random), language)
         elif kind == "missing":
-            made = missing.exchange(language, random, facts.names)
+            made, language = _of_side(heldout, random, lambda spoken: missing.exchange(spoken, random, facts.names))
             yield _unknown(made.asked, made.answer, _invention(facts, language, random), language)
         else:
-            yield _request(language, random)
+            made, language = _of_side(heldout, random, lambda spoken: refusing.exchange(spoken, random))
+            yield _request(made, language, random)
 
 
 @functools.cache
@@ -117,8 +119,16 @@ def _unknown(asked: str, good: str, bad: str, language: str) -> Case:
     return Case(_turns(asked), good, bad, "hedging", 1.0, check)
 
 
-def _request(language: str, random: np.random.Generator) -> Case:
-    made = refusing.exchange(language, random)
+def _of_side(heldout: bool, random: np.random.Generator, make: Callable[[str], Exchange]) -> tuple[Exchange, str]:
+    """The next that is asked in a way of this side, and its language. Ways are told apart by their words alone."""
+    while True:
+        language = known.spoken(random)
+        made = make(language)
+        if by_checksum("cases", verify.words(made.asked), HELDOUT) == heldout:
+            return made, language
+
+
+def _request(made: Exchange, language: str, random: np.random.Generator) -> Case:
     refused = refusing.data()["refused"][language]
     if made.kind == "refused":
         check = {"kind": "unknown", "says": [made.answer, *refused]}

@@ -10,7 +10,7 @@ from tejat.errors import BadInput
 if TYPE_CHECKING:
     from tejat.cli.tokenizer import Tokenizer
     from tejat.codecs.vocabulary import Vocabulary
-    from tejat.evals.tokenizer_trial import Run
+    from tejat.evals.tokenizer_trial import Plan, Run
     from tejat.train.text_tokenizer import TextRecipe
 
 SHOWN = 12  # languages of a sample in the terminal
@@ -65,7 +65,8 @@ def report(options: "Tokenizer") -> int:
     said = [compression.tables(comparison)]
     if options.steps:
         sized = {name: v for name, v in tokenizers.items() if v.size == tokenizers["ours"].size}
-        plan = tokenizer_trial.Plan(options.steps, seeds=tuple(range(options.seeds)))
+        plan = _plan(options)
+        _say(f"{plan.rows} rows a batch, {'bfloat16' if plan.bfloat16 else 'float32'}")
         training = text_sample.draw(chosen.passages, LEARNT_FROM, chosen.temperature, chosen.seed)
         tested = text_sample.draw(chosen.heldout, TRIED_ON, EVENLY, chosen.seed)
         texts = [passage.text for passage in training.passages]
@@ -80,6 +81,18 @@ def report(options: "Tokenizer") -> int:
         print("\n\n".join(said))
         print(f"\n{directory / 'report.png'} shows it; {directory / 'report.json'} has the numbers")
     return 0
+
+
+def _plan(options: "Tokenizer") -> "Plan":
+    """Of the trial: eight times the batch where there is an accelerator, and what it computes fast in."""
+    import jax
+
+    from tejat.evals.tokenizer_trial import Plan
+
+    seeds = tuple(range(options.seeds))
+    if jax.default_backend() == "cpu":
+        return Plan(options.steps, seeds=seeds)
+    return Plan(options.steps, rows=64, seeds=seeds, bfloat16=True)
 
 
 def _recipe(options: "Tokenizer") -> tuple["TextRecipe", Path]:

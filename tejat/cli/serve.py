@@ -95,7 +95,7 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
     started = time.monotonic()
     import socket
 
-    from tejat.infer.warming import keep_compiled
+    from tejat.infer.warming import keep_compiled, usual_folder
     from tejat.serve.app import build
     from tejat.serve.decoder import Decoder
     from tejat.serve.exchange import Server
@@ -115,7 +115,7 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
         mend = "choose another --port or --host"
         raise BadInput(f"{options.host}:{options.port} cannot be listened at ({error.strerror}); {mend}") from error
     with contextlib.suppress(OSError):  # where nothing can be kept, every start compiles
-        keep_compiled(_cache())
+        keep_compiled(usual_folder())
     limits = Limits()
     store = _store(options.files, limits, Store)
     hosted: list[Hosted] = []
@@ -197,18 +197,9 @@ def _serve(app: Any, server: Any, listener: Any, options: Serve, started: float)
     return 0
 
 
-def _cache() -> Path:
-    """Where compiled programs are kept, so that the next start takes seconds."""
-    return _home("XDG_CACHE_HOME", ".cache") / "compiled"
-
-
-def _home(variable: str, usual: str) -> Path:
-    """Tejat's own folder for one kind of files, as the XDG base directories have it."""
-    return (Path(os.environ[variable]) if os.environ.get(variable) else Path.home() / usual) / "tejat"
-
-
 def _store(directory: Path | None, limits: Any, kind: Any) -> Any:
-    root = directory or _home("XDG_STATE_HOME", ".local/state") / "files"
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    root = directory or state / "tejat" / "files"
     try:
         return kind(root, limits)
     except OSError as error:

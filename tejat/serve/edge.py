@@ -35,8 +35,6 @@ HEADERS = {
 }
 """With every answer, unless the route gives its own."""
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
 
 class Edge:
     """Wraps the routes. Without keys only this machine is served, and only under its own names."""
@@ -120,7 +118,7 @@ class Edge:
         if any(ord(character) < 0x20 for character in request.scope["path"]):
             raise Problem("INVALID_ARGUMENT", "the path has control characters; mend it")
         host = request.headers.get("host", "")
-        if self._keys is None and _name(host) not in _LOOPBACK and not _is_loopback(_name(host)):
+        if self._keys is None and not is_loopback(_name(host)):
             raise Problem("PERMISSION_DENIED", "without keys this server answers to localhost alone; use that name")
         if origin is not None and origin not in self._origins and urlsplit(origin).netloc != host:
             raise Problem("PERMISSION_DENIED", "this server answers no pages of other sites; see --allow-origin")
@@ -173,14 +171,10 @@ def escaped(text: str, most: int) -> str:
 
 def is_loopback(host: str) -> bool:
     """Does this address or name reach this machine alone?"""
-    return host in _LOOPBACK or _is_loopback(host)
-
-
-def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"
 
 
 def _name(host: str) -> str:

@@ -48,7 +48,7 @@ class Text:
 
 
 class _Arrays:
-    """Value equality, hash and pickling for dataclasses whose fields hold arrays."""
+    """Value equality, hash, pickling and a short repr for dataclasses whose fields hold arrays."""
 
     __slots__ = ()
 
@@ -67,11 +67,17 @@ class _Arrays:
         # Through the constructor, because numpy unpickles every array as writeable.
         return type(self), self._values()
 
+    def __repr__(self) -> str:
+        # An array is told by its shape: a picture at a prompt would be a screen of numbers.
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        told = (f"{n}={f'{v.dtype}{list(v.shape)}' if isinstance(v, np.ndarray) else repr(v)}" for n, v in values)
+        return f"{type(self).__name__}({', '.join(told)})"
+
     def _values(self) -> tuple:
         return tuple(getattr(self, f.name) for f in fields(self))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Image(_Arrays):
     """A picture: RGB, row by row from the top left. Raises BadInput for another type or shape, or no pixels."""
 
@@ -81,7 +87,7 @@ class Image(_Arrays):
         object.__setattr__(self, "pixels", _fixed(self.pixels, np.uint8, 3, "the pixels of the image"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Audio(_Arrays):
     """A sound: mono, each sample in [-1, 1], `rate` samples per second. Raises BadInput for anything else."""
 
@@ -104,7 +110,7 @@ class Audio(_Arrays):
         return len(self.samples) / self.rate
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Video(_Arrays):
     """Frames, each with its time in seconds, strictly increasing from the start of the clip, and the sound track.
 

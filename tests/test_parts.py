@@ -106,6 +106,15 @@ def test_equality_is_of_values():
     assert positive == negative and hash(positive) == hash(negative)
 
 
+def test_arrays_are_told_by_their_shape():
+    sound = Audio(np.zeros(3, np.float32))
+    assert repr(Image(np.zeros((2, 4, 3), np.uint8))) == "Image(pixels=uint8[2, 4, 3])"
+    assert repr(sound) == "Audio(samples=float32[3], rate=16000)"
+    assert repr(Video(np.zeros((1, 2, 2, 3), np.uint8), (0.5,), sound)) == (
+        "Video(frames=uint8[1, 2, 2, 3], times=(0.5,), audio=Audio(samples=float32[3], rate=16000))"
+    )
+
+
 def test_seconds():
     sound = Audio(np.zeros(8_000, np.float32))
     assert sound.seconds == 0.5

@@ -189,6 +189,9 @@ def _excerpt(
         cap = source.cap if size == "full" else source.small
         writing.excerpt(directory, source, whole, cap or 1 << 60, shard, identities[source.name].items)
         told(Progress(source.name, "done"))
+    if not directory.exists():
+        name, why = next(iter(outcome.failed.items()), ("the recipe", "it has no source of this size"))
+        raise BadInput(f"nothing of {whole} can be taken; {name}: {why}")
     outcome.ledger = write_ledger(corpus, directory, size)
     return outcome
 

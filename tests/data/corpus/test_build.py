@@ -305,6 +305,10 @@ def test_a_small_corpus_is_an_excerpt_of_a_whole_one(work, built, tmp_path):
         build(tmp_path / "other.py", tmp_path / "third", whole=work / "corpus")
     with pytest.raises(BadInput, match="excerpt of itself"):
         build(work / "recipe.py", work / "corpus", size="small", whole=work / "corpus")
+    (tmp_path / "changed.py").write_text((work / "recipe.py").read_text().replace("number {n} ", "figure {n} "))
+    with pytest.raises(BadInput, match=r"nothing of .* can be taken; numbers: .* another"):
+        build(tmp_path / "changed.py", tmp_path / "fourth", size="small", whole=work / "corpus")
+    assert not (tmp_path / "fourth").exists()
 
 
 @settings(max_examples=50, deadline=None)

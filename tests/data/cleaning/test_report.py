@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 
 from tejat.data.cleaning import clean
 from tejat.data.cleaning.captions import Captions
-from tejat.data.cleaning.duplicates import Exact
+from tejat.data.cleaning.contamination import Contamination
+from tejat.data.cleaning.duplicates import Exact, Near
+from tejat.data.cleaning.language import Language
+from tejat.data.cleaning.learned_quality import Quality
+from tejat.data.cleaning.private import Private
+from tejat.data.cleaning.quality import Heuristics
 from tejat.data.cleaning.records import group, pictures, rewritten, text, texts, without
 from tejat.data.cleaning.report import EXAMPLES, Report
+from tejat.data.cleaning.safety import Safety
 from tejat.data.presenting.text import stored
 from tejat.data.shards import Item
 from tejat.parts import Audio, Document, Image, Text, Turn
@@ -72,6 +78,29 @@ def test_steps_in_a_row_see_what_the_one_before_left():
     assert [r.fields["text"] for r in clean(iter(records), steps, "tests")] == ["a", "b"]
     assert [step.report.counts for step in steps] == [(5, 2), (1, 1)]
     assert steps[1].report.notes == {"without media, passed": 2}
+
+
+def odd(text: str) -> str:
+    """Of few letters many: long runs, marks on marks, writing that turns round."""
+    return text * (1 + 3_000 // max(len(text), 1))
+
+
+odds = st.text(st.sampled_from("aÅ\u0300\u200b\u202e\ufb01\uff10٣漢\x00\n @.+-:%(7fe"), max_size=12).map(odd)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(st.text(max_size=200), odds), max_size=4), st.sampled_from(["", "en", "ja", "zxx", "xx"]))
+def test_no_text_ends_a_step_and_none_vanishes_uncounted(contents, language):
+    for package in ("py3langid", "rensa"):
+        pytest.importorskip(package, reason="needs `pip install tejat[data]`")
+    steps = [
+        *(Language(), Private(), Safety(), Heuristics(), Quality(), Captions(), Exact(), Near()),
+        Contamination({"set": [["Which of the two rivers that meet in the old town is the longer one, and why?"]]}),
+    ]
+    records = [Item("text", {"text": content} | ({"language": language} if language else {})) for content in contents]
+    left = list(clean(records, steps, "tests"))
+    assert len(records) == len(left) + sum(step.report.counts[1] for step in steps)
+    assert [*clean(left, [Private()], "tests")] == left
 
 
 SHOWN = Image(np.full((3, 4, 3), 9, np.uint8))

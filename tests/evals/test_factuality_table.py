@@ -1,0 +1,59 @@
+"""The recipe of the table: several seeds of a way in one column, and models that are gone told of by their answers."""
+
+import io
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from tejat.evals import harness, suites
+from tejat.evals.factuality import policies
+from tejat.evals.ground import Ground
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "factuality.py"
+
+
+def _run(monkeypatch, out: Path, ground: Ground, *arguments: str) -> None:
+    given = [str(RECIPE), *arguments, "--out", str(out), "--corpus", str(ground.corpus), "--limit", "6"]
+    monkeypatch.setattr(sys, "argv", given)
+    runpy.run_path(str(RECIPE), run_name="__main__")
+
+
+@pytest.fixture(scope="module")
+def answered(ground, tmp_path_factory) -> Path:
+    """What four models have answered that are not there any more: two copy, two refuse."""
+    out, told = tmp_path_factory.mktemp("factuality"), runpy.run_path(str(RECIPE))
+    tasks = [
+        task
+        for task in suites.tasks("factuality", told["TASKS"], Ground(ground.corpus))
+        if task.name not in told["BY_LIKELIHOOD"]
+    ]
+    for name, policy in (("copies", policies.Copying()), ("refuses", policies.Refusing())):
+        for seed in range(2):
+            harness.run(
+                policy, tasks, out / f"{name}-{seed}", fingerprint=f"{name}{seed}", limit=6, stream=io.StringIO()
+            )
+    return out
+
+
+def test_seeds_share_a_column_and_are_compared_one_by_one(answered, ground, monkeypatch, capsys):
+    models = [f"gone/{name}-{seed}/model" for name in ("copies", "refuses") for seed in range(2)]
+    _run(monkeypatch, answered, ground, *models, "--seeds", "2")
+    table = (answered / "table.md").read_text()
+    assert "| | n | always unsure | the passage back | copies | refuses |" in table
+    cells = next(line.split(" | ") for line in table.splitlines() if line.startswith("| hedging"))
+    assert cells[1] == "6" and cells[2].startswith("1.000 (0.610") and cells[4] == "0.000 (0.000 – 0.000)"
+    assert cells[5] == "1.000 (1.000 – 1.000) |"
+    assert "refuses minus copies" in table and table.count("| hedging | +1.000 (+1.000 – +1.000) | +1.000") == 1
+    assert json.loads((answered / "table.json").read_text()).keys() >= {"copies-0", "refuses-1", "always unsure"}
+    assert "copies-0: closed-book was not run: gone/copies-0/model is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("models", [("a/x-0/model", "b/x-1/model", "c/y-0/model"), ("a/x/model", "b/x/model")])
+def test_groups_that_are_none_are_told_before_anything_is_asked(models, ground, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as ended:
+        _run(monkeypatch, tmp_path, ground, *models, "--seeds", "2")
+    assert ended.value.code == 2 and not [*tmp_path.iterdir()]
+    assert ("no groups of 2 seeds" if len(models) == 3 else "one name") in capsys.readouterr().err

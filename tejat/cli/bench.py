@@ -1,6 +1,7 @@
 """`tejat bench`: how fast this machine is at the parts of Tejat: making batches, training, serving, writing."""
 
 import json
+import math
 import multiprocessing
 import os
 import sys
@@ -137,10 +138,12 @@ def _soak(directory: Path, options: Data) -> dict[str, Any]:
     else:
         mixture = speed.mixed(options.corpus)
         rate = speed.mixture_per_second(mixture, seconds, options.workers, look)["mixture_tokens_per_s"]
+    grows, sure = speed.slope(times, seen)
     return {
         "memory_mb": seen,
         "memory_minutes": [round(at / 60, 1) for at in times],
-        "memory_slope_mb_per_h": speed.slope(times, seen),
+        "memory_slope_mb_per_h": grows,
+        "memory_slope_within_mb_per_h": sure if math.isfinite(sure) else None,
         "soak_tokens_per_s": rate,
     }
 
@@ -160,7 +163,11 @@ def _show(found: dict[str, Any]) -> None:
     if memory := found.get("memory_mb"):
         grows = found["memory_slope_mb_per_h"]
         print(f"memory    {memory[0]:9,.0f} MB at first, {memory[-1]:,.0f} MB at last, {max(memory):,.0f} MB at most")
-        print(f"          {grows:+9,.1f} MB an hour once caches are full")
+        sure = found["memory_slope_within_mb_per_h"]
+        print(
+            f"          {grows:+9,.1f} MB an hour once caches are full, "
+            + (f"± {sure:,.1f}" if sure is not None else "too short to say")
+        )
 
 
 def _tell(text: str) -> None:

@@ -35,6 +35,7 @@ IMAGE_ROOM = Room(rows=2, tokens=2_048, targets=1_024, patches=16_384, sounds=0,
 MIXED_ROOM = Room(rows=8, tokens=4_096, targets=4_096, patches=8_192, sounds=16, frames=400, codes=2_048)
 SIDE = 224  # pixels of a picture
 PARAGRAPHS = 12  # of a page, in the mean
+_BLOCKS = 6  # of the time that memory is looked at
 _WARM = 2  # batches before the clock starts
 
 
@@ -165,13 +166,20 @@ def duplicates_per_second(seconds: float) -> dict[str, float]:
     return {"dedup_documents_per_s": count / wall, "dedup_documents_per_cpu_s": count / cpu}
 
 
-def slope(seconds: Sequence[float], megabytes: Sequence[float]) -> float:
-    """By how many megabytes an hour memory grows: least squares of looks at it at these times. The first sixth, in
-    which caches fill, is left out."""
-    first = len(megabytes) // 6
-    if len(megabytes) - first < 3:
-        return 0.0
-    return float(np.polyfit(np.asarray(seconds[first:]) / 3600, np.asarray(megabytes[first:]), 1)[0])
+def slope(seconds: Sequence[float], megabytes: Sequence[float]) -> tuple[float, float]:
+    """By how many megabytes an hour memory grows, and how sure that is (95%): least squares of looks at it at these
+    times. The first third, in which caches fill, is left out. Looks are like those before them, so the error is that
+    of leaving out a sixth of the time after the other (a jackknife of blocks)."""
+    first = len(megabytes) // 3
+    hours, seen = np.asarray(seconds[first:]) / 3600, np.asarray(megabytes[first:])
+    if len(seen) < 2 * _BLOCKS:
+        return 0.0, float("inf")
+    without = [
+        np.polyfit(np.delete(hours, block), np.delete(seen, block), 1)[0]
+        for block in np.array_split(np.arange(len(seen)), _BLOCKS)
+    ]
+    spread = (_BLOCKS - 1) * np.var(without)
+    return float(np.polyfit(hours, seen, 1)[0]), float(2.571 * np.sqrt(spread))  # Student's t, five degrees of freedom
 
 
 def resident(processes: Iterable[int]) -> float:

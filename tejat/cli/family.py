@@ -77,25 +77,17 @@ def _tables(members: list[dict[str, Any]]) -> list[list[tuple[str, ...]]]:
     for m in members:
         wide = (f"{m[key]:,}" for key in ("mlp", "window", "text_vocabulary", "codes"))
         heads = f"{m['heads']} / {m['key_heads']}"
-        shapes.append((m["name"], _short(m["parameters"]), str(m["layers"]), f"{m['width']:,}", heads, *wide))
+        shapes.append((m["name"], table.short(m["parameters"]), str(m["layers"]), f"{m['width']:,}", heads, *wide))
         costs.append(
             (
                 m["name"],
-                *(_short(m[key], "B") for key in ("bytes_bf16", "bytes_int4", "kv_bytes_32k")),
-                _short(m["flops_per_token"], "FLOP"),
-                *(_short(m["other_parameters"][part]) for part in ("vision", "audio", "picture")),
-                _short(m["whole_parameters"]),
+                *(table.short(m[key], "B") for key in ("bytes_bf16", "bytes_int4", "kv_bytes_32k")),
+                table.short(m["flops_per_token"], "FLOP"),
+                *(table.short(m["other_parameters"][part]) for part in ("vision", "audio", "picture")),
+                table.short(m["whole_parameters"]),
             )
         )
     return [shapes, costs]
-
-
-def _short(number: float, unit: str = "") -> str:
-    """Three digits and a decimal prefix: 42.2M and 1.81B of plain numbers, 3.62 GB of a unit."""
-    scales = ((1e12, "T"), (1e9, "G" if unit else "B"), (1e6, "M"), (1e3, "k"), (1, ""))
-    size, prefix = next((scale for scale in scales if number >= scale[0]), scales[-1])
-    digits = f"{number / size:#.3g}".rstrip(".")
-    return f"{digits} {prefix}{unit}" if unit else f"{digits}{prefix}"
 
 
 def _show(members: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tejat.cli.table import straight
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def report(options: "Tokenizer") -> int:
     if options.json:
         print(json.dumps({**found, "directory": str(directory)}))
     else:
-        print(f"{table}\n\n{directory / 'sheet.png'} shows it; {directory / 'report.json'} has the numbers")
+        print(f"{straight(table)}\n\n{directory / 'sheet.png'} shows it; {directory / 'report.json'} has the numbers")
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from tejat.cli.options import only_with, parse
+from tejat.cli.table import short, straight
 from tejat.errors import BadInput
 
 TRIES = 4
@@ -97,7 +98,7 @@ def main(arguments: list[str]) -> int:
         from tejat.cli import plan_serve
 
         found = plan_serve.plan(options)
-        print(json.dumps(found) if options.json else plan_serve.table(found))
+        print(json.dumps(found) if options.json else straight(plan_serve.table(found)))
         return 0 if found["fits"] or options.estimate else 1
     found = plan(options)
     if options.goodput:
@@ -106,7 +107,7 @@ def main(arguments: list[str]) -> int:
         from tejat.plan import goodput_chart
 
         goodput_chart.draw(found["goodput"], options.chart)
-    print(json.dumps(found) if options.json else table(found))
+    print(json.dumps(found) if options.json else straight(table(found)))
     return 0 if found["fits"] or options.estimate else 1
 
 
@@ -291,9 +292,9 @@ def table(found: dict[str, Any]) -> str:
         f"a step: {found['step_s']:.3g} s, {found['mfu']:.1%} of the peak, bound by {found['bound']} (products "
         f"{found['products_s']:.3g}, attention {found['attention_s']:.3g}, memory {found['memory_s']:.3g}, links "
         f"{found['links_s']:.3g}, network {found['network_s']:.3g} s)",
-        f"a run of {run['tokens']:.3g} tokens: {run['days']:.3g} days, {run['chip_hours']:.3g} chip-hours, "
-        f"${run['dollars']:.3g} ({run['tokens'] / run['parameters']:.3g} tokens a parameter"
-        f"{foretold}; {run['tokens_per_day']:.3g} tokens a day)",
+        f"a run of {short(run['tokens'])} tokens: {short(run['days'])} days, {short(run['chip_hours'])} chip-hours, "
+        f"${short(run['dollars'])} ({run['tokens'] / run['parameters']:.3g} tokens a parameter"
+        f"{foretold}; {short(run['tokens_per_day'])} tokens a day)",
         "",
         "| mesh, by estimate | parts | GiB a chip | s a step | MFU | bound by |",
         "|---|---|---|---|---|---|",

@@ -1,7 +1,8 @@
-"""A table of words for people: aligned in a terminal, plain lines elsewhere."""
+"""Tables for people: aligned in a terminal, plain lines elsewhere; Markdown that can be read as it stands."""
 
 import sys
 from collections.abc import Sequence
+from itertools import groupby
 
 Row = Sequence[str]
 
@@ -47,3 +48,42 @@ def aligned(
         table.add_row(*row)
     wide = sum(2 + max(map(cell_len, cells)) for cells in columns.values())
     Console(width=max(console.width, wide)).print(table, soft_wrap=True)
+
+
+def straight(markdown: str) -> str:
+    """The text with the cells of its tables padded: it is still Markdown, and its columns stand below one another.
+
+    Columns of numbers are set at the right.
+    """
+    made: list[str] = []
+    for is_table, lines in groupby(markdown.split("\n"), lambda line: line.startswith("|")):
+        listed = list(lines)
+        made += _padded(listed) if is_table else listed
+    return "\n".join(made)
+
+
+def short(number: float, unit: str = "") -> str:
+    """Three digits and a decimal prefix: 42.2M and 1.81B of plain numbers, 3.62 GB of a unit."""
+    scales = ((1e12, "T"), (1e9, "G" if unit else "B"), (1e6, "M"), (1e3, "k"), (1, ""))
+    size, prefix = next((scale for scale in scales if number >= scale[0]), scales[-1])
+    digits = f"{number / size:#.3g}".rstrip(".")
+    return f"{digits} {prefix}{unit}" if unit else f"{digits}{prefix}"
+
+
+def _padded(lines: list[str]) -> list[str]:
+    head, rule, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    columns = list(zip(head, *body, strict=True))
+    widths = [max(3, *map(len, cells)) for cells in columns]
+    right = [mark.endswith(":") or all(map(_is_number, cells[1:])) for mark, cells in zip(rule, columns, strict=True)]
+    sides = list(zip(widths, right, strict=True))
+
+    def line(cells: Sequence[str]) -> str:
+        set_ = (cell.rjust(n) if at_right else cell.ljust(n) for cell, (n, at_right) in zip(cells, sides, strict=True))
+        return f"| {' | '.join(set_)} |"
+
+    rules = ("-" * (n + 1) + ":" if at_right else "-" * (n + 2) for n, at_right in sides)
+    return [line(head), f"|{'|'.join(rules)}|", *map(line, body)]
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell.lstrip("+-−$±")[:1].isdigit()

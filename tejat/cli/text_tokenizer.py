@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tejat.cli.table import straight
 from tejat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def report(options: "Tokenizer") -> int:
     if options.json:
         print(json.dumps({**found, "directory": str(directory)}))
     else:
-        print("\n\n".join(said))
+        print(straight("\n\n".join(said)))
         print(f"\n{directory / 'report.png'} shows it; {directory / 'report.json'} has the numbers")
     return 0
 

@@ -32,3 +32,18 @@ def test_a_narrow_terminal_has_fewer_columns_and_whole_words(
     assert first.split() == head and [line.split()[0] for line in lines] == [name for name, *_ in ROWS]
     assert len(first) <= columns or columns == 20
     assert len({len(line.rstrip()) for line in lines}) == 1  # numbers are set at the right
+
+
+def test_markdown_stands_straight_and_is_the_same() -> None:
+    told = "so much:\n\n| name | n | what |\n|---|---|---|\n| a | 1.5 | b 2 |\n| long name | 12 | |\n\nand so on"
+    assert table.straight(told).splitlines() == [
+        "so much:",
+        "",
+        "| name      |   n | what |",
+        "|-----------|----:|------|",
+        "| a         | 1.5 | b 2  |",
+        "| long name |  12 |      |",
+        "",
+        "and so on",
+    ]
+    assert table.straight(table.straight(told)) == table.straight(told)

@@ -9,7 +9,7 @@ import { MessageView } from "./message.js";
 import { PreferenceView } from "./preference.js";
 
 const NEAR = 80; // pixels from the end that count as the end
-const IDEAS = ["Draw a cat.", "What can you see, hear and draw?", "Tell me about the stars in five lines."];
+const IDEAS = ["Draw a cat.", "Who are you, and what can you do?", "What is the capital of France?"];
 
 export class ConversationView {
   #views = new Map(); // node id → MessageView

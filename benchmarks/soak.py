@@ -16,6 +16,7 @@ import base64
 import collections
 import http.client
 import json
+import math
 import os
 import random
 import re
@@ -36,6 +37,9 @@ from tejat.parts import Audio, Image, to_png, to_wav
 
 RUBBISH = [b"", b"{", b'{"contents": 3}', b"\0" * 100, b'{"contents": [{"parts": [{"text": "\\ud800"}]}]}']
 SCHEMA = {"type": "OBJECT", "properties": {"name": {"type": "STRING"}, "age": {"type": "INTEGER"}}}
+SPANS, T_OF_SIX = 8, 2.447
+"""Of a soak's second half; and Student's t of the seven rates between them."""
+
 CONFIGS: list[dict[str, Any]] = [
     {"maxOutputTokens": 12},
     {"maxOutputTokens": 40, "temperature": 1.0},
@@ -142,12 +146,28 @@ class Before:
                 file.write(json.dumps(line) + "\n")
 
 
-def slope(seen: list[tuple[float, dict[str, float]]], name: str) -> float | None:
-    """MB an hour, over the second half: in the first, caches fill and so do the allocator's own."""
+def slope(seen: list[tuple[float, dict[str, float]]], name: str) -> tuple[float, float] | None:
+    """MB an hour and half of its 95% interval, over the second half: in the first, caches fill, the allocator's too.
+
+    From the means of eight spans: memory goes by steps and stays, so that hundreds of samples say little more.
+    """
     late = seen[len(seen) // 2 :]
-    if len(late) < 5:
+    if len(late) < 2 * SPANS:
         return None
-    return round(float(np.polyfit([at for at, _ in late], [values[name] for _, values in late], 1)[0]) * 3600, 2)
+    spans = np.array_split(np.asarray([(at / 3600, values[name]) for at, values in late]), SPANS)
+    hours, means = np.transpose([span.mean(axis=0) for span in spans])
+    rates = np.diff(means) / np.diff(hours)
+    half = T_OF_SIX * float(rates.std(ddof=1)) / math.sqrt(len(rates))
+    return round(float(rates.mean()), 2), round(half, 2)
+
+
+def _slopes(seen: list[tuple[float, dict[str, float]]], *names: str) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for name in names:
+        told, half = slope(seen, name) or (None, None)
+        short = name.removesuffix("_mb")
+        found |= {f"{short}_slope_mb_per_h": told, f"{short}_slope_half_interval": half}
+    return found
 
 
 def soak(
@@ -199,8 +219,7 @@ def soak(
         "answers": {name: count for name, count in sorted(found.items()) if name.isdigit()},
         "rows_held_by_nobody": not free,
         "last_run_seconds": round(asked),
-        "rss_slope_mb_per_h": slope(seen, "rss_mb"),
-        "allocated_slope_mb_per_h": slope(seen, "allocated_mb"),
+        **_slopes(seen, "rss_mb", "allocated_mb", "cached_mb"),
         "memory": {"first": seen[0][1], "half": seen[len(seen) // 2][1], "last": seen[-1][1]},
     }
 

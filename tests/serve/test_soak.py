@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soak
 
@@ -29,6 +30,20 @@ def test_a_soak_that_was_interrupted_goes_on(tmp_path) -> None:
     third = soak.Before(record)
     assert (third.runs, third.seconds, third.found) == (2, 150, {"200": 11, "left": 1, "lost": 1})
     assert soak.Before(tmp_path / "none").runs == soak.Before(None).runs == 0
+
+
+def test_a_slope_comes_with_what_it_may_be_by_chance() -> None:
+    """Memory that wanders: the interval holds what is true about as often as it says."""
+    held = []
+    for seed in range(200):
+        walk = np.cumsum(np.random.default_rng(seed).standard_normal(400))
+        seen = [(10.0 * n, {"rss_mb": 500 + n / 10 + float(step)}) for n, step in enumerate(walk)]
+        told, half = soak.slope(seen, "rss_mb")
+        held.append(abs(told - 36) < half)
+    assert 0.88 < np.mean(held) <= 0.99
+    steady = [(10.0 * n, {"rss_mb": 500 + n / 10}) for n in range(400)]
+    assert soak.slope(steady, "rss_mb") == (pytest.approx(36), pytest.approx(0, abs=0.01))
+    assert soak.slope(seen[:20], "rss_mb") is None
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from tejat.data.quotas import Quotas
 from tejat.errors import BadInput
 from tejat.parts import Document, Image
 
@@ -156,7 +157,7 @@ class Mixture:
         self._streams, self._lengths = _streams(self.directory, self.stages, split)
         self._heldout = _heldout(self.directory) if split == "train" else None
         self._forget()
-        self._tables = [_Table(stage, self._streams, self._stretched(stage)) for stage in self.stages]
+        self._tables = [_quotas(stage, self._streams, self._stretched(stage)) for stage in self.stages]
         # The counts of a stage begin where those of the stages before it end, were they as long as planned.
         self._bases = [np.zeros(len(self._streams), np.int64)]
         for number, (begin, end) in enumerate(zip(self.begins, self.begins[1:], strict=False)):
@@ -398,42 +399,10 @@ class _Cut(Stage):
         return cls(**{**vars(stage), "tokens": tokens, "ramp": ramp})
 
 
-class _Table:
-    """How many documents of each stream are in the first b blocks of a stage, for any b."""
-
-    def __init__(self, stage: Stage, streams: Sequence[_Stream], stretched: Mapping[str, float]):
-        first = _densities(stage, stage.weights, streams, stretched)
-        last = _densities(stage, {**stage.weights, **stage.final}, streams, stretched)
-        # Only streams that are drawn: sums then stay the same to the bit whatever else another stage draws.
-        self._used = np.flatnonzero(first + last)
-        self._first, self._last, self._streams = first[self._used], last[self._used], len(streams)
-        # Documents for a token change evenly over the ramp, so that their mean gives its documents.
-        ramp = stage.ramp if isinstance(stage, _Cut) else stage.tokens
-        self._ramp = ramp * (self._first.sum() + self._last.sum()) / 2
-        self.documents = self._ramp * stage.tokens / ramp
-        self._known = [np.zeros(len(self._used), np.int64)]
-        self._due = np.zeros(len(self._used))
-
-    def counts(self, blocks: int) -> Int64[np.ndarray, " S"]:
-        """Documents of each stream in the first `blocks` blocks."""
-        while len(self._known) <= blocks:
-            at = min((len(self._known) - 0.5) * BLOCK / max(self._ramp, 1.0), 1.0)
-            shares = (1 - at) * self._first + at * self._last
-            self._due = self._due + BLOCK * shares / shares.sum()
-            quota = self._due - self._known[-1]
-            whole = np.maximum(np.floor(quota), 0).astype(np.int64)
-            ranked = np.argsort(-(quota - whole), kind="stable")
-            left = BLOCK - int(whole.sum())
-            if left >= 0:  # to those that are furthest behind
-                whole[ranked[:left]] += 1
-            for place in ranked[::-1] if left < 0 else ():  # from those that are furthest ahead
-                taken = min(int(whole[place]), -left)
-                whole[place] -= taken
-                left += taken
-            self._known.append(self._known[-1] + whole)
-        counts = np.zeros(self._streams, np.int64)
-        counts[self._used] = self._known[blocks]
-        return counts
+def _quotas(stage: Stage, streams: Sequence[_Stream], stretched: Mapping[str, float]) -> Quotas:
+    first = _densities(stage, stage.weights, streams, stretched)
+    last = _densities(stage, {**stage.weights, **stage.final}, streams, stretched)
+    return Quotas(first, last, stage.tokens, stage.ramp if isinstance(stage, _Cut) else stage.tokens, BLOCK)
 
 
 def _densities(

@@ -8,8 +8,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tejat.codecs.framing import Framing
 from tejat.data import filling, mixture
@@ -165,18 +163,6 @@ def test_the_ledger_of_a_run(corpus):
     assert seen["many"]["epochs"] == pytest.approx(121 / 120)
     assert seen["long"]["bytes"] == {"text": sources["long"] * 600, "image": 0, "audio": 0, "video": 0}
     assert seen["long"]["tokens"]["text"] == pytest.approx(sources["long"] * 600 / 3.6, abs=1)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.dictionaries(st.sampled_from([*SOURCES]), st.floats(0.001, 1000), min_size=1), st.floats(0, 1.5), st.data())
-def test_every_block_is_full_and_close_to_its_shares(corpus, weights, alpha, data):
-    made = Mixture(
-        corpus, [Stage("a", 1e7, weights, data.draw(st.sampled_from([{}, dict.fromkeys(weights, 1.0)])), alpha)], 1e4
-    )
-    blocks = 5
-    counts = np.diff([made._tables[0].counts(b) for b in range(blocks + 1)], axis=0)
-    assert (counts >= 0).all() and (counts.sum(1) == mixture.BLOCK).all()
-    assert (np.abs(made._tables[0]._due - made._tables[0]._known[-1]) < 1.001).all()
 
 
 def test_what_cannot_be_mixed_is_refused(corpus):

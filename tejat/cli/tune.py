@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
         return 1
     result = {"name": chosen.name, "directory": str(directory), **found}
     if options.json:
-        print(json.dumps(result))
+        print(json.dumps(loop.finite(result)))
     else:
         show(result)
     return 0

@@ -10,6 +10,7 @@ only good states are kept. `advance` makes the next state.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -195,4 +196,13 @@ def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:
 
 
 def _report(directory: Path, found: dict[str, Any]) -> None:
-    write_whole(directory / "report.json", (json.dumps(found, indent=1) + "\n").encode())
+    write_whole(directory / "report.json", (json.dumps(finite(found), indent=1) + "\n").encode())
+
+
+def finite(value: Any) -> Any:
+    """What JSON holds: null for numbers that are not finite, as the ends of an interval of one answer."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

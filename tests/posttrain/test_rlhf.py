@@ -1,6 +1,7 @@
 """Reinforcement learning asks every question once and goes on to the same weights; it stops where it should."""
 
 import json
+import math
 import signal
 from dataclasses import replace
 
@@ -143,6 +144,17 @@ def test_what_is_told(whole, talker, ppo):
     trained = bundle.load(directory / "model").params["decoder"]
     assert not np.array_equal(trained["embedding"], talker.params["decoder"]["embedding"])
     assert json.loads((directory / "report.json").read_text())["step"] == 6
+
+
+def test_a_report_is_json_whatever_was_measured(tmp_path):
+    """The mean of one answer has an interval without ends."""
+    loop._report(tmp_path, {"heldout": [{"reward": 0.5, "low": -math.inf, "high": math.inf}], "n": 1})
+
+    def refuse(name: str):
+        raise AssertionError(name)
+
+    told = json.loads((tmp_path / "report.json").read_text(), parse_constant=refuse)
+    assert told == {"heldout": [{"reward": 0.5, "low": None, "high": None}], "n": 1}
 
 
 def test_a_sampler_of_other_weights_is_measured_and_corrected(whole, ppo):

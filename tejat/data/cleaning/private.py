@@ -28,7 +28,7 @@ MARKS = {
 _ALPHABETS = r"a-z\u00c0-\u024f\u0370-\u052f"
 _EMAIL = re.compile(
     rf"(?:[\w{_ALPHABETS}.+-]|(?<=[a-z])'(?=[a-z])){{1,64}}(?:@|%40|\uff20)((?:[\w{_ALPHABETS}-]{{1,63}}\.){{1,8}}[a-z]{{2,24}})"
-    rf"(?![0-9{_ALPHABETS}])",
+    rf"(?![0-9_{_ALPHABETS}])",
     re.I | re.A,
 )
 _RESERVED = re.compile(r"(^|\.)(example(\.\w+)?|test|invalid|localhost|local)$", re.I)
@@ -194,8 +194,11 @@ def _is_key(match: re.Match) -> bool:
 
 
 def _is_someones(match: re.Match) -> bool:
-    """Not where it stands for any address: user@host.domain, in whatever language, and the units of systemd."""
+    """Not where it stands for any address: user@host.domain, in whatever language; nor a unit of systemd, nor a product
+    of matrices, A@B.conj()."""
     domain = match[1].lower()
+    if match.string.startswith("(", match.end()) and not domain.endswith((".com", ".org", ".net", ".edu")):
+        return False
     if _RESERVED.search(domain) or _UNITS.search(domain) or match[0].lower().startswith(_HOSTING):
         return False
     return domain.isascii() or len(domain.rpartition(".")[2]) <= 4  # no top domain is called "domena"

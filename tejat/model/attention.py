@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from tejat.model import decoding_kernel, interval_kernel
 from tejat.model.passes import attended
 
 # Finite, so that a query with an empty interval (padding) gives zeros and never NaN.
@@ -86,24 +85,41 @@ def attend(
     On a GPU, 16-bit rows without positions of their own are left to the kernels of `interval_kernel`, and single
     queries, which then have no gradient, to those of `decoding_kernel`.
     """
-    batch, length, heads, width = q.shape
+    batch, length, heads, _ = q.shape
     keys = k.shape[1]
     on_gpu, in_one_piece = jax.default_backend() == "gpu", length <= block and keys <= block
     if on_gpu and (length == 1 or key_positions is not None):
         in_one_piece |= batch * heads * length * keys <= DENSE
-    if on_gpu and decoding_kernel.takes(q, k):
-        return decoding_kernel.attend(q, k, v, *intervals, key_positions)
+    if on_gpu and (out := _by_kernels(q, k, v, intervals, key_positions)) is not None:
+        return out
     if key_positions is None:
-        large = length > 1 and keys > interval_kernel.LEAST
-        if on_gpu and large and k.dtype.itemsize == 2 and width in interval_kernel.WIDTHS:
-            plan = interval_kernel.plan(width)
-            q, k, v, start, end = (_pad(x, plan.multiple) for x in (q, k, v, *intervals))
-            return interval_kernel.attend(q, k, v, start, end, plan)[:, :length]
         key_positions = jnp.broadcast_to(jnp.arange(keys, dtype=jnp.int32), (batch, keys))
     if in_one_piece:
         out = _attend_dense(_fold(q, k.shape[2]), k, v, intervals, key_positions)
         return _unfold(out, length, heads).astype(v.dtype)
     return _attend_blocks(q, k, v, intervals, key_positions, min(block, length), min(block, keys))
+
+
+def _by_kernels(
+    q: Float[Array, "B T H N"],
+    k: Float[Array, "B S K N"],
+    v: Float[Array, "B S K N"],
+    intervals: Intervals,
+    key_positions: Int[Array, "B S"] | None,
+) -> Float[Array, "B T H N"] | None:
+    """`attend` by the kernels of a GPU; None where they do not take these."""
+    # Not above: to load Pallas takes a tenth of what a server on a CPU, which never uses it, takes to start.
+    from tejat.model import decoding_kernel, interval_kernel
+
+    length, width = q.shape[1], q.shape[-1]
+    if decoding_kernel.takes(q, k):
+        return decoding_kernel.attend(q, k, v, *intervals, key_positions)
+    large = length > 1 and k.shape[1] > interval_kernel.LEAST
+    if key_positions is None and large and k.dtype.itemsize == 2 and width in interval_kernel.WIDTHS:
+        plan = interval_kernel.plan(width)
+        q, k, v, start, end = (_pad(x, plan.multiple) for x in (q, k, v, *intervals))
+        return interval_kernel.attend(q, k, v, start, end, plan)[:, :length]
+    return None
 
 
 def _fold(q: Float[Array, "B T H N"], key_heads: int) -> Float[Array, "B K TG N"]:

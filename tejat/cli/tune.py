@@ -175,11 +175,11 @@ def show(result: dict[str, Any]) -> None:
         if result.get(f"heldout_{kind}_loss") is not None:
             print(f"held-out {kind}: {result[f'heldout_{kind}_loss']:.4f} nats a token")
     if "pairs" in result:
-        print(f"{'held-out pairs':24} {'n':>6} {'accuracy':>9} {'95%':>15} {'calibration error':>18}")
+        print(f"{'held-out pairs':24} {'n':>6} {'accuracy':>9} {'95%':>15} {'all heads':>10} {'calibration error':>18}")
         for row in result["pairs"]:
             interval = f"{row['low']:.3f} to {row['high']:.3f}"
-            told = f"{row['pairs']:6,} {row['accuracy']:9.3f} {interval:>15} {row['calibration_error']:18.3f}"
-            print(f"{row['name']:24} {told}")
+            right = f"{row['pairs']:6,} {row['accuracy']:9.3f} {interval:>15} {row['together']:10.3f}"
+            print(f"{row['name']:24} {right} {row['calibration_error']:18.3f}")
         length = result["length"]
         if length["longer_preferred"] is not None:
             share = f"{length['longer_preferred']:.3f}, where it is the better one in {length['chosen_longer']:.3f}"

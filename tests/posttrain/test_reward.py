@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tejat.cli import tune
 from tejat.errors import BadInput
 from tejat.infer.engine import Generation
 from tejat.parts import Text, Turn
@@ -64,6 +65,18 @@ def test_each_head_learns_its_own_pairs(trained):
     # Each head is right on its own pairs; together they like the same of two answers, whatever a pair is about.
     assert abs(rows["helpful"]["together"] + rows["refusal"]["together"] - 1) < 0.2
     assert told["dress"].keys() == reward_report.DRESSES.keys()
+
+
+def test_what_was_measured_is_a_table(trained, capsys):
+    told = trained[2]
+    tune.show({"name": "manners", **told})
+    lines = capsys.readouterr().out.splitlines()
+    row = next(row for row in told["pairs"] if row["name"] == "helpful")
+    shown = next(line.split() for line in lines if line.startswith("helpful"))
+    assert "all heads" in lines[1]
+    assert shown[2] == f"{row['accuracy']:.3f}" and shown[-2:] == [
+        f"{row[name]:.3f}" for name in ("together", "calibration_error")
+    ]
 
 
 def test_opposites_are_learnt_by_one_head():

@@ -4,8 +4,9 @@ import contextlib
 import json
 import math
 import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tejat.api import Model
     from tejat.evals.comparing import Difference
     from tejat.evals.harness import NotRun, Result, Row
+    from tejat.evals.report import Report, Section
     from tejat.evals.tasks import Task
 
 FEWER = ("error", "baseline", "metric", "passes", "shuffled", "chance")
@@ -94,25 +96,15 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["trends"]:
         return _trends(parse(Trends, arguments[1:], "tejat eval trends"))
     options = parse(Eval, arguments, "tejat eval")
-    if options.limit is not None and options.limit < 1:
-        raise BadInput(f"--limit is {options.limit}; give at least 1")
-    if options.route is not None and options.route < 2:
-        raise BadInput(f"--route is {options.route}; give at least 2 chains of thought")
-    if options.minutes is not None and not options.minutes > 0:
-        raise BadInput(f"--minutes is {options.minutes}; give more than 0")
+    _check(options)
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat import bundle
-    from tejat.evals import comparing, contamination, harness, plots, promises, report, routing, setting, suites
-    from tejat.evals.gallery import gallery
+    from tejat.evals import contamination, harness, plots, promises, report, setting
     from tejat.infer.engine import Engine
     from tejat.model import sizes
     from tejat.parts import write_whole
 
-    if options.corpus is not None and not (options.corpus / "corpus.json").is_file():
-        raise BadInput(f"there is no corpus in {options.corpus}; build one with `tejat data build`, or name another")
-    if options.benchmarks is not None and not options.benchmarks.is_dir():
-        raise BadInput(f"--benchmarks is {options.benchmarks}, which is no folder; give the one with your files")
     if options.log is not None:
         plots.losses(options.log)  # one that cannot be read is told now, not after the work
     tasks, directory = _tasks(options), bundle.find(options.model)
@@ -150,41 +142,25 @@ def main(arguments: list[str]) -> int:
             write_whole(out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
         return found
 
-    results, not_run = harness.survey(model, tasks, out, fingerprint=mark, limit=options.limit, until=until, done=keep)
+    with _gone_on_with(out):
+        results, not_run = harness.survey(
+            model, tasks, out, fingerprint=mark, limit=options.limit, until=until, done=keep
+        )
     results = [_checked(result, known) for result in results]
     if not results:
         told = "; ".join(f"{task.name}: {task.reason}" for task in not_run[:3])
         raise BadInput(f"no task of {options.suite!r} could be measured ({told}); mend that or choose others")
-    differences: list[Difference] = []
-    if other is not None:
-        peer, its_mark = _loaded(other, options)
-        beside = _folder(other)
-        if beside == out:  # of one name: its answers must not take the place of the first one's
-            beside = out / "against"
-        theirs, _ = harness.survey(peer, tasks, beside, fingerprint=its_mark, limit=options.limit, until=until)
-        differences = comparing.compare(results, theirs)
+    differences, not_compared = ([], []) if other is None else _against(other, tasks, results, options, out, until)
     rows = [result.row for result in results]
-    compared = {"against": options.against, "differences": [d.to_json() for d in differences]} if other else {}
-    found = keep(results, not_run, **compared)
-    page = report.Report(
-        title=f"{model.name}, measured on {options.suite}",
-        facts=[*facts.items(), ("this run took", f"{time.monotonic() - start:.0f} s")],
-        rows=rows,
-        not_run=not_run,
-        log=options.log,
-        galleries=[
-            gallery(result, 12 if len(results) < 12 else 6)
-            for result in results
-            if any(outcome.parts for outcome in result.outcomes.values())
-        ],
-        sections=[
-            *promises.sections(results),
-            *_compared(options, differences),
-            *routing.sections(results),
-            *([] if options.tasks or options.route else suites.sections(options.suite, model)),
-        ],
-    )
-    report.write(page, out / "report.html")
+    compared = {
+        "against": options.against,
+        "differences": [d.to_json() for d in differences],
+        "not_compared": [vars(task) for task in not_compared],
+    }
+    found = keep(results, not_run, **(compared if other is not None else {}))
+    taken = [*facts.items(), ("this run took", f"{time.monotonic() - start:.0f} s")]
+    sections = _compared(options, differences, not_compared)
+    report.write(_page(options, model, taken, results, not_run, sections), out / "report.html")
     plots.results_plot(rows, out / "results.png")
     if options.log is not None:
         plots.loss_plot(options.log, out / "loss.png")
@@ -192,11 +168,81 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(found))
     else:
         _show(rows, not_run, differences)
+        for task in not_compared:
+            print(f"{task.name}: not compared, because {task.reason}")
         if held := promises.kept(results):
             kept = promises.table(held)
             table.show(kept.head, kept.rows, fewer=("95% interval", "n"))
         print(f"{out / 'report.html'} shows more")
     return 0
+
+
+def _check(options: Eval) -> None:
+    """Raises BadInput for numbers and folders that cannot be."""
+    if options.limit is not None and options.limit < 1:
+        raise BadInput(f"--limit is {options.limit}; give at least 1")
+    if options.route is not None and options.route < 2:
+        raise BadInput(f"--route is {options.route}; give at least 2 chains of thought")
+    if options.minutes is not None and not options.minutes > 0:
+        raise BadInput(f"--minutes is {options.minutes}; give more than 0")
+    if options.corpus is not None and not (options.corpus / "corpus.json").is_file():
+        raise BadInput(f"there is no corpus in {options.corpus}; build one with `tejat data build`, or name another")
+    if options.benchmarks is not None and not options.benchmarks.is_dir():
+        raise BadInput(f"--benchmarks is {options.benchmarks}, which is no folder; give the one with your files")
+
+
+@contextlib.contextmanager
+def _gone_on_with(out: Path) -> Iterator[None]:
+    """Tells who stops it that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\ntejat: answers so far are in {out / 'samples'}; the same command goes on", file=sys.stderr)
+        raise
+
+
+def _against(
+    other: Path, tasks: "Sequence[Task]", results: "Sequence[Result]", options: Eval, out: Path, until: float
+) -> "tuple[list[Difference], list[NotRun]]":
+    """(every task's difference from the other model, tasks of which that one could not be measured on)."""
+    from tejat.evals import comparing, harness
+
+    beside = _folder(other)
+    if beside == out:  # of one name: its answers must not take the place of the first one's
+        beside = out / "against"
+    peer, mark = _loaded(other, options)
+    with _gone_on_with(beside):
+        theirs, not_run = harness.survey(peer, tasks, beside, fingerprint=mark, limit=options.limit, until=until)
+    measured = {(result.task.suite, result.task.name) for result in results}
+    return comparing.compare(results, theirs), [task for task in not_run if (task.suite, task.name) in measured]
+
+
+def _page(
+    options: Eval,
+    model: "Model",
+    facts: "Sequence[tuple[str, str]]",
+    results: "Sequence[Result]",
+    not_run: "Sequence[NotRun]",
+    compared: "Sequence[Section]",
+) -> "Report":
+    from tejat.evals import promises, report, routing, suites
+    from tejat.evals.gallery import gallery
+
+    answered = [result for result in results if any(outcome.parts for outcome in result.outcomes.values())]
+    return report.Report(
+        title=f"{model.name}, measured on {options.suite}",
+        facts=facts,
+        rows=[result.row for result in results],
+        not_run=not_run,
+        log=options.log,
+        galleries=[gallery(result, 12 if len(results) < 12 else 6) for result in answered],
+        sections=[
+            *promises.sections(results),
+            *compared,
+            *routing.sections(results),
+            *([] if options.tasks or options.route else suites.sections(options.suite, model)),
+        ],
+    )
 
 
 def _compile_quickly() -> None:
@@ -245,11 +291,11 @@ def _checked(result: "Result", known: dict[tuple[str, str], str]) -> "Result":
     return replace(result, row=replace(result.row, contamination=told))
 
 
-def _compared(options: Eval, differences: "Sequence[Difference]") -> list[Any]:
+def _compared(options: Eval, differences: "Sequence[Difference]", not_compared: "Sequence[NotRun]") -> "list[Section]":
     from tejat.evals.harness import interval
     from tejat.evals.report import Section, Table
 
-    if not differences:
+    if not differences and not not_compared:
         return []
     head = ("task", "metric", options.model, str(options.against), "difference", "95% interval", "better for sure")
     named = {"first": options.model, "second": str(options.against), "neither": "–"}
@@ -258,7 +304,10 @@ def _compared(options: Eval, differences: "Sequence[Difference]") -> list[Any]:
         + (named[d.better],)
         for d in differences
     ]
-    return [Section(f"Against {options.against}", ["Over the same items, pair by pair.", Table(head, lines)])]
+    missing = [(f"{task.suite} {task.name}", task.reason) for task in not_compared]
+    blocks = ["Over the same items, pair by pair.", Table(head, lines)] if lines else []
+    blocks += [Table(("not compared", "why"), missing, words=True)] if missing else []
+    return [Section(f"Against {options.against}", blocks)]
 
 
 def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequence[Difference]") -> None:

@@ -1,5 +1,6 @@
 """`tejat eval` from outside, on a model with random weights."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -72,6 +73,7 @@ def test_two_models_side_by_side_and_what_was_not_run(model: Path, tmp_path: Pat
     assert row["n"] == 6 and row["asked"] and row["by"]["kind"] and row["contamination"].startswith("made anew")
     assert difference["difference"]["value"] == 0 and difference["better"] == "neither" and difference["p"] == 1
     assert missing["name"] == "closed-book" and missing["reason"].startswith("there is no corpus in runs/corpus; build")
+    assert found["not_compared"] == []
     out = tmp_path / "runs" / "eval" / "untrained"
     # The other is of the same name, and its answers lie beside the first one's, not in their place.
     assert (out / "against" / "samples" / "maths.sums-chosen.jsonl").is_file() and found["parameters"] > 1e6
@@ -81,6 +83,22 @@ def test_two_models_side_by_side_and_what_was_not_run(model: Path, tmp_path: Pat
     # A second run asks nothing and finds the same.
     again = json.loads(tejat(*words, "--limit", "6", "--json", cwd=tmp_path).stdout)
     assert (again["tasks"], again["differences"]) == (found["tasks"], found["differences"])
+
+
+def test_what_the_other_could_not_be_measured_on_is_told(model: Path, micro, tmp_path: Path) -> None:
+    """Else a model without ears would be compared on fewer tasks, and nobody would know."""
+    deaf = dataclasses.replace(micro.config, audio=None)
+    params = {name: part for name, part in micro.params.items() if name != "audio"}
+    bundle.save(tmp_path / "deaf", dataclasses.replace(micro, config=deaf, params=params))
+    words = [str(model), "--against", "deaf", "--tasks", "spoken", "prose-en", "--limit", "2"]
+    done = tejat(*words, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [task["name"] for task in found["tasks"]] == ["spoken", "prose-en"]
+    assert [one["name"] for one in found["differences"]] == ["prose-en"]
+    (missing,) = found["not_compared"]
+    assert missing == {"suite": "sample", "name": "spoken", "reason": "the model 'micro' hears no sound"}
+    assert "not compared" in (tmp_path / "runs" / "eval" / "untrained" / "report.html").read_text()
 
 
 @pytest.mark.slow

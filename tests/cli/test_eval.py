@@ -85,6 +85,7 @@ def test_two_models_side_by_side_and_what_was_not_run(model: Path, tmp_path: Pat
     assert (again["tasks"], again["differences"]) == (found["tasks"], found["differences"])
 
 
+@pytest.mark.slow
 def test_what_the_other_could_not_be_measured_on_is_told(model: Path, micro, tmp_path: Path) -> None:
     """Else a model without ears would be compared on fewer tasks, and nobody would know."""
     deaf = dataclasses.replace(micro.config, audio=None)

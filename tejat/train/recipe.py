@@ -109,4 +109,5 @@ def _parsed(kind: Any, text: str, setting: str) -> Any:
 
 
 def _told(kind: Any) -> str:
-    return " or ".join(map(str, typing.get_args(kind))) if typing.get_args(kind) else f"a {kind.__name__}"
+    named = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+    return named[kind] if kind in named else " or ".join(map(str, typing.get_args(kind)))

@@ -48,7 +48,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_the_last_good_checkpoint_sta
         (["nowhere.py"], "there is no recipe nowhere.py"),
         ([RECIPE, "--set", "schedule.pace=1"], "names 'pace', which is no field here"),
         ([RECIPE, "--set", "schedule.steps"], "has no value"),
-        ([RECIPE, "--set", "schedule.steps=many"], "gives 'many' where a int belongs"),
+        ([RECIPE, "--set", "schedule.steps=many"], "gives 'many' where a whole number belongs"),
         ([RECIPE, "--set", "config.vision.budgets=4"], "only the recipe's file can set"),
         ([RECIPE, "--resume"], "holds no run to resume"),
         ([RECIPE, "--mesh", "fsdp=8"], "the mesh fsdp=8 is of 8 devices and there are 1; try fsdp=1"),

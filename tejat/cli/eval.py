@@ -43,7 +43,9 @@ class Eval:
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME|DIR")]
     """A model that comes with Tejat, or the directory of one."""
     suite: Annotated[str, tyro.conf.arg(metavar="SUITE")] = "sample"
-    """The tasks to measure: the name of a suite, "all", or "quick", which takes minutes on a laptop."""
+    """The tasks to measure: quick (of everything a little: minutes on a laptop), all, factuality, images, instructions,
+    languages, lm-eval, long-context, maths, pictures, plots, promised, prose, reasoning, safety, sample, sound,
+    summaries, tour or video."""
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK ...")] = ()
     """Only these tasks of the suite; of "lm-eval" any of its tasks, by name."""
     out: Path | None = None

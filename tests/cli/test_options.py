@@ -51,6 +51,16 @@ def test_help_says_what_is_and_nothing_else(verb: str, capsys, monkeypatch) -> N
     assert told.count("Example:") == 1  # of several each has a line
 
 
+def test_help_names_every_suite(capsys, monkeypatch) -> None:
+    from tejat.evals.suites import SUITES
+
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        main(["eval", "--help"])
+    told = capsys.readouterr().out
+    assert not [name for name in ("quick", "all", *SUITES) if not re.search(rf"[ ,]{name}\b", told)]
+
+
 def test_help_tells_defaults_of_nought(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):

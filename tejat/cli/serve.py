@@ -151,7 +151,7 @@ def _service(model: Any, onnx: Any, options: Serve) -> Any:
     from tejat.infer.parallel import mesh_of
     from tejat.infer.service import Service
 
-    counts = {"slots": options.slots, "queue": options.queue, "wait": options.wait}
+    counts: dict[str, Any] = {"slots": options.slots, "queue": options.queue, "wait": options.wait}
     if onnx is not None:
         return Service(model, onnx=onnx, **counts)
     mesh = mesh_of(options.mesh, model.config) if options.mesh else None

@@ -40,9 +40,9 @@ def places(rule: Rule) -> int:
 def unasked(params: Tree, config: ModelConfig, rule: Rule, rows: int, dtype: Any) -> Cache:
     """Unasked rows, each with `<bos> <|picture>` in it, by the program that reads what follows."""
     cache = empty_cache(config.decoder, rows, places(rule), dtype, rings=False)
-    for place, token in enumerate((BOS, rule.picture_begin)):
-        token, place, left = (np.full(rows, number, np.int32) for number in (token, place, 1))
-        cache, _ = steps.forward(params, config, cache, token, place, left, rows)
+    for at, mark in enumerate((BOS, rule.picture_begin)):
+        token, position, left = (np.full(rows, number, np.int32) for number in (mark, at, 1))
+        cache, _ = steps.forward(params, config, cache, token, position, left, rows)
     return cache
 
 

@@ -204,7 +204,7 @@ def matrix_shape(shape: tuple[int, ...], at: Layout) -> tuple[int, ...]:
     return (*shape[:first], math.prod(shape[rest:]), math.prod(shape[first:rest]))
 
 
-def _of_matrix(matrix: Array, shape: tuple[int, ...], at: Layout) -> Array:
+def _of_matrix(matrix, shape: tuple[int, ...], at: Layout):
     return matrix.reshape(shape) if at.outputs_first else matrix.swapaxes(-1, -2).reshape(shape)
 
 

@@ -98,7 +98,7 @@ def begin(directory: Path, text: str, processes: int, how: str = "begin") -> lis
 def test_two_processes_train_as_one_does_and_one_goes_on_from_two(tmp_path, text):
     """Real processes, which exchange over sockets."""
     for name, processes in (("one", 1), ("two", 2)):
-        assert [process.wait(timeout=500) for process in begin(tmp_path / name, text, processes)] == [0] * processes
+        assert [process.wait(timeout=1500) for process in begin(tmp_path / name, text, processes)] == [0] * processes
     one, two = ((tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two"))
     assert len(one) == len(two) == 3
     for a, b in zip(map(json.loads, one), map(json.loads, two), strict=True):
@@ -107,7 +107,7 @@ def test_two_processes_train_as_one_does_and_one_goes_on_from_two(tmp_path, text
         ]
         assert abs(a["text_loss"] - b["text_loss"]) < 1e-3 and abs(a["picture_loss"] - b["picture_loss"]) < 1e-3
     shutil.rmtree(tmp_path / "two" / "checkpoints" / "12")
-    assert [process.wait(timeout=500) for process in begin(tmp_path / "two", "fsdp=8", 1, "resume")] == [0]
+    assert [process.wait(timeout=1500) for process in begin(tmp_path / "two", "fsdp=8", 1, "resume")] == [0]
     again = json.loads((tmp_path / "two" / "log.jsonl").read_text().splitlines()[-1])
     assert again["step"] == 12 and again["tokens"] == json.loads(one[-1])["tokens"]
     assert abs(again["text_loss"] - json.loads(one[-1])["text_loss"]) < 1e-3

@@ -86,8 +86,9 @@ def served(request) -> Served:
     return Served(running) if running else request.getfixturevalue("serve")()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """Not of the session: while Playwright's driver lives no test of the same process can run a loop of its own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs `pip install playwright`")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:

@@ -104,9 +104,17 @@ def test_pictures(visit) -> None:
     here = visit().loaded()
     here.choose_model("artist")
     here.settings(Longest_answer="160", Seed="7")
-    with here.page.expect_response(re.compile("streamGenerateContent")) as answered:
-        here.send("Draw the moon")
-    events = [json.loads(line[6:]) for line in answered.value.text().splitlines() if line.startswith("data: ")]
+    answered = []
+
+    def overheard(route) -> None:  # Chromium does not keep the bodies of streams that a page reads
+        response = route.fetch()
+        answered.append(response.text())
+        route.fulfill(response=response)
+
+    here.page.route(re.compile("streamGenerateContent"), overheard)
+    here.send("Draw the moon")
+    here.until("document.querySelectorAll('.medium img').length > 0")
+    events = [json.loads(line[6:]) for line in answered[0].splitlines() if line.startswith("data: ")]
     parts = [part for event in events for part in event["candidates"][0]["content"]["parts"]]
     given = ["image" if "inlineData" in part else "text" for part in parts if part.get("text") != ""]
     joined = [kind for at, kind in enumerate(given) if not (at and kind == "text" == given[at - 1])]

@@ -1,10 +1,8 @@
 """What many tests need: the smallest whole model, with random weights and a tokenizer of the sample's text."""
 
 import dataclasses
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,14 +14,6 @@ from tejat.codecs.picture import PictureCodec
 from tejat.export import quantize
 from tejat.model import family, multimodal, picture
 from tejat.model.params import Param, Tree, map_params
-
-
-@pytest.fixture(autouse=True, scope="module")
-def programs_of_a_file_go_with_it() -> Iterator[None]:
-    """JAX keeps whatever it has compiled: without this, a process that runs half of all tests grows to 6 GB."""
-    yield
-    jax.clear_caches()
-    gc.collect()
 
 
 @pytest.fixture(scope="session")

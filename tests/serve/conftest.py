@@ -26,11 +26,6 @@ from tejat.serve.hosting import Hosted, Models
 from tejat.serve.limits import Limits
 
 
-@pytest.fixture(autouse=True, scope="module")
-def programs_of_a_file_go_with_it() -> None:
-    """They stay: these servers live for all files here, and count what they have compiled."""
-
-
 @dataclass
 class Reply:
     """An answer whose body has been read."""

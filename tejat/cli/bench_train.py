@@ -20,7 +20,7 @@ class BenchTrain:
     Example: tejat bench train nano1 --tokens 4096 --rows 4
              tejat bench train nano1 --rows 8 --mesh fsdp=2
              tejat bench train nano1 --rows 4 --unrolled --ways
-             tejat bench train mini --media --document 500 --rows 16 --profile /tmp/trace
+             tejat bench train mini --media --document 500 --rows 16 --profile trace
     """
 
     size: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SIZE")]

@@ -7,6 +7,7 @@ is no array.
 import itertools
 import json
 import os
+import re
 from typing import Any
 
 import jax
@@ -32,9 +33,24 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
             raise BadInput(f"there is no process {process} among {processes}; they are numbered from 0")
         if ":" not in coordinator:
             raise BadInput(f"the coordinator {coordinator!r} has no port; write it as in 10.0.0.1:8476")
+        _let_virtual_devices_wait()
         jax.distributed.initialize(coordinator, processes, process)
     elif _among_others():
+        _let_virtual_devices_wait()
         jax.distributed.initialize()
+
+
+def _let_virtual_devices_wait() -> None:
+    """Threads enough for the virtual devices of a processor that exchange with those of other processes.
+
+    An exchange that waits for its peers holds a thread of XLA's pool, which has one for each device or core. Where
+    devices begin two exchanges in different orders, all threads can be waiting, each for one that has none to run in,
+    for ever: four devices in each of two processes on two cores hung in the first step, twice of two times, and never
+    in four with 16 threads. XLA reads the size of the pool from NPROC.
+    """
+    devices = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    if devices:
+        os.environ.setdefault("NPROC", str(4 * int(devices[-1])))
 
 
 def _among_others() -> bool:

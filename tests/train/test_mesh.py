@@ -98,7 +98,7 @@ def begin(directory: Path, text: str, processes: int, how: str = "begin") -> lis
 def test_two_processes_train_as_one_does_and_one_goes_on_from_two(tmp_path, text):
     """Real processes, which exchange over sockets."""
     for name, processes in (("one", 1), ("two", 2)):
-        assert [process.wait(timeout=1500) for process in begin(tmp_path / name, text, processes)] == [0] * processes
+        assert [process.wait(timeout=500) for process in begin(tmp_path / name, text, processes)] == [0] * processes
     one, two = ((tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two"))
     assert len(one) == len(two) == 3
     for a, b in zip(map(json.loads, one), map(json.loads, two), strict=True):
@@ -107,7 +107,7 @@ def test_two_processes_train_as_one_does_and_one_goes_on_from_two(tmp_path, text
         ]
         assert abs(a["text_loss"] - b["text_loss"]) < 1e-3 and abs(a["picture_loss"] - b["picture_loss"]) < 1e-3
     shutil.rmtree(tmp_path / "two" / "checkpoints" / "12")
-    assert [process.wait(timeout=1500) for process in begin(tmp_path / "two", "fsdp=8", 1, "resume")] == [0]
+    assert [process.wait(timeout=500) for process in begin(tmp_path / "two", "fsdp=8", 1, "resume")] == [0]
     again = json.loads((tmp_path / "two" / "log.jsonl").read_text().splitlines()[-1])
     assert again["step"] == 12 and again["tokens"] == json.loads(one[-1])["tokens"]
     assert abs(again["text_loss"] - json.loads(one[-1])["text_loss"]) < 1e-3
@@ -119,7 +119,11 @@ def test_a_notice_to_one_of_two_processes_stops_both_after_the_same_step(tmp_pat
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         together = ["--coordinator", f"127.0.0.1:{free.getsockname()[1]}", "--processes", "2", "--mesh", "data=2"]
-    settings = [word for one in ("room.rows=8", "schedule.steps=100000", "log_every=2") for word in ("--set", one)]
+    settings = [
+        word
+        for one in ("room.rows=8", "schedule.steps=100000", "log_every=2", "save_every=100000")
+        for word in ("--set", one)
+    ]
     words = ["-m", "tejat", "train", str(HERE / "smallest.py"), "--out", str(tmp_path / "run"), *together, *settings]
     how = {"env": os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}, "stderr": subprocess.PIPE, "text": True}
     running = [subprocess.Popen([sys.executable, *words, "--process", str(n)], **how) for n in range(2)]

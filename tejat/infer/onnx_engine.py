@@ -91,14 +91,20 @@ class OnnxEngine:
     def continuations(
         self, prompts: Sequence[Encoded], wanted: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[Likelihood]]:
-        """What `continuations.continuations` gives: a prompt is read once, and each of its answers after it."""
+        """What `continuations.continuations` gives: a prompt is read once, and each of its answers after it.
+
+        A prompt of text that begins as the one before it is read from where they part.
+        """
+        longest = (len(prompt) + max(map(len, mine), default=0) for prompt, mine in zip(prompts, wanted, strict=True))
+        cache, held = self._cache(max(longest, default=1)), np.zeros(0, np.int32)
         found = []
         for prompt, mine in zip(prompts, wanted, strict=True):
-            cache = self._cache(len(prompt) + max(map(len, mine), default=0))
             head = len(prompt) - 1
-            for _ in self._run(cache, prompt, head, scored=False):
+            ids = prompt.tokens[: 0 if prompt.media else head]
+            for _ in self._run(cache, prompt, head, scored=False, start=_alike(held, ids)):
                 pass
-            found.append([self._continued(cache, prompt, head, ids) for ids in mine])
+            found.append([self._continued(cache, prompt, head, answer) for answer in mine])
+            held = ids
         return found
 
     def _continued(self, cache: Cache, prompt: Encoded, head: int, ids: Sequence[int]) -> Likelihood:
@@ -114,22 +120,23 @@ class OnnxEngine:
         return Cache(self.model, 1, max(1, length))
 
     def _run(
-        self, cache: Cache, document: Encoded, stop: int | None = None, scored: bool = True
+        self, cache: Cache, document: Encoded, stop: int | None = None, scored: bool = True, start: int = 0
     ) -> Iterator[tuple[slice, Float[np.ndarray, "t V"], Float[np.ndarray, "t D"]]]:
-        """Reads a document up to `stop`; (places, scores, states), some at a time."""
+        """Reads a document from `start`, before which it is in the cache, to `stop`; (places, scores, states), some at
+        a time."""
         given = self._soft.of(document, soft.digests(document))
         stop = len(document) if stop is None else stop
-        for start in range(0, stop, SCORED):
-            end = min(start + SCORED, stop)
-            items, places = document.item[start:end], document.soft[start:end]
+        for begin in range(start, stop, SCORED):
+            end = min(begin + SCORED, stop)
+            items, places = document.item[begin:end], document.soft[begin:end]
             is_soft = (items >= 0)[None]
-            rows = np.zeros((1, end - start, self.config.decoder.width), np.float32)
+            rows = np.zeros((1, end - begin, self.config.decoder.width), np.float32)
             for place in np.flatnonzero(is_soft[0]).tolist():
                 rows[0, place] = given[items[place]][places[place]]
-            at = range(end - start) if scored else []
-            tokens = document.tokens[None, start:end]
-            scores, hidden = cache.run(slice(0, 1), tokens, np.asarray([start]), at, (is_soft, rows))
-            yield slice(start, end), scores[0], hidden[0]
+            at = range(end - begin) if scored else []
+            tokens = document.tokens[None, begin:end]
+            scores, hidden = cache.run(slice(0, 1), tokens, np.asarray([begin]), at, (is_soft, rows))
+            yield slice(begin, end), scores[0], hidden[0]
 
     def _write(self, pick: Sequence[tuple[Encoded, Options, int]]) -> Iterator[tuple[int, Piece]]:
         """(which, Piece) as answers come, those of each in order."""
@@ -160,6 +167,12 @@ class OnnxEngine:
         )
         job.soft = self._soft.of(prompt, digests)
         return job
+
+
+def _alike(before: Int[np.ndarray, " m"], ids: Int[np.ndarray, " n"]) -> int:
+    """How many ids both begin with."""
+    differs = np.flatnonzero(before[: len(ids)] != ids[: len(before)])
+    return int(differs[0]) if len(differs) else min(len(before), len(ids))
 
 
 def _likelihood(scores: Float[np.ndarray, "t V"], at: Int[np.ndarray, " n"], ids: Int[np.ndarray, " n"]) -> Likelihood:

@@ -19,6 +19,7 @@ pytest.importorskip("onnxruntime")
 from tejat.export import onnx as exporting  # noqa: E402
 from tejat.infer.onnx_engine import OnnxEngine  # noqa: E402
 from tejat.infer.onnx_model import OnnxModel  # noqa: E402
+from tejat.infer.onnx_rows import Cache  # noqa: E402
 from tejat.infer.service import Service  # noqa: E402
 
 GREEDY = Options(max_tokens=24, picture_temperature=0.0)
@@ -132,6 +133,31 @@ def test_continuations_are_read_after_their_prompt(model, prompts) -> None:
         (whole,) = likelihoods(engine, [scored(document)])
         np.testing.assert_allclose(mine.logprobs, whole.logprobs[-len(ids) :], atol=1e-4)
         assert mine.best.tolist() == whole.best[-len(ids) :].tolist()
+
+
+def test_what_prompts_begin_with_is_read_once(model, tiny, prompts, monkeypatch) -> None:
+    """Of questions about one text, several windows long, each gives what it gives alone; pictures are read anew."""
+    asked = [tiny.framing.prompt([Turn("user", (Text("word and " * 60 + more),))]) for more in ("one?", "two?", "a")]
+    asked += [prompts[2], prompts[2], asked[0]]
+    wanted = [[[300 + n, 301], [400]] for n in range(len(asked))]
+    read = []
+    run = Cache.run
+
+    def counted(self, rows, tokens, start, at, soft=None):
+        read.append(tokens.shape[1] if soft is not None else 0)
+        return run(self, rows, tokens, start, at, soft)
+
+    monkeypatch.setattr(Cache, "run", counted)
+    engine = OnnxEngine(model)
+    together = continuations(engine, asked, wanted)
+    once, alone = sum(read), [continuations(engine, [one], [mine])[0] for one, mine in zip(asked, wanted, strict=True)]
+    heads = [len(one) - 1 for one in asked]
+    assert sum(read) - once == sum(heads)
+    assert once - sum(heads) < 20 - heads[1] - heads[2]
+    for mine, theirs in zip(together, alone, strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-4)
+            assert a.best.tolist() == b.best.tolist()
 
 
 def test_a_service_on_it(model, tiny, prompts, expected) -> None:

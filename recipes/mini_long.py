@@ -1,16 +1,14 @@
-r"""The last stage of `mini`: whole pages, files and searches in contexts of 32,768 tokens, after recipes/mini_again.py.
+"""The last stage of `mini`: whole pages, files and searches in contexts of 32,768 tokens, after recipes/mini_again.py.
 
-On four GPUs of one host, about eight minutes with compiling, by estimate:
+On one H100, sixteen minutes, of which eight compile:
 
-for n in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_long.py --mesh data=4 --processes 4 \
-  --process $n --coordinator 127.0.0.1:8476 --set room.rows=16 --set schedule.steps=500 \
-  --set kept=/dev/shm/kept & done; wait
+tejat train recipes/mini_long.py --set kept=/dev/shm/kept
 
 Pieces of a page follow each other up to 64,000 bytes. A sixth are lists of up to 3,200 keys that are searched for up to
 24 of them; the rest is what came before, lest it be forgotten, all on the grid that it ended on. In the second half
 nearly half of the documents are behaviours (docs/FACTUALITY.md): they are short, a quarter of the tokens. 20 rows of
-each half are filled to 97 and 100 percent, at 53,000 tokens a CPU second. A GPU has 131,072 tokens of a step, as
-recipes/mini_senses.py had on 80 GB; attention needs no more for longer rows. Not trained yet.
+each half are filled to 97 and 100 percent, at 53,000 tokens a CPU second. A part of a step is 131,072 tokens, as many
+as recipes/mini_senses.py had on 80 GB; attention needs no more for longer rows.
 """
 
 from dataclasses import replace
@@ -35,18 +33,20 @@ WEIGHTS = {
     **{"wesnoth": 3, "fillets": 1, "iso-names": 1, "place-names": 1, "package-descriptions": 2, "gnome-help": 1},
 }
 
-RECIPE = pretraining(
+LONG = pretraining(
     replace(family.preset("mini"), context=32_768),
     name="mini-long",
-    tokens=1e8,
+    tokens=2.33e8,
     stages=(  # plain: as they are, whole pages; what dialogues alone would make of them is cut short
         Stage("long", 0.5, WEIGHTS, alpha=0.5, join=64_000, plain=True, pages=0.1),
         Stage("behaviours", 0.5, WEIGHTS, alpha=0.5, join=64_000, plain=True, pages=0.1),
     ),
     mixture=Behaved,
-    room=Room(rows=4, tokens=32_768, targets=24_576, patches=32_256, sounds=48, frames=960, codes=6_144),
+    room=Room(rows=16, tokens=32_768, targets=24_576, patches=32_256, sounds=48, frames=960, codes=6_144),
     peak=5e-4,
     grid=Grid(bits=4, embedding=4),  # what came before has ended on it
     pictures=Path("runs/pictures-mini/picture.safetensors"),
     weights=Path("runs/mini-again/model"),
 )
+
+RECIPE = replace(LONG, accumulate=4)  # each part as many tokens as 80 GB hold

@@ -153,7 +153,11 @@ def _service(model: Any, onnx: Any, options: Serve) -> Any:
 
     counts: dict[str, Any] = {"slots": options.slots, "queue": options.queue, "wait": options.wait}
     if onnx is not None:
-        return Service(model, onnx=onnx, **counts)
+        service = Service(model, onnx=onnx, **counts)
+        if (slots := service.stats().slots) < options.slots:
+            why = f"memory holds no more contexts of {service.context:,} tokens"
+            print(f"tejat serve: {slots} of {options.slots} answers at a time: {why}", file=sys.stderr)
+        return service
     mesh = mesh_of(options.mesh, model.config) if options.mesh else None
     return Service(model, mesh=mesh, fast=options.fast, **counts)
 

@@ -11,12 +11,25 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from tejat.codecs.vocabulary import BOS
-from tejat.infer import choice, guidance, sampling, steps
+from tejat.infer import choice, guidance, onnx_model, sampling, steps
 from tejat.infer.constraints import Rule
 from tejat.infer.onnx_model import OnnxModel, enough
-from tejat.model.decoder import head_shape
+from tejat.model.decoder import DecoderConfig, head_shape
 
 Span = tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+def at_once(model: OnnxModel, slots: int, context: int) -> int:
+    """How many of `slots` answers of up to `context` tokens half of the free memory holds; at least one."""
+    free = onnx_model.free_memory()
+    if free is None:
+        return slots
+    return max(1, min(slots, int(free / 2 / (_of_a_place(model.config.decoder) * context))))
+
+
+def _of_a_place(config: DecoderConfig) -> float:
+    """Bytes of the keys and values of one token in all layers."""
+    return sum(8.0 * k * n for k, n in (head_shape(config, kind.attention) for kind in config.kinds))
 
 
 class Cache:
@@ -31,7 +44,7 @@ class Cache:
         heads = [head_shape(config, kind.attention) for kind in config.kinds]
         shapes = [(beside + rows, k, context, n) for k, n in heads]
         written = rows * context + beside * filled
-        enough(sum(8.0 * k * n for k, n in heads) * written, f"{rows} answers of {context:,} tokens")
+        enough(_of_a_place(config) * written, f"{rows} answers of {context:,} tokens")
         # Zeros that the system gives when they are first written: room that no answer needs costs nothing.
         self.layers = [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
         self._session, self.width, self.vocabulary = model.decoder, config.width, config.vocabulary

@@ -95,7 +95,8 @@ class Service:
         media. `fast`: steps compute no more rows than the answers being written need, which is quicker where they are
         few; the last bits of an answer then depend on how many they are. `warm`: compile now what text needs.
         `mesh`: the devices over which the model is cut (`parallel.mesh_of`); None: it is whole on one.
-        `onnx`: ONNX Runtime computes this export, whose bundle is given; `dtype`, `fast` and `mesh` then say nothing.
+        `onnx`: ONNX Runtime computes this export, whose bundle is given; `dtype`, `fast` and `mesh` then say nothing,
+        and where memory is short of `slots` whole contexts there are fewer (`stats` tells).
         """
         self.bundle, self.config = bundle, bundle.config
         self.context = min(context or bundle.config.context, bundle.config.context)
@@ -116,7 +117,7 @@ class Service:
         self._compiled = warming.programs()
         self._waiting: deque[Job] = deque()
         self._preparing = self._refused = 0
-        self._waits = Waiting(slots)
+        self._waits = Waiting(self._rows.slots)
         self._tickets: dict[Job, Ticket] = {}
         self._closing = self._stopping = False
         self._wake = threading.Condition()
@@ -127,8 +128,9 @@ class Service:
     def _on_onnx(self, onnx: "OnnxModel", slots: int, soft_bytes: int) -> int:
         """How many prompts are read at a time."""
         from tejat.infer.onnx_engine import PARTS
-        from tejat.infer.onnx_rows import OnnxRows
+        from tejat.infer.onnx_rows import OnnxRows, at_once
 
+        slots = at_once(onnx, slots, self.context)
         self._rows: JaxRows | OnnxRows = OnnxRows(onnx, self._rule, slots=slots, context=self.context)
         self._sizes: tuple[int, ...] = PARTS
         self._soft = SoftTokens(onnx.soft, self.config, soft_bytes)

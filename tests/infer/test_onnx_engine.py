@@ -17,6 +17,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from tejat.export import onnx as exporting  # noqa: E402
+from tejat.infer import onnx_model  # noqa: E402
 from tejat.infer.onnx_engine import OnnxEngine  # noqa: E402
 from tejat.infer.onnx_model import OnnxModel  # noqa: E402
 from tejat.infer.onnx_rows import Cache  # noqa: E402
@@ -158,6 +159,14 @@ def test_what_prompts_begin_with_is_read_once(model, tiny, prompts, monkeypatch)
         for a, b in zip(mine, theirs, strict=True):
             np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-4)
             assert a.best.tolist() == b.best.tolist()
+
+
+def test_a_service_takes_as_many_rows_as_memory_holds(model, monkeypatch) -> None:
+    whole = 2 * sum(keys[0].nbytes + values[0].nbytes for keys, values in Cache(model, 1, model.config.context).layers)
+    for free, rows in ((3.5 * whole, 3), (1e12, 8), (1.5 * whole, 1), (None, 8)):
+        monkeypatch.setattr(onnx_model, "free_memory", lambda free=free: free)
+        with Service(model.bundle, slots=8, onnx=model) as service:
+            assert service.stats().slots == rows
 
 
 def test_a_service_on_it(model, tiny, prompts, expected) -> None:

@@ -1,8 +1,10 @@
 """What many tests need: the smallest whole model, with random weights and a tokenizer of the sample's text."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +16,18 @@ from tejat.codecs.picture import PictureCodec
 from tejat.export import quantize
 from tejat.model import family, multimodal, picture
 from tejat.model.params import Param, Tree, map_params
+
+MAPS = 45_000
+"""Mappings of memory of this process, from which on compiled programs go at the end of a file."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs() -> Iterator[None]:
+    """A compiled program takes some of the 65,530 mappings that Linux gives a process; LLVM dies for want of one."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.is_file() and maps.read_bytes().count(b"\n") > MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -151,6 +151,12 @@ def enough(needed: float, what: str) -> None:
         )
 
 
+def fitting(each: float, most: int) -> int:
+    """How many things of so many bytes, up to `most`, half of the free memory holds; at least one."""
+    free = free_memory()
+    return most if free is None else max(1, min(most, int(free / 2 / each)))
+
+
 def free_memory() -> int | None:
     """Bytes that this machine can still give; None where it does not say."""
     try:

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from tejat.codecs.vocabulary import BOS
-from tejat.infer import choice, guidance, onnx_model, sampling, steps
+from tejat.infer import choice, guidance, sampling, steps
 from tejat.infer.constraints import Rule
-from tejat.infer.onnx_model import OnnxModel, enough
+from tejat.infer.onnx_model import OnnxModel, enough, fitting
 from tejat.model.decoder import DecoderConfig, head_shape
 
 Span = tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -21,10 +21,7 @@ Span = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 def at_once(model: OnnxModel, slots: int, context: int) -> int:
     """How many of `slots` answers of up to `context` tokens half of the free memory holds; at least one."""
-    free = onnx_model.free_memory()
-    if free is None:
-        return slots
-    return max(1, min(slots, int(free / 2 / (_of_a_place(model.config.decoder) * context))))
+    return fitting(_of_a_place(model.config.decoder) * context, slots)
 
 
 def _of_a_place(config: DecoderConfig) -> float:

@@ -46,7 +46,7 @@ def _let_virtual_devices_wait() -> None:
     An exchange that waits for its peers holds a thread of XLA's pool, which has one for each device or core. Where
     devices begin two exchanges in different orders, all threads can be waiting, each for one that has none to run in,
     for ever: four devices in each of two processes on two cores hung in the first step, twice of two times, and never
-    in four with 16 threads. XLA reads the size of the pool from NPROC.
+    in five with 16 threads. XLA reads the size of the pool from NPROC.
     """
     devices = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
     if devices:

@@ -8,6 +8,9 @@ import itertools
 import json
 import os
 import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,11 +22,17 @@ from tejat.errors import BadInput
 from tejat.model.params import Tree
 
 
-def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+def join(
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    beside: tuple[int, int] = (0, 1),
+) -> None:
     """Joins the other processes of a job, if there are others. To be called before anything asks for a device.
 
     Under SLURM, Open MPI, Kubernetes (JobSet) and on TPU pods, JAX finds them; on plain hosts, tell the address and
-    port of process 0, their number, and which this is. Raises BadInput where some of the three are missing or wrong.
+    port of process 0, their number, and which this is. (k, n) `beside`: this is the k-th of n processes that share this
+    host's GPUs. Raises BadInput where some of the three are missing or wrong, or GPUs too few.
     """
     told = (coordinator, processes, process)
     if any(value is not None for value in told):
@@ -34,7 +43,7 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         if ":" not in coordinator:
             raise BadInput(f"the coordinator {coordinator!r} has no port; write it as in 10.0.0.1:8476")
         _let_virtual_devices_wait()
-        jax.distributed.initialize(coordinator, processes, process)
+        jax.distributed.initialize(coordinator, processes, process, gpus(beside))
     elif _among_others():
         _let_virtual_devices_wait()
         jax.distributed.initialize()
@@ -51,6 +60,30 @@ def _let_virtual_devices_wait() -> None:
     devices = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
     if devices:
         os.environ.setdefault("NPROC", str(4 * int(devices[-1])))
+
+
+def gpus(
+    beside: tuple[int, int], environment: Mapping[str, str] = os.environ, devices: Path = Path("/dev")
+) -> list[int] | None:
+    """Which of this host's GPUs are of the k-th of n processes on it; None where one has them all, or JAX uses none.
+
+    NCCL joins no two processes that compute on one GPU. GPUs that are left over stay idle. Raises BadInput where there
+    are fewer GPUs than processes.
+    """
+    at, of = beside
+    plugins = ("jax_cuda13_plugin", "jax_cuda12_plugin")
+    if of == 1 or environment.get("JAX_PLATFORMS") == "cpu" or not any(map(find_spec, plugins)):
+        return None
+    if (told := environment.get("CUDA_VISIBLE_DEVICES")) is not None:
+        count = len([name for name in told.split(",") if name.strip()])
+    else:
+        count = sum(path.name.removeprefix("nvidia").isdigit() for path in devices.glob("nvidia*"))
+    if not count:
+        return None
+    if count < of:
+        raise BadInput(f"{of} processes want a GPU each and this machine has {count}; give --supervise {count}")
+    each = count // of
+    return list(range(at * each, (at + 1) * each))
 
 
 def _among_others() -> bool:

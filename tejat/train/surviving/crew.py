@@ -109,7 +109,7 @@ class Crew:
             path.unlink()
         with self._lock:
             self.heard = time.monotonic()
-            for rank in told["ranks"]:
+            for at, rank in enumerate(told["ranks"]):
                 order = Order(
                     **{name: getattr(self._order, name) for name in ("recipe", "settings", "directory", "place")},
                     **{name: getattr(self._order, name) for name in ("programs", "until")},
@@ -117,6 +117,7 @@ class Crew:
                     pulse=self._place / f"pulse-{rank}",
                     domains=tuple(told["domains"]),
                     rank=rank,
+                    beside=(at, len(told["ranks"])),
                     shares=shares,
                     abroad=abroad,
                 )

@@ -135,6 +135,7 @@ class _Agent:
             coordinator="",
             domains=(),
             rank=0,
+            beside=(0, 1),
             resume=False,
             known=False,
             shares=(),

@@ -241,12 +241,13 @@ class Supervisor:
             coordinator=coordinator,
             domains=tuple(self._domains),
             rank=0,
+            beside=(0, len(pulses)),
             resume=resume,
             known=self._known,
             shares=tuple(share.path for share in shares),
             until=task.until,
         )
-        orders = [replace(order, rank=rank, pulse=path) for rank, path in enumerate(pulses)]
+        orders = [replace(order, rank=rank, beside=(rank, len(pulses)), pulse=path) for rank, path in enumerate(pulses)]
         words = [(each, *turns[rank : rank + 1]) for rank, each in enumerate(orders)]
         processes = [self._context.Process(target=work, args=each) for each in words]
         try:

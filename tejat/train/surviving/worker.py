@@ -51,6 +51,7 @@ class Order:
       coordinator: address and port, of this generation alone.
       domains: the failure domain of every process.
       rank: which process this is.
+      beside: (k, n): the k-th of n of them on this machine.
       resume: goes on with the run in the directory.
       known: this run's supervisor has seen already that the recipe is the run's.
       shares: copies to go on from.
@@ -68,6 +69,7 @@ class Order:
     coordinator: str
     domains: tuple[int, ...]
     rank: int
+    beside: tuple[int, int]
     resume: bool
     known: bool
     shares: tuple[Path | Abroad, ...]
@@ -161,7 +163,7 @@ def _train(order: Order, begun: float, turn: Connection | None) -> None:
     jax.config.update("jax_enable_compilation_cache", False)
     pulse = Pulse(order.pulse)
     try:
-        hosts.join(order.coordinator, len(order.domains), order.rank)
+        hosts.join(order.coordinator, len(order.domains), order.rank, order.beside)
         chosen = recipe.changed(recipe.read(order.recipe), list(order.settings))
         copies = Copies(order.place, order.domains, order.rank, chosen.copy_every, order.shares, order.abroad)
         parts = (chosen.config, chosen.schedule, chosen.room, chosen.bfloat16, chosen.picture_weight)

@@ -15,8 +15,9 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -34,6 +35,12 @@ class Options:
     tokens: int = 4_096
     long: int = 32_768
     """Of the long rows that are cut along the sequence; 0: none."""
+    keep: Literal["everything", "products", "inputs"] = "products"
+    """Of each layer, for the backward pass."""
+    only: tuple[str, ...] = ()
+    """Names of cases begin so, as in `one` and `fsdp`; all of them if not given."""
+    ahead: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Compile all cases side by side first, for JAX_COMPILATION_CACHE_DIR: quick where there are many processors."""
     steps: int = 8
     limit: float = 200.0
     """Seconds for each."""
@@ -43,11 +50,18 @@ class Options:
 
 
 def main(options: Options) -> None:
-    found = []
-    for name, mesh, rows, tokens, devices in cases(options):
+    found, chosen = [], [case for case in cases(options) if case[0].startswith(options.only or "")]
+    if options.ahead:
+        if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+            raise SystemExit("--ahead keeps what it compiles in JAX_COMPILATION_CACHE_DIR; set it to a directory")
+        print(f"compiling {len(chosen)} …", file=sys.stderr, flush=True)
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            for case, made in zip(chosen, pool.map(lambda case: run(options, *case[1:4], True), chosen), strict=True):
+                print(f"  {case[0]}: {made}", file=sys.stderr, flush=True)
+    for name, mesh, rows, tokens, devices in chosen:
         print(f"{name} …", file=sys.stderr, flush=True)
         made = run(options, mesh, rows, tokens)
-        told_before = foretold(options.size, mesh, rows, tokens, devices, made.get("device", ""))
+        told_before = foretold(options, mesh, rows, tokens, devices, made.get("device", ""))
         found.append({"name": name, "rows": rows, "tokens": tokens, "devices": devices, "foretold": told_before} | made)
         print(f"  {told(found[-1], found)}", file=sys.stderr, flush=True)
     if options.json:
@@ -72,8 +86,8 @@ def cases(options: Options):
         yield f"sequence={n}, a row of {options.long:,}", f"sequence={n}", 1, options.long, n
 
 
-def run(options: Options, mesh: str | None, rows: int, tokens: int) -> dict[str, Any]:
-    """What `tejat bench train` tells, or why it does not."""
+def run(options: Options, mesh: str | None, rows: int, tokens: int, ahead: bool = False) -> dict[str, Any]:
+    """What `tejat bench train` tells, or why it does not. `ahead`: it only compiles."""
     words = [
         "-m",
         "tejat",
@@ -86,9 +100,14 @@ def run(options: Options, mesh: str | None, rows: int, tokens: int) -> dict[str,
         tokens,
         "--steps",
         options.steps,
+        "--keep",
+        options.keep,
     ]
     words += ["--json", "--unrolled", *(["--mesh", mesh] if mesh else []), *(["--float32"] if options.virtual else [])]
+    words += ["--compile-only"] * ahead
     env = dict(os.environ)
+    if ahead:  # a process takes no more of a device than it needs, which is little
+        env |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     if options.virtual:
         env |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={options.devices}"}
     try:
@@ -106,10 +125,10 @@ def run(options: Options, mesh: str | None, rows: int, tokens: int) -> dict[str,
         lines = [line for line in done.stderr.splitlines() if "rror" in line] or ["failed"]
         return {"error": lines[-1].strip()[:160]}
     made = json.loads(done.stdout.strip().splitlines()[-1])
-    return {key: made[key] for key in KEYS}
+    return {key: made[key] for key in KEYS if key in made}
 
 
-def foretold(size: str, mesh: str | None, rows: int, tokens: int, devices: int, device: str) -> float | None:
+def foretold(options: Options, mesh: str | None, rows: int, tokens: int, devices: int, device: str) -> float | None:
     """Tokens a second by the model of `tejat plan`, where it knows the device."""
     from dataclasses import replace
 
@@ -121,10 +140,10 @@ def foretold(size: str, mesh: str | None, rows: int, tokens: int, devices: int, 
     chip = next((chip for told, chip in (("H100", "h100"), ("H200", "h200")) if told in device), None)
     if chip is None:
         return None
-    config = replace(bare(family.preset(size)), context=tokens)
+    config = replace(bare(family.preset(options.size)), context=tokens)
     shape = {"slice": 1, "data": 1, "fsdp": 1, "sequence": 1, "tensor": 1} | meshes.parse(mesh)
     where = topology.parse(f"{chip}:{devices}")
-    made = search.candidate(config, where, rows, "products", 0, 0, shape, 1).estimate
+    made = search.candidate(config, where, rows, options.keep, 0, 0, shape, 1).estimate
     return made.tokens / made.step_s
 
 

@@ -45,6 +45,8 @@ class BenchTrain:
     """Kernels that give the same bits in any process."""
     ways: tyro.conf.FlagCreatePairsOff[bool] = False
     """Measure it all: packed and not, fast, deterministic and in 8-bit floats, each in a process of its own."""
+    compile_only: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Run nothing: where JAX_COMPILATION_CACHE_DIR is set, a later call finds the compiled step there."""
     mesh: str | None = None
     """Devices share the work, as in fsdp=2 or data=2,tensor=2; without, one of them does it."""
     profile: Path | None = None
@@ -90,10 +92,16 @@ def main(arguments: list[str]) -> int:
         how=Pass(options.keep, options.unrolled, options.float8),
         profile=options.profile,
         mesh=mesh,
+        compile_only=options.compile_only,
     )
     found = {"size": options.size, "peer": None, "peer_tokens_per_s": None, "ratio": None} | found
     if options.json:
         print(json.dumps(found))
+        return 0
+    if options.compile_only:
+        print(
+            f"{options.size}: compiled in {found['compile_s']:.0f} s; wants {found['temporary_gib']:.1f} GiB beside it"
+        )
         return 0
     print(
         f"{options.size}: {found['tokens_per_s']:,.0f} tokens/s, {found['mfu']:.1%} of the peak of "

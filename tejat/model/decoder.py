@@ -105,7 +105,7 @@ def params(config: DecoderConfig) -> Tree:
     tree: Tree = {
         "embedding": Param((config.vocabulary, config.width), ("vocabulary", "embed"), "embedding", config.width),
         "final_norm": scale(config.width, "embed"),
-        "blocks": {kind.name: stack(kinds.count(kind), _block_params(config, kind)) for kind in set(kinds)},
+        "blocks": {kind.name: stack(kinds.count(kind), _block_params(config, kind)) for kind in dict.fromkeys(kinds)},
     }
     if config.per_layer_width:
         packed = config.layers * config.per_layer_width
@@ -196,7 +196,7 @@ def run(
     layer = 0
     for pattern, repeats in ((config.kinds, 1),) if how.unrolled else segments(config.kinds):
         stacks = {}
-        for kind in set(pattern):
+        for kind in dict.fromkeys(pattern):
             n = pattern.count(kind)
             lo = used[kind.name]
             used[kind.name] = hi = lo + n * repeats
@@ -239,7 +239,7 @@ def _period(carry, inputs, *, config: DecoderConfig, pattern: tuple[Kind, ...], 
 def _empty_shared(config: DecoderConfig, x: Float[Array, "B T D"]) -> dict[str, tuple[Array, Array]]:
     """Placeholders of the right shape: a scan's carry may not grow, and each is written before any layer reads it."""
     empty = {}
-    for attention in set(config.attention_types):
+    for attention in dict.fromkeys(config.attention_types):
         zeros = jnp.zeros((*x.shape[:2], *head_shape(config, attention)), x.dtype)
         empty[attention] = (zeros, zeros)
     return empty

@@ -160,33 +160,41 @@ def measure(
     how: Pass = SCANNED,
     profile: Path | None = None,
     mesh: Mesh | None = None,
+    compile_only: bool = False,
 ) -> dict[str, Any]:
     """Seconds of a step, the best of `steps` after two that do not count, and what follows from them.
 
     With `profile`, a directory, two more steps are traced into it, and the slowest kernels are told. The devices of a
     `mesh` share the work; the share of the peak is that of all of them. `losses` are
-    those of text, of the first two steps and the last.
+    those of text, of the first two steps and the last. With `compile_only` nothing is kept in the device's memory or
+    run: a cache of compiled programs (JAX_COMPILATION_CACHE_DIR) has the step afterwards.
 
     Raises BadInput for a mesh that does not divide the shapes.
     """
     made = batch(config, shape)
     dtype = jnp.bfloat16 if bfloat16 else jnp.float32
-    state, shardings, there = _state(config), None, None
-    if mesh is None:
+    laid_out, shardings = (jax.eval_shape(lambda: _state(config)), jax.eval_shape(lambda: made)), None
+    if mesh is not None:
+        meshes.check(mesh, multimodal.params(config), shape.rows)
+        shardings = meshes.state(mesh, multimodal.params(config), laid_out[0]), meshes.rows(mesh)
+    advance = step.build(config, Schedule(steps=1_000), dtype=dtype, how=how, shardings=shardings)
+    begun = time.perf_counter()
+    program = advance.lower(*laid_out).compile()
+    compiling = time.perf_counter() - begun
+    if compile_only:
+        return {"compile_s": compiling, "temporary_gib": program.memory_analysis().temp_size_in_bytes / 2**30}
+    state, there = _state(config), made
+    if shardings is None:
         there = jax.device_put(made)
     else:
-        meshes.check(mesh, multimodal.params(config), shape.rows)
-        shardings = meshes.state(mesh, multimodal.params(config), state), meshes.rows(mesh)
         state, there = jax.device_put(state, shardings[0]), meshes.spread(mesh, made)
-    advance = step.build(config, Schedule(steps=1_000), dtype=dtype, how=how, shardings=shardings)
-    begun, losses = time.perf_counter(), []
+    losses, took = [], []
     for _ in range(2):
-        state, sums = advance(state, there)
+        state, sums = program(state, there)
         losses.append(float(sums["text_loss"] / sums["text_count"]))
-    compiling, took = time.perf_counter() - begun, []
     for _ in range(steps):
         begun = time.perf_counter()
-        state, sums = advance(state, there)
+        state, sums = program(state, there)
         jax.block_until_ready(sums)
         took.append(time.perf_counter() - begun)
     losses.append(float(sums["text_loss"] / sums["text_count"]))
@@ -209,7 +217,7 @@ def measure(
     if profile is not None:
         with jax.profiler.trace(str(profile), create_perfetto_trace=True):
             for _ in range(2):
-                state, sums = advance(state, there)
+                state, sums = program(state, there)
             jax.block_until_ready(sums)
         found["kernels"] = [(name, seconds / 2 * 1e3) for name, seconds in kernels(profile)]
     return found

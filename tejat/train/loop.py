@@ -216,6 +216,8 @@ def train(
                 ledger.enter(Kind.COMPILATION)
                 guard.enter(Phase.COMPILING)
                 compiled = ready or guard.compiled(lambda: _compiled(recipe, lying, shardings, guard.spoil))
+                # Who has compiled waits here for the others: in its first exchange gloo would for 30 s only.
+                hosts.gather(None)
                 ledger.enter(Kind.OTHER)
                 heed(interrupted)
                 guard.enter(Phase.STEPPING)

@@ -1,5 +1,8 @@
 """A step of a whole model: the loss falls, constants stay, and two runs are the same to the bit."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import jax
@@ -148,3 +151,32 @@ def test_a_run_may_come_to_its_grid_later(on_grid, text_loss, schedule, batch):
     assert float(sums["text_loss"]) == pytest.approx(text_loss(initial.params), rel=1e-5)
     again = later(jax.device_get(state)._replace(params=initial.params), batch)[1]
     assert float(again["text_loss"]) == pytest.approx(text_loss(as_written), rel=1e-5)
+
+
+LOWERED = """
+import hashlib, jax
+from tejat.model import family
+from tejat.model.passes import Pass
+from tejat.train import speed, step
+from tejat.train.optimizer import Schedule
+config = speed.bare(family.preset("micro"))
+laid_out = jax.eval_shape(lambda: (speed._state(config), speed.batch(config, speed.Rows(1, 32))))
+program = step.build(config, Schedule(steps=9), how=Pass(unrolled=True)).lower(*laid_out).as_text()
+print(hashlib.sha256(program.encode()).hexdigest())
+"""
+
+
+def test_every_process_makes_the_same_program():
+    """Else what one process compiled no other finds in JAX's cache: Python's sets of strings come in another order in
+    each. Seeds 0 and 1 order the kinds of layers differently."""
+    asked = [
+        subprocess.Popen(
+            [sys.executable, "-c", LOWERED],
+            env=os.environ | {"PYTHONHASHSEED": seed, "JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("0", "1", "2")
+    ]
+    told = {process.communicate()[0].strip() for process in asked}
+    assert len(told) == 1 and len(told.pop()) == 64

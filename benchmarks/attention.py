@@ -71,7 +71,11 @@ def cases(options: Options) -> Iterator[tuple[str, Intervals, int, int | None, b
             )
         if tokens > options.document:
             name = f"documents of {options.document}, {tokens:,}"
-            yield name, causal_intervals(documents), tokens, None, True
+            packed = causal_intervals(documents)
+            yield name, packed, tokens, None, True
+            if options.document > options.window:
+                name = f"the same, window {options.window}, {tokens:,}"
+                yield name, windowed(packed, options.window), tokens, None, True
     one = jnp.zeros((options.batch, 1), jnp.int32)
     yield (
         f"one of {options.cached:,}, half full",
@@ -98,7 +102,7 @@ def measurements(options: Options, machine) -> Iterator[dict[str, Any]]:
         used = min(1.0, float(intervals.end.max()) / keys)
         once = 2 * q.nbytes + used * (k.nbytes + v.nbytes)  # q, k, v read and the result written
         ours = functools.partial(attend, intervals=intervals)
-        others = dict(peers(options, q, k, window, packed))
+        others = dict(peers(options, q, k, intervals, window, packed))
         yield {"what": f"{name}: forward"} | one_row(options, machine, ours, others, (q, k, v), 2 * product, once)
         if length > 1:
             # The result is read again with its gradient, and three gradients are written.
@@ -136,10 +140,14 @@ def one_row(options: Options, machine, ours, others, arguments, flops: float, mo
     return row
 
 
-def peers(options: Options, q, k, window: int | None, packed: bool) -> Iterator[tuple[str, Any]]:
+def peers(options: Options, q, k, intervals: Intervals, window: int | None, packed: bool) -> Iterator[tuple[str, Any]]:
     """(name, function, or why there is none)."""
     length, keys = q.shape[1], k.shape[1]
-    if length == 1 or packed:
+    if length == 1:
+        return
+    if jax.default_backend() == "gpu" and options.dtype != "float32":
+        yield "Tokamax", tokamax(intervals, keys, window, packed)
+    if packed:
         return
     dense = options.batch * options.heads * length * keys * 4 > options.dense_bytes
     sides = None if window is None else (window - 1, 0)
@@ -162,6 +170,18 @@ def peers(options: Options, q, k, window: int | None, packed: bool) -> Iterator[
         mask = (at[None] <= at[:, None]) & (at[None] > at[:, None] - window)
     dense = dense and window is not None
     yield "PyTorch", "too large" if dense else Torch(torch, mask, backward=False)
+
+
+def tokamax(intervals: Intervals, keys: int, window: int | None, packed: bool) -> Any:
+    """Its own choice among its kernels; packed rows it takes as a mask alone."""
+    try:
+        from tokamax import dot_product_attention
+    except ImportError:
+        return "absent"
+    at = jnp.arange(keys)
+    mask = (at >= intervals.start[:, None, :, None]) & (at < intervals.end[:, None, :, None]) if packed else None
+    sides = None if window is None else (window - 1, 0)
+    return functools.partial(dot_product_attention, scale=1.0, is_causal=not packed, local_window_size=sides, mask=mask)
 
 
 class Torch:

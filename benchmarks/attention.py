@@ -10,6 +10,7 @@ keys with a dense mask, where that fits in memory; PyTorch takes part where it i
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -47,11 +48,21 @@ class Options:
 
 def main(options: Options) -> None:
     machine = measure(options.dtype)
-    rows = list(measurements(options, machine))
+    rows = []
+    for row in measurements(options, machine):
+        rows.append(row)
+        print(f"{row['what']}: {row['ms']:.3g} ms; {peers_told(row)}", file=sys.stderr, flush=True)
     if options.json:
         print(json.dumps({**machine._asdict(), "options": asdict(options), "rows": rows}))
     else:
         print(table(machine, rows))
+
+
+def peers_told(row: dict[str, Any]) -> str:
+    told = (
+        f"{name} {peer if isinstance(peer, str) else format(peer['ms'], '.3g')}" for name, peer in row["peers"].items()
+    )
+    return ", ".join(told) or "no peers"
 
 
 def cases(options: Options) -> Iterator[tuple[str, Intervals, int, int | None, bool]]:

@@ -35,13 +35,18 @@ class Options:
 def main(options: Options) -> int:
     with tempfile.TemporaryDirectory() as place:
         at, found = Path(place), []
-        found.append(told("whole", at / "whole", train(options, at / "whole", True)))
+
+        def tell(name: str, directory: str, seconds: float) -> None:
+            found.append(told(name, at / directory, seconds))
+            print(json.dumps(found[-1]), file=sys.stderr, flush=True)
+
+        tell("whole", "whole", train(options, at / "whole", True))
         train(options, at / "stopped", True, stop=options.steps // 2, chosen=at / "whole")
-        found.append(told("stopped, gone on with", at / "stopped", train(options, at / "stopped", True, resume=True)))
-        train(options, at / "again", True, chosen=at / "whole")
-        found.append(told("made again", at / "again", 0.0))
+        tell("stopped, gone on with", "stopped", train(options, at / "stopped", True, resume=True))
+        tell("made again", "again", train(options, at / "again", True, chosen=at / "whole"))
         for name in ("fast", "fast again") if options.fast else ():
-            found.append(told(name, at / name.replace(" ", "-"), train(options, at / name.replace(" ", "-"), False)))
+            directory = name.replace(" ", "-")
+            tell(name, directory, train(options, at / directory, False))
     same = len({each["weights"] for each in found[:3]}) == 1 and len({each["losses"] for each in found[:3]}) == 1
     print(json.dumps({"same": same, "runs": found}, indent=1))
     return 0 if same else 1

@@ -3,6 +3,7 @@
 #   make test        lint and the quick tests      make wheel   dist/tejat-*.whl
 #   make test-full   also slow tests and oracles   make clean   remove all that make made
 #   make evaluation  the whole report on a model: builds the corpus of what is held out if there is none (half an hour)
+#   make tables      every table of the docs that is measured on mini, anew; TABLES="--train --gpus 4": with post-training
 # PYTHON=/path/to/python3.12 chooses the interpreter; WORKERS=8 the number of test processes; MODEL=mini what is measured.
 
 SHELL := /bin/bash
@@ -14,6 +15,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 MODEL ?= mini
 CORPUS ?= runs/corpus
+TABLES ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-warn-script-location -c constraints.txt
@@ -23,10 +25,10 @@ TORCH_INDEX ?=
 # pip's output as one dot for each package found, so that the wait shows progress in a terminal and stays short in a log.
 PROGRESS := while IFS= read -r line; do case "$$line" in Collecting*) printf .;; "Installing collected"*) printf ' unpacking …';; esac; done; echo
 
-.PHONY: help demo test test-full lint wheel evaluation clean
+.PHONY: help demo test test-full lint wheel evaluation tables clean
 
 help:
-	@sed -n '2,6s/^# \{0,1\}//p' Makefile
+	@sed -n '2,7s/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/installed
 	@$(VENV)/bin/tejat demo
@@ -51,6 +53,10 @@ wheel: $(VENV)/installed
 evaluation: $(VENV)/installed-data
 	@test -f $(CORPUS)/corpus.json || $(VENV)/bin/tejat data build recipes/corpus.py --out $(CORPUS)
 	@$(VENV)/bin/tejat eval $(MODEL) --suite all --corpus $(CORPUS)
+
+tables: $(VENV)/installed-data
+	@test -f $(CORPUS)/corpus.json || $(VENV)/bin/tejat data build recipes/corpus.py --out $(CORPUS)
+	@$(VENV)/bin/python recipes/tables.py --model $(MODEL) --corpus $(CORPUS) $(TABLES)
 
 clean:
 	@rm -rf $(VENV) build dist .jax_cache .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,193 @@
+"""Every table of the docs that is measured on `mini`, made anew: `make tables`.
+
+python recipes/tables.py                         what is there is measured: the model that ships, and what runs/ has
+python recipes/tables.py --train --gpus 3        before it, the models of docs/FACTUALITY.md's table are trained
+python recipes/tables.py --train --updates 120 --set room.rows=16 --set how.unrolled=false     for less
+python recipes/tables.py --show                  what would be done, and nothing more
+
+Needs a corpus (`tejat data build recipes/corpus.py`) and, to train, a model without the behaviours (--base). Every step
+has a directory under --out: one that is whole is passed over, one that was stopped goes on, so that the same command is
+given again after whatever ended it. Steps of one seed follow each other; seeds share the GPUs. What a step says is in
+OUT/tables/NAME.log, and a step that fails ends its seed, not the others.
+
+Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; reward-SEED, and from with-SEED on grpo-SEED,
+dpo-SEED, and more-SEED, which is supervised for as many updates again.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+HERE = Path(__file__).parent
+TEJAT = (sys.executable, "-m", "tejat")
+WAYS = ("without", "with", "more", "dpo", "grpo")
+"""Columns of the table, in this order."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, and the file that is there when it has been done."""
+
+    name: str
+    command: tuple[str, ...]
+    made: Path
+
+    @property
+    def done(self) -> bool:
+        return self.made.is_file()
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--model", default="mini", help="what is measured; the one that comes with Tejat")
+    arguments.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
+    arguments.add_argument("--out", type=Path, default=Path("runs"))
+    arguments.add_argument("--train", action="store_true", help="train the models of the table of post-training, too")
+    arguments.add_argument("--base", type=Path, default=Path("runs/mini-instruct/model"), help="before the behaviours")
+    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--gpus", type=int, default=1, help="seeds are trained on so many GPUs side by side")
+    arguments.add_argument("--updates", type=int, default=300, help="of every way")
+    arguments.add_argument("--minutes", type=float, help="of a step that trains, at most")
+    arguments.add_argument("--set", action="append", default=[], help="a setting of the supervised stages")
+    arguments.add_argument("--limit", type=int, default=300, help="items of a task")
+    arguments.add_argument("--show", action="store_true")
+    options = arguments.parse_args()
+    if min(options.seeds, options.gpus, options.updates, options.limit) < 1:
+        arguments.error("--seeds, --gpus, --updates and --limit are at least 1")
+    chains = [list(trained(options, seed)) for seed in range(options.seeds)] if options.train else []
+    tables = list(measured(options))
+    if options.show:
+        for step in [*([pairs(options)] if chains else []), *sum(chains, []), *tables]:
+            print(f"{step.name}{' (is there)' if step.done else ''}: {shlex.join(step.command)}")
+        return 0
+    if not (options.corpus / "corpus.json").is_file():
+        arguments.error(f"{options.corpus} is no corpus; make one by `tejat data build recipes/corpus.py`")
+    if options.train and not (options.base / "config.json").is_file():
+        arguments.error(f"{options.base} is no model; give the one before the behaviours as --base")
+    failed = []
+    if chains and not (failed := run([pairs(options)], options.out)):
+        failed = side_by_side(chains, options.out, options.gpus)
+    failed += run(measured(options), options.out, go_on=True)
+    if failed:
+        print(f"not done: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def pairs(options) -> Step:
+    """What reward models and RLHF learn from, the same for all seeds."""
+    place = options.out / "tune_behaviours"
+    command = (sys.executable, str(HERE / "tune_behaviours_pairs.py"), str(place), "--corpus", str(options.corpus))
+    return Step("pairs", command, place / "heldout_questions.jsonl")
+
+
+def trained(options, seed: int) -> Iterator[Step]:
+    """The steps of a seed, in their order."""
+    updates, place = options.updates, options.out / "tune_behaviours"
+    once_more = ["seed=10" + str(seed), "schedule.peak=0.00025", f"weights={options.out}/with-{seed}/model"]
+    supervised = (
+        ("without", "tune_behaviours_without", [f"seed={seed}", f"weights={options.base}"]),
+        ("with", "mini_behaviours", [f"seed={seed}", f"weights={options.base}"]),
+        ("more", "mini_behaviours", once_more),
+    )
+    for way, recipe, settings in supervised:
+        settings = [*settings, f"schedule.steps={updates}", f"corpus={options.corpus}"]
+        settings += [f"pictures={options.base}/picture.safetensors", *options.set]
+        yield _training(options, ("train",), f"{way}-{seed}", recipe, settings)
+    model = [f"model={options.out}/with-{seed}/model", f"seed={seed}"]
+    for way, stage, recipe, asked in (
+        ("reward", "reward", "tune_behaviours_reward", "pairs"),
+        ("dpo", "rlhf", "tune_behaviours_dpo", "pairs"),
+        ("grpo", "rlhf", "tune_behaviours_grpo", "questions"),
+    ):
+        settings = [*model, f"data={place}/{asked}.jsonl", f"heldout={place}/heldout_{asked}.jsonl"]
+        # A round of GRPO is two updates (recipes/tune_behaviours_grpo.py).
+        settings.append(f"schedule.steps={max(1, updates // 2) if way == 'grpo' else updates}")
+        if way == "grpo":
+            settings.append(f"reward_model={options.out}/reward-{seed}/model")
+        yield _training(options, ("tune", stage), f"{way}-{seed}", recipe, settings)
+
+
+def _training(options, words: Sequence[str], name: str, recipe: str, settings: Sequence[str]) -> Step:
+    out = options.out / name
+    command = [*TEJAT, *words, str(HERE / f"{recipe}.py"), "--out", str(out)]
+    command += [word for setting in settings for word in ("--set", setting)]
+    command += ["--minutes", str(options.minutes)] if options.minutes else []
+    command += ["--resume"] if (out / "run.json").is_file() else []
+    return Step(name, tuple(command), out / "model" / "config.json")
+
+
+def measured(options) -> Iterator[Step]:
+    """What measures: the model card's tables, safety, and post-training's models as far as they are there."""
+    for suite in ("promised", "quick", "pictures", "long-context", "factuality", "safety"):
+        out = options.out / "tables" / suite
+        command = [*TEJAT, "eval", options.model, "--suite", suite, "--corpus", str(options.corpus), "--out", str(out)]
+        command += [] if suite == "quick" else ["--limit", str(options.limit)]
+        yield Step(suite, tuple(command), out / "results.json")
+    models = [options.out / f"{way}-{seed}" / "model" for way in WAYS for seed in range(options.seeds)]
+    if all((model / "config.json").is_file() for model in models):
+        out = options.out / "tables" / "post-training"
+        command = [sys.executable, str(HERE / "factuality.py"), *map(str, models), "--seeds", str(options.seeds)]
+        command += ["--corpus", str(options.corpus), "--limit", str(options.limit), "--out", str(out)]
+        yield Step("post-training", tuple(command), out / "table.md")
+
+
+def side_by_side(chains: Sequence[Sequence[Step]], out: Path, gpus: int) -> list[str]:
+    """Each chain on a GPU of its own, so many at a time. The names of what failed."""
+    free: Queue[int] = Queue()
+    for gpu in range(gpus):
+        free.put(gpu)
+
+    def one(chain: Sequence[Step]) -> list[str]:
+        gpu = free.get()
+        try:
+            return run(chain, out, environment={"CUDA_VISIBLE_DEVICES": str(gpu)} if gpus > 1 else {})
+        finally:
+            free.put(gpu)
+
+    with ThreadPoolExecutor(gpus) as pool:
+        return sum(pool.map(one, chains), [])
+
+
+def run(steps: Iterator[Step] | Sequence[Step], out: Path, environment: dict | None = None, go_on=False) -> list[str]:
+    """One after the other, up to the first that fails; past it with `go_on`. The names of what failed."""
+    failed, logs = [], out / "tables"
+    logs.mkdir(parents=True, exist_ok=True)
+    for step in steps:
+        if step.done:
+            say(f"{step.name}: is there")
+            continue
+        say(f"{step.name} …")
+        begun = time.monotonic()
+        with (logs / f"{step.name}.log").open("a") as log:
+            code = subprocess.run(
+                step.command, stdout=log, stderr=log, env=os.environ | (environment or {}), check=False
+            ).returncode
+        if code == 0 and step.done:
+            say(f"{step.name}: {time.monotonic() - begun:.0f} s")
+            continue
+        said = (logs / f"{step.name}.log").read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        say(f"{step.name}: ended with code {code}: {said[0][:200]}")
+        failed.append(step.name)
+        if not go_on:
+            break
+    return failed
+
+
+def say(line: str) -> None:
+    with _SAYING:
+        print(line, file=sys.stderr, flush=True)
+
+
+_SAYING = threading.Lock()
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""`make tables`: its commands are ones that Tejat takes, and it passes over what is there and goes past what fails."""
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tejat.cli.eval import Eval
+from tejat.cli.options import parse
+from tejat.cli.train import Train
+from tejat.cli.tune import Tune
+from tejat.posttrain.recipe import Tuning
+from tejat.train import recipe
+
+FILE = Path(__file__).parents[2] / "recipes" / "tables.py"
+
+
+@pytest.fixture(scope="module")
+def tables():
+    spec = importlib.util.spec_from_file_location("tables_recipe", FILE)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture
+def options(tmp_path):
+    return argparse.Namespace(
+        model="mini",
+        corpus=tmp_path / "corpus",
+        out=tmp_path,
+        base=tmp_path / "base",
+        seeds=2,
+        updates=7,
+        minutes=1.5,
+        limit=20,
+        set=["room.rows=2"],
+    )
+
+
+def words(step) -> list[str]:
+    return list(step.command[step.command.index("tejat") + 1 :])
+
+
+def test_training_is_asked_for_in_words_that_tejat_knows(tables, options):
+    steps = list(tables.trained(options, 1))
+    assert [step.name for step in steps] == ["without-1", "with-1", "more-1", "reward-1", "dpo-1", "grpo-1"]
+    for step in steps:
+        stage, *rest = words(step)
+        asked = parse(*((Train, rest, "train") if stage == "train" else (Tune, rest, "tune")))
+        kind = recipe.Recipe if stage == "train" else Tuning
+        chosen = recipe.changed(recipe.read(asked.recipe, kind), list(asked.set))  # a setting that is none raises
+        assert chosen.seed == (101 if step.name == "more-1" else 1) and asked.minutes == 1.5
+        assert chosen.schedule.steps == (3 if step.name == "grpo-1" else 7)
+    assert recipe.changed(recipe.read(FILE.with_name("mini_behaviours.py")), ["room.rows=2"]).room.rows == 2
+
+
+def test_what_measures_is_asked_for_in_words_that_tejat_knows(tables, options):
+    steps = list(tables.measured(options))
+    assert {parse(Eval, words(step)[1:], "eval").suite for step in steps} >= {"promised", "quick", "safety"}
+
+
+def test_the_table_of_post_training_waits_for_its_models(tables, options):
+    assert "post-training" not in [step.name for step in tables.measured(options)]
+    for way in tables.WAYS:
+        for seed in range(2):
+            place = options.out / f"{way}-{seed}" / "model"
+            place.mkdir(parents=True)
+            (place / "config.json").touch()
+    *_, last = tables.measured(options)
+    assert last.name == "post-training" and "grpo-1/model" in " ".join(last.command)
+
+
+def test_a_run_that_was_stopped_goes_on(tables, options):
+    (options.out / "with-0").mkdir()
+    (options.out / "with-0" / "run.json").touch()
+    told = {step.name: "--resume" in step.command for step in tables.trained(options, 0)}
+    assert [name for name, resumes in told.items() if resumes] == ["with-0"]
+
+
+def writes(tables, path: Path, code: str = "pass"):
+    """A step that leaves which GPU it was given."""
+    gpu = "os.environ.get('CUDA_VISIBLE_DEVICES', '')"
+    told = f"import os, pathlib; {code}; pathlib.Path({str(path)!r}).write_text({gpu})"
+    return tables.Step(path.name, (sys.executable, "-c", told), path)
+
+
+def test_what_is_there_is_passed_over_and_a_failure_ends_its_chain_alone(tables, tmp_path, capsys):
+    (tmp_path / "there").write_text("as it was")
+    one = [writes(tables, tmp_path / "there"), writes(tables, tmp_path / "bad", "raise SystemExit('no room')")]
+    one.append(writes(tables, tmp_path / "never"))
+    # Each waits until the other has begun, which two on one GPU would do for ever.
+    meeting = (
+        "import time; pathlib.Path({!r}).touch(); [time.sleep(0.05) for _ in range(400) if not os.path.exists({!r})]"
+    )
+    here, other = str(tmp_path / "a-began"), str(tmp_path / "b-began")
+    two = [writes(tables, tmp_path / "a", meeting.format(here, other)), *one]
+    three = [writes(tables, tmp_path / "b", meeting.format(other, here))]
+    assert tables.side_by_side([two, three], tmp_path, gpus=2) == ["bad"]
+    assert (tmp_path / "there").read_text() == "as it was" and not (tmp_path / "never").exists()
+    assert {(tmp_path / name).read_text() for name in "ab"} == {"0", "1"}
+    assert "ended with code 1: no room" in capsys.readouterr().err
+    assert tables.run(one, tmp_path, go_on=True) == ["bad"] and (tmp_path / "never").exists()
+
+
+def test_without_a_corpus_it_says_so(tmp_path):
+    done = subprocess.run([sys.executable, FILE, "--corpus", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "is no corpus; make one by `tejat data build" in done.stderr
+
+
+def test_show_tells_and_does_nothing(tmp_path):
+    command = [sys.executable, FILE, "--train", "--show", "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "grpo-2: " in done.stdout and "quick: " in done.stdout and not (tmp_path / "out").exists()

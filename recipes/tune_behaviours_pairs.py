@@ -6,18 +6,7 @@ DIRECTORY/pairs.jsonl       what a reward model and DPO learn
          /questions.jsonl   what rlhf asks, with checks
 and the same as heldout_*.jsonl, with facts about subjects that the others never ask of. Ten seconds.
 
-The table of docs/FACTUALITY.md is of three seeds. For each SEED, on one GPU, with 300 updates everywhere:
-
-tejat train recipes/tune_behaviours_without.py --set schedule.steps=300 --set seed=SEED --out runs/without-SEED
-tejat train recipes/mini_behaviours.py --set schedule.steps=300 --set seed=SEED --out runs/with-SEED
-tejat tune reward recipes/tune_behaviours_reward.py --set model=runs/with-SEED/model --set seed=SEED \
-  --out runs/reward-SEED
-tejat tune rlhf recipes/tune_behaviours_grpo.py --set model=runs/with-SEED/model --set seed=SEED \
-  --set reward_model=runs/reward-SEED/model --out runs/grpo-SEED
-tejat tune rlhf recipes/tune_behaviours_dpo.py --set model=runs/with-SEED/model --set seed=SEED --out runs/dpo-SEED
-tejat train recipes/mini_behaviours.py --set schedule.steps=300 --set seed=10SEED --set schedule.peak=0.00025 \
-  --set weights=runs/with-SEED/model --out runs/more-SEED
-python recipes/factuality.py runs/{without,with,more,dpo,grpo}-{0,1,2}/model --seeds 3
+`python recipes/tables.py --train` does this too, and then all that the table of docs/FACTUALITY.md is made of.
 """
 
 import argparse

@@ -96,10 +96,10 @@ def look_up(table: Float[Array, "V D"], index: Int[Array, "..."]) -> Float[Array
 def picked(x: Float[Array, "B S D"], at: Int[Array, "B T"]) -> Float[Array, "B T D"]:
     """For each row, x at places that are all different; zeros for those beyond its end, however many.
 
-    Since no place comes twice, gradients are put there and not added up, which a GPU does in an order of its own.
+    Since no place comes twice, gradients are put there and not added up, which a GPU does in an order of its own. Row
+    by row: were rows numbers among the places, XLA would send every device's rows to all others.
     """
-    rows = jnp.arange(x.shape[0])[:, None]
-    return x.at[rows, at].get(mode="fill", fill_value=0, unique_indices=True)
+    return jax.vmap(lambda row, at: row.at[at].get(mode="fill", fill_value=0, unique_indices=True))(x, at)
 
 
 def _look_up(table, index):

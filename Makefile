@@ -3,7 +3,7 @@
 #   make test        lint and the quick tests      make wheel   dist/tejat-*.whl
 #   make test-full   also slow tests and oracles   make clean   remove all that make made
 #   make evaluation  the whole report on a model: builds the corpus of what is held out if there is none (half an hour)
-#   make tables      every table of the docs that is measured on mini, anew; TABLES="--train --gpus 4": with post-training
+#   make tables      the tables of mini's card, factuality and safety anew; TABLES="--train --gpus 4": with post-training
 # PYTHON=/path/to/python3.12 chooses the interpreter; WORKERS=8 the number of test processes; MODEL=mini what is measured.
 
 SHELL := /bin/bash
@@ -50,13 +50,14 @@ wheel: $(VENV)/installed
 	@$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
 
-evaluation: $(VENV)/installed-data
-	@test -f $(CORPUS)/corpus.json || $(VENV)/bin/tejat data build recipes/corpus.py --out $(CORPUS)
+evaluation: $(CORPUS)/corpus.json
 	@$(VENV)/bin/tejat eval $(MODEL) --suite all --corpus $(CORPUS)
 
-tables: $(VENV)/installed-data
-	@test -f $(CORPUS)/corpus.json || $(VENV)/bin/tejat data build recipes/corpus.py --out $(CORPUS)
+tables: $(CORPUS)/corpus.json
 	@$(VENV)/bin/python recipes/tables.py --model $(MODEL) --corpus $(CORPUS) $(TABLES)
+
+$(CORPUS)/corpus.json: | $(VENV)/installed-data
+	@$(VENV)/bin/tejat data build recipes/corpus.py --out $(CORPUS)
 
 clean:
 	@rm -rf $(VENV) build dist .jax_cache .pytest_cache .ruff_cache .mypy_cache .hypothesis

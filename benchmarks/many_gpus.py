@@ -51,6 +51,8 @@ class Options:
 
 def main(options: Options) -> None:
     found, chosen = [], [case for case in cases(options) if case[0].startswith(options.only or "")]
+    if not chosen:
+        raise SystemExit(f"no case begins so; there are {'; '.join(case[0] for case in cases(options))}")
     if options.ahead:
         if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
             raise SystemExit("--ahead keeps what it compiles in JAX_COMPILATION_CACHE_DIR; set it to a directory")

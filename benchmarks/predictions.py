@@ -5,8 +5,8 @@
     python benchmarks/predictions.py --only mini
 
 The decoder alone, bfloat16, layers unrolled, as `tejat bench train` has it. The model's constants come from two steps
-on one H100 (nano1, 4 rows of 4,096; mini, 16 rows) and from attention's kernels alone. Wanted: within 20%. Several
-devices are predicted too; `benchmarks/many_gpus.py` runs those.
+on one H100 (nano1, 4 rows of 4,096; mini, 16 rows), from attention's kernels alone, and from one on two (nano1, 8 rows,
+data=2). Wanted: within 20%. Several devices are predicted too; `benchmarks/many_gpus.py` runs those.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Every table of the docs that is measured on `mini`, made anew: `make tables`.
+"""The tables of mini's model card, of factuality and of safety, made anew: `make tables`.
 
 python recipes/tables.py                         what is there is measured: the model that ships, and what runs/ has
 python recipes/tables.py --train --gpus 3        before it, the models of docs/FACTUALITY.md's table are trained

@@ -59,6 +59,8 @@ def main(arguments: list[str]) -> int:
     """Run `tejat bench train`. Raises BadInput for a size that is none, and for shapes that cannot be."""
     options = parse(BenchTrain, arguments, "tejat bench train")
     if options.ways:
+        if options.compile_only:
+            raise BadInput("--ways measures and --compile-only does not; give one of them")
         from tejat.cli import bench_ways
 
         return bench_ways.run(arguments, options.document or options.tokens // 6, options.json)

@@ -2,8 +2,8 @@
 
 Products and attention run at shares of a chip's peak that were measured here; between them, what layers write and read
 passes through memory. These three follow each other. On TPUs exchanges go on beside them, so that the longest is the
-step; on GPUs they come on top, since on two H100 XLA hid nothing of them. What was measured where: docs/PERFORMANCE.md,
-"A step of training" and "Several GPUs".
+step; on GPUs they come on top: so steps on two H100 come out, as if nothing were hidden. What was measured where:
+docs/PERFORMANCE.md, "A step of training" and "Several GPUs".
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ ATTENTION = {"sliding": 0.195, "full": 0.27}
 took a quarter longer."""
 
 LINKS = 0.68
-"""Share of their links' bandwidth that exchanges of GPUs reach: 7.3 GB of gradients in 24 ms of a step on two H100."""
+"""Share of their links' bandwidth that exchanges of GPUs reach: 7.3 GB, were gradients sent as float32, in the 24 ms by
+which a step with data=2 on two H100 was longer than one GPU's."""
 
 STREAM, GATED, SCORES = 40, 9, 4
 """How often a step passes over what is as wide as the model, as its MLP, and over the scores: fitted to the same."""

@@ -183,7 +183,7 @@ def measure(
     compiling = time.perf_counter() - begun
     if compile_only:
         return {"compile_s": compiling, "temporary_gib": program.memory_analysis().temp_size_in_bytes / 2**30}
-    state, there = _state(config), made
+    state = _state(config)
     if shardings is None:
         there = jax.device_put(made)
     else:

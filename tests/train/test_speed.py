@@ -61,6 +61,7 @@ def test_kernels_of_a_trace_are_summed_by_name(tmp_path):
         (["micro", "--tokens", "4096"], "the context of micro is 2,048"),
         (["mini", "--rows", "0"], "at least 1"),
         (["mini", "--media"], "--media needs the length"),
+        (["micro", "--ways", "--compile-only"], "give one of them"),
     ],
 )
 def test_what_cannot_be_measured_is_told(words, told):
@@ -68,6 +69,11 @@ def test_what_cannot_be_measured_is_told(words, told):
 
     with pytest.raises(BadInput, match=told):
         bench.main(["train", *words])
+
+
+def test_what_is_only_compiled_is_not_measured():
+    found = speed.measure(speed.bare(family.preset("micro")), Rows(1, 32), bfloat16=False, compile_only=True)
+    assert found.keys() == {"compile_s", "temporary_gib"} and found["temporary_gib"] > 0
 
 
 @pytest.mark.slow

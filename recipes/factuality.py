@@ -1,18 +1,18 @@
 """The table of docs/FACTUALITY.md: models before and after the behaviours, and policies that answer all alike.
 
 python recipes/factuality.py runs/mini-instruct/model runs/mini-behaviours/model --corpus runs/corpus
-python recipes/factuality.py runs/without-{0,1,2}/model runs/with-{0,1,2}/model runs/grpo-{0,1,2}/model --seeds 3
+python recipes/factuality.py runs/mini-instruct/model mini runs/grpo-{0,1,2}/model
 
 Each model is measured as `tejat eval MODEL --suite factuality` measures it, and what that has measured before is not
 asked again; of a model that is gone its answers are enough. The first is the one that the others are compared with,
-item by item; intervals are of 95%. With --seeds, models come in groups, each of one way with so many seeds: the table
-has their means and ranges, and of differences one for each seed.
+item by item; intervals are of 95%. Models whose names differ in a number alone, grpo-0 and grpo-1, are seeds of one
+way: the table has their means and ranges, and of differences one for each seed.
 """
 
 import argparse
 import io
 import json
-import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,16 +40,17 @@ Way = list[list[Result]]
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("models", nargs="+", type=Path)
-    arguments.add_argument("--seeds", type=int, default=1)
     arguments.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
     arguments.add_argument("--limit", type=int)
     arguments.add_argument("--out", type=Path, default=Path("runs/factuality"))
     options = arguments.parse_args()
     names = [_name(path) for path in options.models]
-    if options.seeds < 1 or len(names) % options.seeds:
-        arguments.error(f"{len(names)} models are no groups of {options.seeds} seeds; give as many of each way")
     if len({*names}) < len(names):
         arguments.error(f"two models have one name ({', '.join(names)}); give each a directory of its own")
+    groups = _grouped(names)
+    if len({len(mine) for mine in groups.values()} - {1}) > 1:
+        told = ", ".join(f"{len(mine)} of {way}" for way, mine in groups.items())
+        arguments.error(f"there are {told}; give as many seeds of each way, or one")
     tasks = suites.tasks("factuality", TASKS, Ground(options.corpus))
     written = [task for task in tasks if task.name not in BY_LIKELIHOOD]
     measured: dict[str, list[Result]] = {}
@@ -60,7 +61,7 @@ def main() -> None:
     fixed: dict[str, Way] = {name: [found] for name, found in measured.items()}
     for path, name in zip(options.models, names, strict=True):
         measured[name] = _asked(path, options.out / name, tasks, options.limit)
-    ways = {_common(some): [measured[name] for name in some] for some in _grouped(names, options.seeds)}
+    ways = {way: [measured[name] for name in mine] for way, mine in groups.items()}
     first, *others = ways
     parts = [_table(fixed | ways), *(_compared(first, other, ways) for other in others), _reasons(ways)]
     text = "\n\n".join("\n".join(lines) for lines in parts) + "\n"
@@ -110,7 +111,7 @@ def _table(ways: dict[str, Way]) -> list[str]:
 
 def _compared(first: str, second: str, ways: dict[str, Way]) -> list[str]:
     """The second way minus the first, seed by seed, and how much rarer wrong answers are where both answer as often."""
-    pairs = list(zip(ways[second], ways[first], strict=True))
+    pairs = _paired(ways[second], ways[first])
     seeds = [{d.name: d.difference for d in comparing.compare(after, before)} for after, before in pairs]
     lines = [f"{second} minus {first}, over the same items, with 95% intervals:", ""]
     lines += [f"| |{' | '.join('difference' for _ in seeds)} |", "|---" * (len(seeds) + 1) + "|"]
@@ -173,17 +174,18 @@ def _name(path: Path) -> str:
     return path.parent.name if path.name == "model" else path.name
 
 
-def _grouped(names: Sequence[str], seeds: int) -> list[Sequence[str]]:
-    return [names[at : at + seeds] for at in range(0, len(names), seeds)]
+def _grouped(names: Sequence[str]) -> dict[str, list[str]]:
+    """Ways, and the models of each: of "grpo-0" and "grpo-1" grpo, and so of "s0-grpo" and "s1-grpo"."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(re.sub(r"^s\d+-|-\d+$", "", name), []).append(name)
+    return found
 
 
-def _common(names: Sequence[str]) -> str:
-    """What names of several seeds have in common: "grpo" of "grpo-0" and "grpo-1", or of "s0-grpo" and "s1-grpo"."""
-    if len(names) == 1:
-        return names[0]
-    begin = os.path.commonprefix(names)
-    end = os.path.commonprefix([name[::-1] for name in names])[::-1]
-    return max(begin, end, key=len).strip("-_.") or ", ".join(names)
+def _paired(one: Way, other: Way) -> list[tuple[list[Result], list[Result]]]:
+    """Seed by seed; where there is one alone, with each of the other's."""
+    count = max(len(one), len(other))
+    return [(one[n % len(one)], other[n % len(other)]) for n in range(count)]
 
 
 if __name__ == "__main__":

@@ -2,16 +2,17 @@
 
 python recipes/tables.py                         what is there is measured: the model that ships, and what runs/ has
 python recipes/tables.py --train --gpus 3        before it, the models of docs/FACTUALITY.md's table are trained
+python recipes/tables.py --train --after mini --base MODEL      from a model that has the behaviours, and one without
 python recipes/tables.py --train --updates 120 --set room.rows=16 --set how.unrolled=false     for less
 python recipes/tables.py --show                  what would be done, and nothing more
 
 Needs a corpus (`tejat data build recipes/corpus.py`) and, to train, a model without the behaviours (--base). Every step
 has a directory under --out: one that is whole is passed over, one that was stopped goes on, so that the same command is
-given again after whatever ended it. Steps of one seed follow each other; seeds share the GPUs. What a step says is in
-OUT/tables/NAME.log, and a step that fails ends its seed, not the others.
+given again after whatever ended it. What must follow each other is a chain; chains share the GPUs. What a step says is
+in OUT/tables/NAME.log, and a step that fails ends its chain, not the others.
 
-Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; reward-SEED, and from with-SEED on grpo-SEED,
-dpo-SEED, and more-SEED, which is supervised for as many updates again.
+Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; and from with-SEED on, as many updates each:
+more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED.
 """
 
 import argparse
@@ -26,6 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
+
+from tejat import bundle
 
 HERE = Path(__file__).parent
 TEJAT = (sys.executable, "-m", "tejat")
@@ -53,29 +56,29 @@ def main() -> int:
     arguments.add_argument("--out", type=Path, default=Path("runs"))
     arguments.add_argument("--train", action="store_true", help="train the models of the table of post-training, too")
     arguments.add_argument("--base", type=Path, default=Path("runs/mini-instruct/model"), help="before the behaviours")
+    arguments.add_argument("--after", help="a model with the behaviours, for with-SEED; nothing is trained before it")
     arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--gpus", type=int, default=1, help="seeds are trained on so many GPUs side by side")
+    arguments.add_argument("--gpus", type=int, default=1, help="chains are trained on so many GPUs side by side")
     arguments.add_argument("--updates", type=int, default=300, help="of every way")
     arguments.add_argument("--minutes", type=float, help="of a step that trains, at most")
-    arguments.add_argument("--set", action="append", default=[], help="a setting of the supervised stages")
+    arguments.add_argument("--set", action="append", default=[], help="a setting of without-SEED and with-SEED")
     arguments.add_argument("--limit", type=int, default=300, help="items of a task")
     arguments.add_argument("--show", action="store_true")
     options = arguments.parse_args()
     if min(options.seeds, options.gpus, options.updates, options.limit) < 1:
         arguments.error("--seeds, --gpus, --updates and --limit are at least 1")
-    chains = [list(trained(options, seed)) for seed in range(options.seeds)] if options.train else []
-    tables = list(measured(options))
+    rounds = [[[pairs(options)]], behaved(options), taught(options)] if options.train else []
     if options.show:
-        for step in [*([pairs(options)] if chains else []), *sum(chains, []), *tables]:
+        for step in [*(step for chains in rounds for chain in chains for step in chain), *measured(options)]:
             print(f"{step.name}{' (is there)' if step.done else ''}: {shlex.join(step.command)}")
         return 0
     if not (options.corpus / "corpus.json").is_file():
         arguments.error(f"{options.corpus} is no corpus; make one by `tejat data build recipes/corpus.py`")
     if options.train and not (options.base / "config.json").is_file():
         arguments.error(f"{options.base} is no model; give the one before the behaviours as --base")
-    failed = []
-    if chains and not (failed := run([pairs(options)], options.out)):
-        failed = side_by_side(chains, options.out, options.gpus)
+    failed: list[str] = []
+    for chains in rounds:
+        failed = failed or side_by_side(chains, options.out, options.gpus)
     failed += run(measured(options), options.out, go_on=True)
     if failed:
         print(f"not done: {', '.join(failed)}", file=sys.stderr)
@@ -89,31 +92,47 @@ def pairs(options) -> Step:
     return Step("pairs", command, place / "heldout_questions.jsonl")
 
 
-def trained(options, seed: int) -> Iterator[Step]:
-    """The steps of a seed, in their order."""
-    updates, place = options.updates, options.out / "tune_behaviours"
-    once_more = ["seed=10" + str(seed), "schedule.peak=0.00025", f"weights={options.out}/with-{seed}/model"]
-    supervised = (
-        ("without", "tune_behaviours_without", [f"seed={seed}", f"weights={options.base}"]),
-        ("with", "mini_behaviours", [f"seed={seed}", f"weights={options.base}"]),
-        ("more", "mini_behaviours", once_more),
-    )
-    for way, recipe, settings in supervised:
-        settings = [*settings, f"schedule.steps={updates}", f"corpus={options.corpus}"]
-        settings += [f"pictures={options.base}/picture.safetensors", *options.set]
-        yield _training(options, ("train",), f"{way}-{seed}", recipe, settings)
-    model = [f"model={options.out}/with-{seed}/model", f"seed={seed}"]
-    for way, stage, recipe, asked in (
-        ("reward", "reward", "tune_behaviours_reward", "pairs"),
-        ("dpo", "rlhf", "tune_behaviours_dpo", "pairs"),
-        ("grpo", "rlhf", "tune_behaviours_grpo", "questions"),
-    ):
-        settings = [*model, f"data={place}/{asked}.jsonl", f"heldout={place}/heldout_{asked}.jsonl"]
-        # A round of GRPO is two updates (recipes/tune_behaviours_grpo.py).
-        settings.append(f"schedule.steps={max(1, updates // 2) if way == 'grpo' else updates}")
-        if way == "grpo":
-            settings.append(f"reward_model={options.out}/reward-{seed}/model")
-        yield _training(options, ("tune", stage), f"{way}-{seed}", recipe, settings)
+def behaved(options) -> list[list[Step]]:
+    """Chains of the models that the others begin with, and of what they are measured against."""
+    if options.after:
+        return []
+    chains = []
+    for seed in range(options.seeds):
+        settings = [f"seed={seed}", f"weights={options.base}", f"schedule.steps={options.updates}"]
+        settings += [f"corpus={options.corpus}", f"pictures={options.base}/picture.safetensors", *options.set]
+        for way, recipe in (("without", "tune_behaviours_without"), ("with", "mini_behaviours")):
+            chains.append([_training(options, ("train",), f"{way}-{seed}", recipe, settings)])
+    return chains
+
+
+def taught(options) -> list[list[Step]]:
+    """Chains of what is learnt after that. The longest come first."""
+    place, chains = options.out / "tune_behaviours", []
+    for way in ("grpo", "dpo", "more"):
+        for seed in range(options.seeds):
+            settings = [f"model={_model(options, 'with', seed)}", f"seed={seed}"]
+            chains.append([_tuning(options, way, seed, place, settings)])
+            if way == "grpo":
+                chains[-1].insert(0, _tuning(options, "reward", seed, place, settings))
+    return chains
+
+
+def _tuning(options, way: str, seed: int, place: Path, settings: list[str]) -> Step:
+    asked = {"grpo": "questions", "more": "dialogues"}.get(way, "pairs")
+    settings = [*settings, f"data={place}/{asked}.jsonl", f"heldout={place}/heldout_{asked}.jsonl"]
+    # A round of GRPO is two updates (recipes/tune_behaviours_grpo.py).
+    settings.append(f"schedule.steps={max(1, options.updates // 2) if way == 'grpo' else options.updates}")
+    if way == "grpo":
+        settings.append(f"reward_model={options.out}/reward-{seed}/model")
+    stage = {"more": "supervised", "reward": "reward"}.get(way, "rlhf")
+    return _training(options, ("tune", stage), f"{way}-{seed}", f"tune_behaviours_{way}", settings)
+
+
+def _model(options, way: str, seed: int) -> Path:
+    """Where a model of the table is."""
+    if options.after and way in ("without", "with"):
+        return options.base if way == "without" else bundle.find(options.after)
+    return options.out / f"{way}-{seed}" / "model"
 
 
 def _training(options, words: Sequence[str], name: str, recipe: str, settings: Sequence[str]) -> Step:
@@ -132,10 +151,10 @@ def measured(options) -> Iterator[Step]:
         command = [*TEJAT, "eval", options.model, "--suite", suite, "--corpus", str(options.corpus), "--out", str(out)]
         command += [] if suite == "quick" else ["--limit", str(options.limit)]
         yield Step(suite, tuple(command), out / "results.json")
-    models = [options.out / f"{way}-{seed}" / "model" for way in WAYS for seed in range(options.seeds)]
+    models = [_model(options, way, seed) for way in WAYS for seed in range(options.seeds)]
     if all((model / "config.json").is_file() for model in models):
         out = options.out / "tables" / "post-training"
-        command = [sys.executable, str(HERE / "factuality.py"), *map(str, models), "--seeds", str(options.seeds)]
+        command = [sys.executable, str(HERE / "factuality.py"), *dict.fromkeys(map(str, models))]
         command += ["--corpus", str(options.corpus), "--limit", str(options.limit), "--out", str(out)]
         yield Step("post-training", tuple(command), out / "table.md")
 

@@ -7,6 +7,7 @@ tejat tune rlhf recipes/tune_behaviours_dpo.py
 
 from pathlib import Path
 
+from tejat.model.quantised import Grid
 from tejat.posttrain.recipe import Dpo
 from tejat.train.optimizer import Schedule
 
@@ -19,5 +20,6 @@ RECIPE = Dpo(
     rows=16,
     tokens=1_024,
     pairs=48,
+    grid=Grid(bits=4, embedding=4),  # what came before has ended on it
     bfloat16=True,
 )

@@ -10,6 +10,7 @@ answers most are prompts. Not trained yet.
 
 from pathlib import Path
 
+from tejat.model.quantised import Grid
 from tejat.posttrain.recipe import Rlhf
 from tejat.train.optimizer import Schedule
 
@@ -29,5 +30,6 @@ RECIPE = Rlhf(
     minibatches=2,
     kl=0.02,
     normalise=False,
+    grid=Grid(bits=4, embedding=4),  # what came before has ended on it
     bfloat16=True,
 )

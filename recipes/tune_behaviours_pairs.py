@@ -4,6 +4,7 @@ python recipes/tune_behaviours_pairs.py runs/tune_behaviours --corpus runs/corpu
 
 DIRECTORY/pairs.jsonl       what a reward model and DPO learn
          /questions.jsonl   what rlhf asks, with checks
+         /dialogues.jsonl   the same questions with their right answers, to be supervised
 and the same as heldout_*.jsonl, with facts about subjects that the others never ask of. Ten seconds.
 
 `python recipes/tables.py --train` does this too, and then all that the table of docs/FACTUALITY.md is made of.
@@ -32,15 +33,17 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     facts = Facts(item for source in FACTS for item in Shards(options.corpus, source, "train") if item.kind == "fact")
     for name, heldout, count in (("", False, options.count), ("heldout_", True, options.heldout)):
-        for seed, kind in enumerate(("pairs", "questions")):
+        for seed, kinds in enumerate((("pairs",), ("dialogues", "questions"))):
             some = list(itertools.islice(cases.cases(facts, seed, heldout), count))
-            path = options.out / f"{name}{kind}.jsonl"
-            if kind == "pairs":
-                preferences.write(path, (case.pair() for case in some))
-            else:
-                lines = (json.dumps(case.question(), ensure_ascii=False) + "\n" for case in some)
-                write_whole(path, "".join(lines).encode())
-            print(f"{path}: {count:,}, of them {cases.spread(some)}")
+            for kind in kinds:
+                path = options.out / f"{name}{kind}.jsonl"
+                if kind == "pairs":
+                    preferences.write(path, (case.pair() for case in some))
+                else:
+                    made = (case.question() if kind == "questions" else case.dialogue() for case in some)
+                    lines = (json.dumps(one, ensure_ascii=False) + "\n" for one in made)
+                    write_whole(path, "".join(lines).encode())
+                print(f"{path}: {count:,}, of them {cases.spread(some)}")
 
 
 if __name__ == "__main__":

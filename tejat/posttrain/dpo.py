@@ -33,11 +33,9 @@ class DpoWork:
         self._batches = Batches(recipe, self.bundle.framing, groups, ends=False)
         self._heldout = pairing.checked(recipe.heldout, groups)
         pairing.apart(self._batches.lines, self._heldout)
-        self._trained = trainable(self.bundle, recipe.lora, recipe.seed)
+        self._trained = trainable(self.bundle, recipe)
         self._dtype = jnp.bfloat16 if recipe.bfloat16 else jnp.float32
-        whole = jax.tree.map(jnp.asarray, self.bundle.params)
-        # Where adapters are trained, the reference is there already.
-        self._reference = multimodal.cast(whole, self._dtype) if recipe.lora is None else {}
+        self._reference = self._trained.reference(self._dtype)
         self._update = update.build(self._trained.tree, recipe.schedule, update.of(self._objective))
         self._read = 0
         self._made: Generator[tuple[Pairs, int], None, None] | None = None

@@ -17,6 +17,7 @@ from tejat.data.packing import Room
 from tejat.errors import BadInput
 from tejat.model.multimodal import ModelConfig
 from tejat.model.passes import SCANNED, Pass
+from tejat.model.quantised import Grid
 from tejat.posttrain.lora import Lora
 from tejat.posttrain.questions import Questions
 from tejat.train.optimizer import Schedule
@@ -49,6 +50,7 @@ class Tuning:
     rows: int = 8
     tokens: int = 512  # of a row; a document, prompt and all, must fit
     lora: Lora | None = None  # None: all weights are trained
+    grid: Grid | None = None  # matrices are trained, and left, as so many bits hold them: for `tejat quantize` after it
     bfloat16: bool = False  # compute in bfloat16; masters, moments and losses stay float32
     how: Pass = SCANNED
     seed: int = 0

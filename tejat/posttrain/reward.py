@@ -45,7 +45,7 @@ class RewardWork:
         self._heldout = pairing.checked(recipe.heldout, groups)
         pairing.apart(self._batches.lines, self._heldout)
         self._groups = groups
-        self._trained = trainable(self.bundle, recipe.lora, recipe.seed)
+        self._trained = trainable(self.bundle, recipe)
         heads = reward_model.params(self.bundle.config.decoder.width, len(self._names))
         self._tree = {"model": self._trained.tree, "heads": heads}
         self._heads = initialise(heads, recipe.seed)

@@ -72,15 +72,13 @@ class RlhfWork:
         self._judge = None if recipe.reward_model is None else reward_model.load(recipe.reward_model)
         first = [self._questions(index) for index in range(FIRST)]
         self.room = self._room([self._prompt(question) for question in first])
-        self._trained = trainable(self.bundle, recipe.lora, recipe.seed)
+        self._trained = trainable(self.bundle, recipe)
         self._tree, self._start = {"model": self._trained.tree}, {"model": self._trained.initial}
         if recipe.method == "ppo":
             value = {"matrix": Param((config.decoder.width,), ("embed",), 0.0), "bias": Param((), (), 0.0)}
             self._tree, self._start = self._tree | {"value": value}, self._start | {"value": initialise(value, 0)}
         self._dtype = jnp.bfloat16 if recipe.bfloat16 else jnp.float32
-        whole = jax.tree.map(jnp.asarray, self.bundle.params)
-        # Where adapters are trained, the first model is there already.
-        self._reference = multimodal.cast(whole, self._dtype) if recipe.lora is None else {}
+        self._reference = self._trained.reference(self._dtype)
         self._schedule = _of_updates(recipe)
         self._update = update.build(self._tree, self._schedule, update.of(self._objective))
         self._allowed = likelihood.of_text(Rule.of(self.bundle.vocabulary, config.picture), config.decoder.vocabulary)
@@ -158,7 +156,7 @@ class RlhfWork:
             np.savez(directory / "value.npz", **jax.device_get(state.params["value"]))
         told: dict[str, Any] = {"model": str(directory / "model"), "kl_weight": self._kl}
         if self._heldout is not None:
-            before = self._answered(jax.tree.map(jnp.asarray, self.bundle.params))
+            before = self._answered(self._weights(self._trained.initial, self._trained.frozen))
             after = self._answered(whole)
             told["heldout"] = {"before": _by_kind(before), "after": _by_kind(after)}
             gained = statistics.paired_difference([each.reward for each in after], [each.reward for each in before])

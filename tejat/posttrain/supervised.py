@@ -62,7 +62,7 @@ class SupervisedWork:
         self.room = self._room(first)
         if self.room.rows % recipe.accumulate:
             raise BadInput(f"{self.room.rows} rows have no {recipe.accumulate} parts of like size; change accumulate")
-        self._trained = trainable(self.bundle, recipe.lora, recipe.seed)
+        self._trained = trainable(self.bundle, recipe)
         self._update = update.build(self._trained.tree, recipe.schedule, self._gradient)
         self._position = Position()
         self._loader: Loader | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tejat import bundle
 from tejat.cli.eval import Eval
 from tejat.cli.options import parse
 from tejat.cli.train import Train
@@ -35,6 +36,7 @@ def options(tmp_path):
         corpus=tmp_path / "corpus",
         out=tmp_path,
         base=tmp_path / "base",
+        after=None,
         seeds=2,
         updates=7,
         minutes=1.5,
@@ -47,17 +49,43 @@ def words(step) -> list[str]:
     return list(step.command[step.command.index("tejat") + 1 :])
 
 
+def named(chains) -> list[list[str]]:
+    return [[step.name for step in chain] for chain in chains]
+
+
 def test_training_is_asked_for_in_words_that_tejat_knows(tables, options):
-    steps = list(tables.trained(options, 1))
-    assert [step.name for step in steps] == ["without-1", "with-1", "more-1", "reward-1", "dpo-1", "grpo-1"]
-    for step in steps:
+    assert named(tables.behaved(options)) == [["without-0"], ["with-0"], ["without-1"], ["with-1"]]
+    chains = tables.taught(options)
+    assert named(chains) == [
+        *(["reward-0", "grpo-0"], ["reward-1", "grpo-1"]),
+        *(["dpo-0"], ["dpo-1"], ["more-0"], ["more-1"]),
+    ]
+    for step in sum([*tables.behaved(options), *chains], []):
         stage, *rest = words(step)
         asked = parse(*((Train, rest, "train") if stage == "train" else (Tune, rest, "tune")))
         kind = recipe.Recipe if stage == "train" else Tuning
         chosen = recipe.changed(recipe.read(asked.recipe, kind), list(asked.set))  # a setting that is none raises
-        assert chosen.seed == (101 if step.name == "more-1" else 1) and asked.minutes == 1.5
-        assert chosen.schedule.steps == (3 if step.name == "grpo-1" else 7)
+        assert chosen.seed == int(step.name[-1]) and asked.minutes == 1.5
+        assert chosen.schedule.steps == (3 if step.name.startswith("grpo") else 7)
+        if stage == "tune":
+            assert chosen.model == options.out / f"with-{chosen.seed}" / "model"
+            # What ships is in four bits: all but the judge are left on that grid.
+            assert (chosen.grid is None) == step.name.startswith("reward")
     assert recipe.changed(recipe.read(FILE.with_name("mini_behaviours.py")), ["room.rows=2"]).room.rows == 2
+
+
+def test_from_a_model_that_has_the_behaviours_nothing_is_trained_before(tables, options):
+    options.after = "mini"
+    assert tables.behaved(options) == [] and named(tables.taught(options))[0] == ["reward-0", "grpo-0"]
+    assert f"model={bundle.find('mini')}" in tables.taught(options)[0][1].command
+    options.base.mkdir()
+    for name in ("base", *(f"{way}-{seed}/model" for way in ("more", "dpo", "grpo") for seed in range(2))):
+        place = options.out / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "config.json").touch()
+    *_, last = tables.measured(options)
+    assert last.name == "post-training"
+    assert last.command[2:5] == (str(options.base), str(bundle.find("mini")), str(options.out / "more-0" / "model"))
 
 
 def test_what_measures_is_asked_for_in_words_that_tejat_knows(tables, options):
@@ -79,7 +107,7 @@ def test_the_table_of_post_training_waits_for_its_models(tables, options):
 def test_a_run_that_was_stopped_goes_on(tables, options):
     (options.out / "with-0").mkdir()
     (options.out / "with-0" / "run.json").touch()
-    told = {step.name: "--resume" in step.command for step in tables.trained(options, 0)}
+    told = {step.name: "--resume" in step.command for chain in tables.behaved(options) for step in chain}
     assert [name for name, resumes in told.items() if resumes] == ["with-0"]
 
 

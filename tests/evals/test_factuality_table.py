@@ -40,7 +40,7 @@ def answered(ground, tmp_path_factory) -> Path:
 
 def test_seeds_share_a_column_and_are_compared_one_by_one(answered, ground, monkeypatch, capsys):
     models = [f"gone/{name}-{seed}/model" for name in ("copies", "refuses") for seed in range(2)]
-    _run(monkeypatch, answered, ground, *models, "--seeds", "2")
+    _run(monkeypatch, answered, ground, *models)
     table = (answered / "table.md").read_text()
     assert "| | n | always unsure | the passage back | copies | refuses |" in table
     cells = next(line.split(" | ") for line in table.splitlines() if line.startswith("| hedging"))
@@ -51,9 +51,23 @@ def test_seeds_share_a_column_and_are_compared_one_by_one(answered, ground, monk
     assert "copies-0: closed-book was not run: gone/copies-0/model is not there" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("models", [("a/x-0/model", "b/x-1/model", "c/y-0/model"), ("a/x/model", "b/x/model")])
+@pytest.mark.parametrize(
+    "models",
+    [
+        tuple(f"{way}-{n}/model" for way, seeds in (("x", 3), ("y", 2)) for n in range(seeds)),
+        ("a/x/model", "b/x/model"),
+    ],
+)
 def test_groups_that_are_none_are_told_before_anything_is_asked(models, ground, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
-        _run(monkeypatch, tmp_path, ground, *models, "--seeds", "2")
+        _run(monkeypatch, tmp_path, ground, *models)
     assert ended.value.code == 2 and not [*tmp_path.iterdir()]
-    assert ("no groups of 2 seeds" if len(models) == 3 else "one name") in capsys.readouterr().err
+    told = "there are 3 of x, 2 of y; give as many seeds of each way, or one" if len(models) > 2 else "one name"
+    assert told in capsys.readouterr().err
+
+
+def test_one_model_is_compared_with_every_seed_of_another_way(answered, ground, monkeypatch):
+    _run(monkeypatch, answered, ground, "gone/copies-0/model", "gone/refuses-0/model", "gone/refuses-1/model")
+    table = (answered / "table.md").read_text()
+    assert table.count("| hedging | +1.000 (+1.000 – +1.000) | +1.000") == 1
+    assert "| | n | always unsure | the passage back | copies | refuses |" in table

@@ -11,6 +11,9 @@ from tejat import bundle
 from tejat.codecs.image import Patches
 from tejat.codecs.picture import Drawn
 from tejat.errors import BadInput
+from tejat.model import multimodal, quantised
+from tejat.model.params import walk
+from tejat.model.quantised import Grid
 from tejat.parts import Document, Image, Text, Turn, to_json
 from tejat.posttrain import loop
 from tejat.posttrain.lora import Lora
@@ -104,6 +107,24 @@ def test_another_recipe_does_not_go_on(compiled, whole, plain):
         run(compiled, replace(plain, lora=Lora(rank=8, parts=("decoder",))), whole[0], resume=True)
     with pytest.raises(BadInput, match="holds a run; go on with --resume"):
         run(compiled, plain, whole[0])
+
+
+def test_what_is_trained_on_a_grid_is_left_on_it(compiled, plain, tmp_path):
+    tuned = {}
+    for name, grid in (("on", Grid(bits=4, embedding=8)), ("off", None)):
+        recipe = replace(plain, name=f"grid-{name}", lora=None, grid=grid)
+        tuned[name] = run(compiled, recipe, tmp_path / name), bundle.load(tmp_path / name / "model")
+        assert tuned[name][0]["heldout_loss"] < tuned[name][0]["heldout_loss_before"] - 0.2
+    off = []
+    for (name, param), (_, mine), (_, other) in zip(
+        walk(multimodal.params(tuned["on"][1].config)), *(walk(made.params) for _, made in tuned.values()), strict=True
+    ):
+        if (at := quantised.layout(name, param)) is None:
+            continue
+        bits = 8 if name.endswith("embedding") else 4
+        np.testing.assert_allclose(quantised.quantised(mine, at, bits).array(), mine, rtol=1e-5, atol=1e-7)
+        off.append(np.abs(quantised.quantised(other, at, bits).array() - other).max() > 1e-3 * np.abs(other).max())
+    assert len(off) > 6 and all(off)  # and by itself nothing is
 
 
 @pytest.fixture

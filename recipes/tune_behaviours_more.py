@@ -1,0 +1,24 @@
+"""What GRPO is compared with: the right answers to its questions, supervised, for as many updates.
+
+tejat tune supervised recipes/tune_behaviours_more.py
+
+recipes/tune_behaviours_pairs.py comes before. About 190 dialogues an update, where GRPO has 256 answers.
+"""
+
+from pathlib import Path
+
+from tejat.model.quantised import Grid
+from tejat.posttrain.recipe import Supervised
+from tejat.train.optimizer import Schedule
+
+RECIPE = Supervised(
+    name="tune-behaviours-more",
+    model=Path("runs/mini-behaviours/model"),
+    data=Path("runs/tune_behaviours/dialogues.jsonl"),
+    heldout=Path("runs/tune_behaviours/heldout_dialogues.jsonl"),
+    schedule=Schedule(steps=300, peak=1e-4, warmup=16, floor=0.1, decay=0.0),
+    rows=32,
+    tokens=1_024,
+    grid=Grid(bits=4, embedding=4),
+    bfloat16=True,
+)

@@ -18,9 +18,9 @@ from pathlib import Path
 from tejat.data.shards import Shards
 from tejat.parts import write_whole
 from tejat.posttrain import preferences
-from tejat.posttrain.behaviours import cases
+from tejat.posttrain.behaviours import anything, cases
 from tejat.posttrain.behaviours.known import Facts
-from tejat.posttrain.behaviours.mixture import FACTS
+from tejat.posttrain.behaviours.mixture import FACTS, MEANINGS, THINGS
 
 
 def main() -> None:
@@ -31,7 +31,9 @@ def main() -> None:
     arguments.add_argument("--heldout", type=int, default=1_000)
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    facts = Facts(item for source in FACTS for item in Shards(options.corpus, source, "train") if item.kind == "fact")
+    meanings, things = (Shards(options.corpus, source, "train") for source in (MEANINGS, THINGS))
+    items = (item for source in FACTS for item in Shards(options.corpus, source, "train") if item.kind == "fact")
+    facts = Facts(items, anything.vocabulary(meanings, things))
     for name, heldout, count in (("", False, options.count), ("heldout_", True, options.heldout)):
         for seed, kinds in enumerate((("pairs",), ("dialogues", "questions"))):
             some = list(itertools.islice(cases.cases(facts, seed, heldout), count))

@@ -19,7 +19,7 @@ from tejat.posttrain import verify
 from tejat.posttrain.behaviours import cases, heard, invented, known, missing, pages, passages, refusing, seen
 from tejat.posttrain.behaviours.invented import Names
 from tejat.posttrain.behaviours.known import Facts
-from tejat.posttrain.behaviours.mixture import NEEDED, SHARES, Behaved
+from tejat.posttrain.behaviours.mixture import NEEDED, Behaved, Reading
 from tejat.posttrain.behaviours.wording import data
 
 NAMES = Names(["Lyon", "Porto", "Bergen"], [{"en": "Norway", "de": "Norwegen", "zh-CN": "挪威"}])
@@ -53,6 +53,8 @@ def _sources() -> dict[str, list[Item]]:
         name: [Item("page", page | {"group": f"g{n}"}) for n in range(4)] for name in ("gnome-help", "libreoffice-help")
     }
     made |= {name: [Item("text", {"text": "none", "language": "xx"})] for name in ("voices", "readings", "dialogues")}
+    things = [{"names": {tag: f"thing {letter}" for tag in (*LANGUAGES, "zh-CN")}} for letter in "abc"]
+    made["concepts"] = [Item("concept", thing | {"group": str(n)}) for n, thing in enumerate(things)]
     return made | {"world": _facts(), "elements": _facts()[:2], "wordnet": [Item("meaning", word)]}
 
 
@@ -243,7 +245,13 @@ def test_documents_are_functions_of_their_numbers_and_of_all_kinds(corpus):
     sources = [document.source for document in made]
     assert 0.3 < sources.count("behaviours") / len(sources) < 0.6 and "world" in sources
     assert all(set(document.roles) == {"user", "model"} for document in made if document.source == "behaviours")
-    assert sum(SHARES.values()) == pytest.approx(1)
+    assert sum(Behaved.SHARES.values()) == pytest.approx(1)
+
+
+def test_reading_is_mostly_behaviours_and_of_these_mostly_passages(corpus):
+    made = [Reading(corpus, [Stage("a", 1e4, {"world": 1})], 1e3, seed=3).document(n) for n in range(150)]
+    assert 0.7 < sum(document.source == "behaviours" for document in made) / 150 < 0.9
+    assert any("thing a" in getattr(part, "text", "") for document in made for part in document.parts)
 
 
 def test_behaviours_come_in_the_last_stage_alone(corpus):

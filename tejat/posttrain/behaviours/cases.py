@@ -8,8 +8,8 @@
     refusal        a harmful request                       bad: complies
     over-refusal   a harmless one that sounds like it      bad: refuses
 
-Good and bad answers to one prompt are worded alike. Facts are held out by a checksum of what they are about, what is
-missing and what is refused by one of how it is asked, and what is made up is made up anew.
+Good and bad answers to one prompt are worded alike. Facts are held out by a checksum of what they are about; what does
+not exist, what is missing and what is refused by one of how it is asked; and passages are made up anew.
 """
 
 import functools
@@ -64,7 +64,7 @@ def cases(facts: Facts, seed: int, heldout: bool = False) -> Iterator[Case]:
         elif kind in ("closed-book", "over-hedging"):
             yield _fact(kind, mine, random)
         elif kind == "nowhere":
-            made = known.nowhere(facts, language, random)
+            made, language = _of_side(heldout, random, lambda spoken: known.nowhere(facts, spoken, random))
             yield _unknown(made.asked, made.answer, _invention(facts, language, random), language)
         elif kind == "missing":
             made, language = _of_side(heldout, random, lambda spoken: missing.exchange(spoken, random, facts.names))

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,11 +13,23 @@ from tejat.posttrain.behaviours.wording import data
 _HEADS = (*"bcdfghjklmnprstvwz", "br", "ch", "cl", "dr", "fl", "gr", "kl", "pr", "sh", "st", "tr", "th", "sk", "sl")
 _HEARTS = (*"aeiou", "ai", "au", "ea", "ei", "ie", "oo", "ou")
 _TAILS = ("", "", "", *"lmnrst", "nd", "rk", "lt", "x", "ck", "ng")
+_ODD_HEADS = (*_HEADS, "", "q", "x", "y", "gh", "hv", "mb", "nd", "ps", "rh", "sch", "tl", "ts", "vr", "xh", "zd", "ll")
+_ODD_HEARTS = (*_HEARTS, "y", "ae", "eo", "io", "oa", "ue", "uo", "aa", "ee", "uu", "iy", "oy")
+_ODD_TAILS = (*_TAILS, "b", "d", "g", "p", "v", "z", "tt", "ss", "lm", "mp", "nk", "rn", "sk", "zz", "tch", "que")
+_UNITS = ("g", "kg", "t", "mm", "cm", "m", "km", "ml", "l", "s", "min", "h", "°C", "°F", "%", "V", "A", "W", "kW")
+_UNITS = (*_UNITS, "kB", "MB", "GB", "Hz", "dB", "ha", "m²", "km²", "m³", "bar", "lb", "ft", "px", "rpm", "kWh", "pt")
 _YEARS = {
     **{"en": "{n} years", "de": "{n} Jahre", "fr": "{n} ans", "es": "{n} años", "it": "{n} anni", "pt": "{n} anos"},
     **{"nl": "{n} jaar", "pl": "{n} lat", "ru": "{n} лет", "ja": "{n}年", "zh": "{n}年", "ko": "{n}년"},
 }
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October")
+
+
+class Words(NamedTuple):
+    """Of a dictionary: words by language, and for some of English others that mean the same."""
+
+    by_language: Mapping[str, Sequence[str]] = {}
+    alike: Mapping[str, Sequence[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -26,10 +39,12 @@ class Names:
     Attributes:
       cities: in Latin letters.
       countries: each by language.
+      words: of a dictionary (`anything`).
     """
 
     cities: Sequence[str]
     countries: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+    words: Words = Words()
 
 
 def root(random: np.random.Generator) -> str:
@@ -41,6 +56,14 @@ def syllables(random: np.random.Generator, least: int = 2) -> str:
     """Two or three syllables that are seldom a word of any language."""
     parts = [one(_HEADS, random) + one(_HEARTS, random) for _ in range(int(random.integers(least, 4)))]
     return "".join(parts) + one(_TAILS, random)
+
+
+def label(random: np.random.Generator) -> str:
+    """A name in letters that follow each other as in no language: it can only be copied."""
+    if random.random() < 0.25:
+        return root(random)
+    parts = [one(_ODD_HEADS, random) + one(_ODD_HEARTS, random) for _ in range(int(random.integers(1, 4)))]
+    return ("".join(parts) + one(_ODD_TAILS, random)).capitalize()
 
 
 def thing(of: str, language: str, random: np.random.Generator, names: Names) -> str:
@@ -69,6 +92,8 @@ def value(kind: str, language: str, random: np.random.Generator, names: Names) -
         return known.get({"zh": "zh-CN"}.get(language, language), known["en"])
     if kind == "years":
         return _YEARS[language].format(n=int(random.integers(5, 21)))
+    if kind == "word":
+        return one(names.words.by_language.get(language) or data()["names"]["nouns"], random)
     if kind == "date":
         return _date(language, random)
     return _MAKERS[kind](random)
@@ -113,6 +138,11 @@ def _code(random: np.random.Generator) -> str:
     return f"{one('ABCDEFGHKLMNPRSTUVWX', random)}{one(('', '-', ' '), random)}{int(random.integers(1, 1_000))}"
 
 
+def _measure(random: np.random.Generator) -> str:
+    number = int(random.integers(2, 1_000)) / one((1, 1, 1, 10), random)
+    return f"{number:g}{one((' ', ' ', ' ', ''), random)}{one(_UNITS, random)}"
+
+
 def _count(random: np.random.Generator) -> str:
     number = int(random.integers(11, 1_000)) * int(one((1, 1, 10, 100), random))
     return f"{number:,}" if random.random() < 0.3 else str(number)
@@ -125,6 +155,9 @@ _MAKERS: Mapping[str, Callable[[np.random.Generator], str]] = {
     "code": _code,
     "money": _money,
     "count": _count,
+    "few": lambda random: str(int(random.integers(2, 13))),
+    "label": label,
+    "measure": _measure,
     "room": lambda random: f"{int(random.integers(1, 500))}{one(('', '', 'a', 'b'), random)}",
     "age": lambda random: str(int(random.integers(18, 95))),
     "cm": lambda random: f"{int(random.integers(148, 206))} cm",

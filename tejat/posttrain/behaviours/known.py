@@ -16,7 +16,7 @@ from tejat.data.presenting.wording import LANGUAGES, casual, one
 from tejat.data.shards import Item
 from tejat.parts import Document
 from tejat.posttrain.behaviours import invented, passages
-from tejat.posttrain.behaviours.invented import Names
+from tejat.posttrain.behaviours.invented import Names, Words
 from tejat.posttrain.behaviours.wording import Exchange, ask, dialogue, has, quoted, say
 
 MADE_UP = 0.35  # of the questions are about what does not exist
@@ -48,9 +48,12 @@ class Fact(NamedTuple):
 
 
 class Facts:
-    """The facts of some items of the kind "fact" by relation: those that are stated, and those that are asked."""
+    """The facts of some items of the kind "fact" by relation: those that are stated, and those that are asked.
 
-    def __init__(self, items: Iterable[Item]):
+    `words` are what passages tell of anything (`anything.vocabulary`).
+    """
+
+    def __init__(self, items: Iterable[Item], words: Words | None = None):
         self.stated: dict[str, list[Fact]] = defaultdict(list)
         self.asked: dict[str, list[Fact]] = defaultdict(list)
         for item in items:
@@ -65,6 +68,7 @@ class Facts:
         self.names = Names(
             sorted({fact.subject["en"] for fact in self.stated["country of city"]}) or ["Lyon", "Porto"],
             [fact.subject for fact in self.stated["capital"]],
+            words or Words(),
         )
 
 

@@ -9,27 +9,15 @@ from tejat.data.conversations import Conversations
 from tejat.data.mixture import STAGE
 from tejat.data.presenting.wording import one
 from tejat.parts import Document
-from tejat.posttrain.behaviours import heard, known, missing, pages, passages, refusing, seen
+from tejat.posttrain.behaviours import anything, heard, known, missing, pages, passages, refusing, seen
 from tejat.posttrain.behaviours.known import Facts, spoken
 
 FACTS = ("world", "elements")
 PAGES = ("gnome-help", "libreoffice-help")
-MEANINGS = "wordnet"
+MEANINGS, THINGS = "wordnet", "concepts"
 SOUNDS = ("voices", "readings", "dialogues")
-NEEDED = (*FACTS, *PAGES, MEANINGS, *SOUNDS)
+NEEDED = (*FACTS, *PAGES, MEANINGS, THINGS, *SOUNDS)
 """Sources that a corpus must have."""
-
-SHARES: Mapping[str, float] = {
-    "passages": 0.3,
-    "closed book": 0.2,
-    "contradicted": 0.09,
-    "pages": 0.09,
-    "missing": 0.08,
-    "seen": 0.15,
-    "heard": 0.07,
-    "refusing": 0.02,
-}
-"""The share of each kind among the documents of behaviours."""
 
 
 class Behaved(Conversations):
@@ -40,6 +28,17 @@ class Behaved(Conversations):
     """
 
     SHARE = 0.45
+    SHARES: Mapping[str, float] = {
+        "passages": 0.3,
+        "closed book": 0.2,
+        "contradicted": 0.09,
+        "pages": 0.09,
+        "missing": 0.08,
+        "seen": 0.15,
+        "heard": 0.07,
+        "refusing": 0.02,
+    }
+    """The share of each kind among the documents of behaviours."""
 
     def document(self, index: int) -> Document:
         """Document `index`. Raises BadInput for a damaged item, which it names."""
@@ -49,9 +48,10 @@ class Behaved(Conversations):
         return self.behaviour(random) if last and random.random() < self.SHARE else super().document(index)
 
     def behaviour(self, random: np.random.Generator) -> Document:
-        """One of the kinds in SHARES; a passage where its material gives none."""
+        """One of the kinds in `SHARES`; a passage where its material gives none."""
         language, facts = spoken(random), self._facts()
-        match str(random.choice([*SHARES], p=np.array([*SHARES.values()]) / sum(SHARES.values()))):
+        shares = np.array([*self.SHARES.values()])
+        match str(random.choice([*self.SHARES], p=shares / shares.sum())):
             case "closed book":
                 return known.closed_book(facts, self._items(MEANINGS), language, random)
             case "contradicted":
@@ -84,5 +84,14 @@ class Behaved(Conversations):
         if self._known is None:
             for source in NEEDED:
                 self._items(source)  # one that is not there is told at once
-            self._known = Facts(item for source in FACTS for item in self._items(source) if item.kind == "fact")
+            words = anything.vocabulary(self._items(MEANINGS), self._items(THINGS))
+            facts = (item for source in FACTS for item in self._items(source) if item.kind == "fact")
+            self._known = Facts(facts, words)
         return self._known
+
+
+class Reading(Behaved):
+    """The same with most of the documents given over, and of these most to be read from: passages, signs, pages."""
+
+    SHARE = 0.8
+    SHARES = {**Behaved.SHARES, "passages": 0.5, "seen": 0.25, "closed book": 0.15}

@@ -4,6 +4,7 @@ Each passage tells a few attributes of one to three things of a kind. What is as
 attribute that the passage tells of another thing, one that it tells of none, and a thing that it does not name.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from tejat.data.presenting.wording import casual, one
 from tejat.parts import Document
-from tejat.posttrain.behaviours import invented
+from tejat.posttrain.behaviours import anything, invented
 from tejat.posttrain.behaviours.invented import Names
 from tejat.posttrain.behaviours.wording import Exchange, ask, data, dialogue, mended, quoted, say
 
-SILENT = 0.4  # of the questions
+ANYTHING = 0.6  # of the passages tell what no list has, where there is a dictionary
+SILENT = 0.34  # of the questions
 ROWS = 0.18  # of the passages are tables
 QUOTED = 0.25  # of the questions ask for the sentence
 ACCORDING = 0.6  # of the first questions say that the text is to answer
@@ -32,12 +34,14 @@ class Told(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A text with all that it tells of things of one kind, whose attributes are `open` to be asked."""
+    """A text with all that it tells of things of one kind. Attributes that are `open` are told of some of them, the
+    `others` of none."""
 
     text: str
     told: Sequence[Told]
     subjects: Sequence[str]
     open: Sequence[Mapping]
+    others: Sequence[Mapping]
     of: str
 
 
@@ -46,11 +50,13 @@ def passage(
 ) -> Passage:
     """Some attributes of one to `most` things; `rows`: as a table, each in a line of its own."""
     of = one(invented.kinds(), random)
-    known = invented.attributes(of)
-    chosen = [known[int(n)] for n in random.permutation(len(known))[: int(random.integers(2, 6))]]
-    subjects = list(
-        dict.fromkeys(invented.thing(of, language, random, names) for _ in range(random.integers(1, most + 1)))
-    )
+    if names.words.by_language.get(language) and random.random() < ANYTHING:
+        of, known = anything.OF, anything.attributes(language, random, names, 8)
+    else:
+        known = invented.attributes(of)
+    count, order = int(random.integers(2, 6)), random.permutation(len(known))
+    chosen, others = ([known[int(n)] for n in some] for some in (order[:count], order[count:]))
+    subjects = list(dict.fromkeys(_thing(of, language, random, names) for _ in range(random.integers(1, most + 1))))
     tabular = random.random() < ROWS if rows is None else rows
     told: list[Told] = []
     for subject in subjects:
@@ -68,7 +74,7 @@ def passage(
     if random.random() < 0.35:
         told = [told[int(n)] for n in random.permutation(len(told))]
     between = "\n" if tabular or random.random() < 0.1 else "" if language in ("ja", "zh") else " "
-    return Passage(between.join(each.sentence for each in told), told, subjects, chosen, of)
+    return Passage(between.join(each.sentence for each in told), told, subjects, chosen, others, of)
 
 
 def document(language: str, random: np.random.Generator, names: Names, page: str = "") -> Document:
@@ -145,12 +151,14 @@ def untold(made: Passage, language: str, random: np.random.Generator, names: Nam
     drawn = random.random()
     if gaps and drawn < 0.5:
         return one(gaps, random)
-    if drawn < 0.8:
-        keys = {attribute["key"] for attribute in made.open}
-        others = [each for each in invented.attributes(made.of) if each["key"] not in keys]
-        if others:
-            return one(made.subjects, random), one(others, random)
+    if drawn < 0.8 and made.others:
+        return one(made.subjects, random), one(made.others, random)
     while True:
-        stranger = invented.thing(made.of, language, random, names)
+        stranger = _thing(made.of, language, random, names)
         if stranger not in made.text:
             return stranger, one(made.open, random)
+
+
+def _thing(of: str, language: str, random: np.random.Generator, names: Names) -> str:
+    maker = anything.thing if of == anything.OF else functools.partial(invented.thing, of)
+    return maker(language, random, names)

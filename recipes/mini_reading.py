@@ -4,9 +4,9 @@ On one H100, six minutes after compiling:
 
 tejat train recipes/mini_reading.py --set kept=/dev/shm/kept --set how.unrolled=false
 
-Three fifths of the passages tell what no list has: any word of a dictionary, and what was done, by whom, when and where
-(tejat/posttrain/behaviours/anything.py). Four fifths of the documents, which are short, are behaviours; the rest are
-the dialogues of the stages before. What comes out is measured by `tejat eval --suite factuality`.
+Three fifths of the documents, and of the tokens, are behaviours; the rest are the dialogues of the stages before. Of
+their passages three fifths tell what no list has: any word of a dictionary, and what was done, by whom, when and where
+(tejat/posttrain/behaviours/anything.py). What comes out is measured by `tejat eval --suite factuality`.
 """
 
 import runpy

@@ -250,7 +250,7 @@ def test_documents_are_functions_of_their_numbers_and_of_all_kinds(corpus):
 
 def test_reading_is_mostly_behaviours_and_of_these_mostly_passages(corpus):
     made = [Reading(corpus, [Stage("a", 1e4, {"world": 1})], 1e3, seed=3).document(n) for n in range(150)]
-    assert 0.7 < sum(document.source == "behaviours" for document in made) / 150 < 0.9
+    assert 0.5 < sum(document.source == "behaviours" for document in made) / 150 < 0.7
     assert any("thing a" in getattr(part, "text", "") for document in made for part in document.parts)
 
 

@@ -91,7 +91,7 @@ class Behaved(Conversations):
 
 
 class Reading(Behaved):
-    """The same with most of the documents given over, and of these most to be read from: passages, signs, pages."""
+    """The same with more of the documents given over, and of these most to be read from: passages, signs, pages."""
 
-    SHARE = 0.8
+    SHARE = 0.6
     SHARES = {**Behaved.SHARES, "passages": 0.5, "seen": 0.25, "closed book": 0.15}

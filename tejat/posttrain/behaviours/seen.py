@@ -74,8 +74,8 @@ def _written(language: str, random: np.random.Generator, names: Names) -> list[s
     """One or two short lines, as on signs and labels."""
     of = one(("place", "place", "org", "product", "event", "person"), random)
     name = invented.thing(of, language, random, names).removeprefix("the ")
-    if random.random() < 0.25:
-        return [invented.syllables(random).capitalize()]
+    if random.random() < 0.35:
+        return [invented.label(random)]
     if random.random() < 0.4:
         return [name]
     kind = one(("time", "money", "code", "phone", "digits", "year", "city"), random)

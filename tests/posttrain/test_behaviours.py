@@ -179,7 +179,7 @@ def test_words_that_a_page_does_not_have_are_said_to_be_missing():
 
 def test_pictures_are_read_and_the_spoilt_are_not():
     kinds = {True: 0, False: 0}
-    for seed in range(60):
+    for seed in range(80):
         document = seen.document("en", _rng(seed), NAMES)
         assert isinstance(document.parts[0], Image)
         kinds[_pairs(document)[0][1] in data()["words"]["illegible"]["en"]] += 1

@@ -59,7 +59,7 @@ def main() -> int:
     arguments.add_argument("--after", help="a model with the behaviours, for with-SEED; nothing is trained before it")
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--gpus", type=int, default=1, help="chains are trained on so many GPUs side by side")
-    arguments.add_argument("--updates", type=int, default=300, help="of every way")
+    arguments.add_argument("--updates", type=int, default=500, help="of every way")
     arguments.add_argument("--minutes", type=float, help="of a step that trains, at most")
     arguments.add_argument("--set", action="append", default=[], help="a setting of without-SEED and with-SEED")
     arguments.add_argument("--limit", type=int, default=300, help="items of a task")

@@ -1,11 +1,11 @@
 """GRPO on mini's behaviours: what can be checked, and beside it the reward model of recipes/tune_behaviours_reward.py.
 
-tejat tune rlhf recipes/tune_behaviours_grpo.py --minutes 25
+tejat tune rlhf recipes/tune_behaviours_grpo.py
 
 Rewards: an answer that is right earns 1, one that owns up where it need not 0, one that owns up where it must 1.
 Advantages are not divided by their deviation: of eight answers that are all right, the reward model's preferences among
-these would weigh as much as right and wrong do. 150 times 512 answers, 300 updates; of 22,000 tokens for every 256
-answers most are prompts. Not trained yet.
+these would weigh as much as right and wrong do. 250 times 512 answers, 500 updates; of 22,000 tokens for every 256
+answers most are prompts. Five minutes of one H100 (docs/FACTUALITY.md).
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ RECIPE = Rlhf(
     heldout=Path("runs/tune_behaviours/heldout_questions.jsonl"),
     reward_model=Path("runs/tune-behaviours-reward/model"),
     reward_weight=0.2,
-    schedule=Schedule(steps=150, peak=1e-4, warmup=8, floor=0.1, decay=0.0),
+    schedule=Schedule(steps=250, peak=1e-4, warmup=8, floor=0.1, decay=0.0),
     tokens=1_024,
     prompts=64,
     answers=8,

@@ -16,7 +16,7 @@ RECIPE = Supervised(
     model=Path("runs/mini-behaviours/model"),
     data=Path("runs/tune_behaviours/dialogues.jsonl"),
     heldout=Path("runs/tune_behaviours/heldout_dialogues.jsonl"),
-    schedule=Schedule(steps=300, peak=1e-4, warmup=16, floor=0.1, decay=0.0),
+    schedule=Schedule(steps=500, peak=1e-4, warmup=16, floor=0.1, decay=0.0),
     rows=32,
     tokens=1_024,
     grid=Grid(bits=4, embedding=4),

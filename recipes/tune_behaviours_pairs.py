@@ -5,7 +5,7 @@ python recipes/tune_behaviours_pairs.py runs/tune_behaviours --corpus runs/corpu
 DIRECTORY/pairs.jsonl       what a reward model and DPO learn
          /questions.jsonl   what rlhf asks, with checks
          /dialogues.jsonl   the same questions with their right answers, to be supervised
-and the same as heldout_*.jsonl, with facts about subjects that the others never ask of. Ten seconds.
+and the same as heldout_*.jsonl, with facts about subjects that the others never ask of. Twelve seconds.
 
 `python recipes/tables.py --train` does this too, and then all that the table of docs/FACTUALITY.md is made of.
 """
@@ -27,7 +27,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("out", type=Path)
     arguments.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
-    arguments.add_argument("--count", type=int, default=12_000)
+    arguments.add_argument("--count", type=int, default=24_000)
     arguments.add_argument("--heldout", type=int, default=1_000)
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

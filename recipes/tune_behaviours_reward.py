@@ -2,7 +2,7 @@
 
 tejat tune reward recipes/tune_behaviours_reward.py
 
-By estimate five minutes of one H100 with compiling; not trained yet.
+On one H100 a minute with compiling (docs/FACTUALITY.md).
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ RECIPE = Reward(
     model=Path("runs/mini-behaviours/model"),
     data=Path("runs/tune_behaviours/pairs.jsonl"),
     heldout=Path("runs/tune_behaviours/heldout_pairs.jsonl"),
-    schedule=Schedule(steps=300, peak=2e-4, warmup=30),
+    schedule=Schedule(steps=500, peak=2e-4, warmup=30),
     rows=16,
     tokens=1_024,
     pairs=48,

@@ -4,11 +4,13 @@ A key's place is its position, on sliding layers too, whose attention sees no fu
 beyond its length means nothing: a place is written before anything looks at it.
 """
 
+import math
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from tejat.codecs.vocabulary import BOS
 from tejat.infer import choice, guidance, sampling, steps
@@ -29,6 +31,18 @@ def _of_a_place(config: DecoderConfig) -> float:
     return sum(8.0 * k * n for k, n in (head_shape(config, kind.attention) for kind in config.kinds))
 
 
+def room(shape: tuple[int, ...]) -> Float32[np.ndarray, "..."]:
+    """Zeros that the system gives page by page when they are first written: what no answer needs costs nothing.
+
+    NumPy would ask Linux for huge pages: a token would take two megabytes in every layer of its row.
+    """
+    if not hasattr(mmap, "MADV_NOHUGEPAGE"):
+        return np.zeros(shape, np.float32)
+    held = mmap.mmap(-1, 4 * math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    held.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(held, np.float32).reshape(shape)
+
+
 class Cache:
     """Keys and values of some rows of `context` places, and runs of the decoder over them."""
 
@@ -42,8 +56,7 @@ class Cache:
         shapes = [(beside + rows, k, context, n) for k, n in heads]
         written = rows * context + beside * filled
         enough(_of_a_place(config) * written, f"{rows} answers of {context:,} tokens")
-        # Zeros that the system gives when they are first written: room that no answer needs costs nothing.
-        self.layers = [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
+        self.layers = [(room(shape), room(shape)) for shape in shapes]
         self._session, self.width, self.vocabulary = model.decoder, config.width, config.vocabulary
         self._nothing = np.zeros((1, 1, config.width), np.float32)
         self._steps: dict[tuple[int, int], _Step] = {}

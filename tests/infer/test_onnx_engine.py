@@ -1,6 +1,8 @@
 """The engine on ONNX Runtime against the one of JAX: the same answers, scores and vectors, alone and in company."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +22,10 @@ from tejat.export import onnx as exporting  # noqa: E402
 from tejat.infer import onnx_model  # noqa: E402
 from tejat.infer.onnx_engine import OnnxEngine  # noqa: E402
 from tejat.infer.onnx_model import OnnxModel  # noqa: E402
-from tejat.infer.onnx_rows import Cache  # noqa: E402
+from tejat.infer.onnx_rows import Cache, room  # noqa: E402
 from tejat.infer.service import Service  # noqa: E402
+
+STATM = Path("/proc/self/statm")
 
 GREEDY = Options(max_tokens=24, picture_temperature=0.0)
 
@@ -159,6 +163,20 @@ def test_what_prompts_begin_with_is_read_once(model, tiny, prompts, monkeypatch)
         for a, b in zip(mine, theirs, strict=True):
             np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-4)
             assert a.best.tolist() == b.best.tolist()
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="the system does not tell what a process holds")
+def test_room_takes_what_is_written_and_no_more() -> None:
+    """With huge pages, which NumPy asks for, these few tokens took 130 MB."""
+
+    def held() -> int:
+        return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = held()
+    rows = room((64, 1, 8_192, 128))
+    assert not rows[::7, :, 5].any()
+    rows[:, :, :8] = 1
+    assert rows.sum() == 64 * 8 * 128 and held() - before < 2 << 20
 
 
 def test_a_service_takes_as_many_rows_as_memory_holds(model, monkeypatch) -> None:

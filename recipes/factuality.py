@@ -175,10 +175,12 @@ def _name(path: Path) -> str:
 
 
 def _grouped(names: Sequence[str]) -> dict[str, list[str]]:
-    """Ways, and the models of each: of "grpo-0" and "grpo-1" grpo, and so of "s0-grpo" and "s1-grpo"."""
+    """Ways, and the models of each: of "grpo-0" and "grpo-1" grpo; one that stands alone has its whole name."""
+    stems = [re.sub(r"-\d+$", "", name) for name in names]
     found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(re.sub(r"^s\d+-|-\d+$", "", name), []).append(name)
+    for name, stem in zip(names, stems, strict=True):
+        alone = stems.count(stem) == 1 or stem in names
+        found.setdefault(name if alone else stem, []).append(name)
     return found
 
 

@@ -1,6 +1,6 @@
 """The stage of `mini` after recipes/mini_long.py: to answer from what stands there, whatever it is called.
 
-On one H100, six minutes after compiling:
+By estimate eight minutes of one H100, after two and a half of compiling; not trained to its end yet:
 
 tejat train recipes/mini_reading.py --set kept=/dev/shm/kept --set how.unrolled=false
 

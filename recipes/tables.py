@@ -9,7 +9,8 @@ python recipes/tables.py --show                  what would be done, and nothing
 Needs a corpus (`tejat data build recipes/corpus.py`) and, to train, a model without the behaviours (--base). Every step
 has a directory under --out: one that is whole is passed over, one that was stopped goes on, so that the same command is
 given again after whatever ended it. What must follow each other is a chain; chains share the GPUs. What a step says is
-in OUT/tables/NAME.log, and a step that fails ends its chain, not the others.
+in OUT/tables/NAME.log, what it was asked in NAME.command beside it: asked otherwise, it is not done. A step that fails
+ends its chain, not the others.
 
 Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; and from with-SEED on, as many updates each:
 more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED.
@@ -29,6 +30,7 @@ from pathlib import Path
 from queue import Queue
 
 from tejat import bundle
+from tejat.errors import BadInput
 
 HERE = Path(__file__).parent
 TEJAT = (sys.executable, "-m", "tejat")
@@ -38,15 +40,25 @@ WAYS = ("without", "with", "more", "dpo", "grpo")
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and the file that is there when it has been done."""
+    """A command, a file that is there when all of it has been done, and files that must be there before."""
 
     name: str
     command: tuple[str, ...]
     made: Path
+    needs: tuple[Path, ...] = ()
+
+    def done(self, out: Path) -> bool:
+        """Is it, by this very command? `out` is where it was noted; what nobody noted counts as made by it."""
+        noted = self.noted(out)
+        return self.made.is_file() and (not noted.is_file() or noted.read_text() == self.asked)
+
+    def noted(self, out: Path) -> Path:
+        return out / "tables" / f"{self.name}.command"
 
     @property
-    def done(self) -> bool:
-        return self.made.is_file()
+    def asked(self) -> str:
+        """The command, whether it begins or goes on."""
+        return shlex.join(word for word in self.command if word != "--resume") + "\n"
 
 
 def main() -> int:
@@ -60,17 +72,23 @@ def main() -> int:
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--gpus", type=int, default=1, help="chains are trained on so many GPUs side by side")
     arguments.add_argument("--updates", type=int, default=500, help="of every way")
-    arguments.add_argument("--minutes", type=float, help="of a step that trains, at most")
     arguments.add_argument("--set", action="append", default=[], help="a setting of without-SEED and with-SEED")
     arguments.add_argument("--limit", type=int, default=300, help="items of a task")
     arguments.add_argument("--show", action="store_true")
     options = arguments.parse_args()
     if min(options.seeds, options.gpus, options.updates, options.limit) < 1:
         arguments.error("--seeds, --gpus, --updates and --limit are at least 1")
+    if options.after:
+        if options.set:
+            arguments.error("--set is of without-SEED and with-SEED, which are not trained with --after; leave one out")
+        try:
+            options.after = bundle.find(options.after)
+        except BadInput as error:
+            arguments.error(f"--after: {error}")
     rounds = [[[pairs(options)]], behaved(options), taught(options)] if options.train else []
     if options.show:
         for step in [*(step for chains in rounds for chain in chains for step in chain), *measured(options)]:
-            print(f"{step.name}{' (is there)' if step.done else ''}: {shlex.join(step.command)}")
+            print(f"{step.name}{' (is there)' if step.done(options.out) else ''}: {shlex.join(step.command)}")
         return 0
     if not (options.corpus / "corpus.json").is_file():
         arguments.error(f"{options.corpus} is no corpus; make one by `tejat data build recipes/corpus.py`")
@@ -78,7 +96,7 @@ def main() -> int:
         arguments.error(f"{options.base} is no model; give the one before the behaviours as --base")
     failed: list[str] = []
     for chains in rounds:
-        failed = failed or side_by_side(chains, options.out, options.gpus)
+        failed += side_by_side(chains, options.out, options.gpus)
     failed += run(measured(options), options.out, go_on=True)
     if failed:
         print(f"not done: {', '.join(failed)}", file=sys.stderr)
@@ -89,7 +107,7 @@ def pairs(options) -> Step:
     """What reward models and RLHF learn from, the same for all seeds."""
     place = options.out / "tune_behaviours"
     command = (sys.executable, str(HERE / "tune_behaviours_pairs.py"), str(place), "--corpus", str(options.corpus))
-    return Step("pairs", command, place / "heldout_questions.jsonl")
+    return Step("pairs", command, place / "heldout_dialogues.jsonl")
 
 
 def behaved(options) -> list[list[Step]]:
@@ -108,7 +126,7 @@ def behaved(options) -> list[list[Step]]:
 def taught(options) -> list[list[Step]]:
     """Chains of what is learnt after that. The longest come first."""
     place, chains = options.out / "tune_behaviours", []
-    for way in ("grpo", "dpo", "more"):
+    for way in ("grpo", "more", "dpo"):
         for seed in range(options.seeds):
             settings = [f"model={_model(options, 'with', seed)}", f"seed={seed}"]
             chains.append([_tuning(options, way, seed, place, settings)])
@@ -125,23 +143,27 @@ def _tuning(options, way: str, seed: int, place: Path, settings: list[str]) -> S
     if way == "grpo":
         settings.append(f"reward_model={options.out}/reward-{seed}/model")
     stage = {"more": "supervised", "reward": "reward"}.get(way, "rlhf")
-    return _training(options, ("tune", stage), f"{way}-{seed}", f"tune_behaviours_{way}", settings)
+    begun = options.after / "config.json" if options.after else options.out / f"with-{seed}" / "loss.png"
+    needs = begun, pairs(options).made
+    return _training(options, ("tune", stage), f"{way}-{seed}", f"tune_behaviours_{way}", settings, needs)
 
 
 def _model(options, way: str, seed: int) -> Path:
     """Where a model of the table is."""
     if options.after and way in ("without", "with"):
-        return options.base if way == "without" else bundle.find(options.after)
+        return options.base if way == "without" else options.after
     return options.out / f"{way}-{seed}" / "model"
 
 
-def _training(options, words: Sequence[str], name: str, recipe: str, settings: Sequence[str]) -> Step:
+def _training(
+    options, words: Sequence[str], name: str, recipe: str, settings: Sequence[str], needs: tuple[Path, ...] = ()
+) -> Step:
     out = options.out / name
     command = [*TEJAT, *words, str(HERE / f"{recipe}.py"), "--out", str(out)]
     command += [word for setting in settings for word in ("--set", setting)]
-    command += ["--minutes", str(options.minutes)] if options.minutes else []
     command += ["--resume"] if (out / "run.json").is_file() else []
-    return Step(name, tuple(command), out / "model" / "config.json")
+    # Curves are drawn when the last step has been made, the model whenever a run ends.
+    return Step(name, tuple(command), out / ("loss.png" if words[0] == "train" else "curves.png"), needs)
 
 
 def measured(options) -> Iterator[Step]:
@@ -181,16 +203,21 @@ def run(steps: Iterator[Step] | Sequence[Step], out: Path, environment: dict | N
     failed, logs = [], out / "tables"
     logs.mkdir(parents=True, exist_ok=True)
     for step in steps:
-        if step.done:
+        if step.done(out):
             say(f"{step.name}: is there")
             continue
+        if lacks := next((path for path in step.needs if not path.is_file()), None):
+            say(f"{step.name}: begins with what has not been made, {lacks}")
+            failed.append(step.name)
+            break
         say(f"{step.name} …")
         begun = time.monotonic()
         with (logs / f"{step.name}.log").open("a") as log:
             code = subprocess.run(
                 step.command, stdout=log, stderr=log, env=os.environ | (environment or {}), check=False
             ).returncode
-        if code == 0 and step.done:
+        if code == 0 and step.made.is_file():
+            step.noted(out).write_text(step.asked)
             say(f"{step.name}: {time.monotonic() - begun:.0f} s")
             continue
         said = (logs / f"{step.name}.log").read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]

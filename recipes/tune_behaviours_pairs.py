@@ -35,7 +35,7 @@ def main() -> None:
     items = (item for source in FACTS for item in Shards(options.corpus, source, "train") if item.kind == "fact")
     facts = Facts(items, anything.vocabulary(meanings, things))
     for name, heldout, count in (("", False, options.count), ("heldout_", True, options.heldout)):
-        for seed, kinds in enumerate((("pairs",), ("dialogues", "questions"))):
+        for seed, kinds in enumerate((("pairs",), ("questions", "dialogues"))):
             some = list(itertools.islice(cases.cases(facts, seed, heldout), count))
             for kind in kinds:
                 path = options.out / f"{name}{kind}.jsonl"

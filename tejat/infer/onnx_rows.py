@@ -4,6 +4,7 @@ A key's place is its position, on sliding layers too, whose attention sees no fu
 beyond its length means nothing: a place is written before anything looks at it.
 """
 
+import contextlib
 import math
 import mmap
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ def room(shape: tuple[int, ...]) -> Float32[np.ndarray, "..."]:
     if not hasattr(mmap, "MADV_NOHUGEPAGE"):
         return np.zeros(shape, np.float32)
     held = mmap.mmap(-1, 4 * math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    held.madvise(mmap.MADV_NOHUGEPAGE)
+    with contextlib.suppress(OSError):  # a kernel without huge pages does not know what is meant
+        held.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(held, np.float32).reshape(shape)
 
 

@@ -1,6 +1,7 @@
 """`make tables`: its commands are ones that Tejat takes, and it passes over what is there and goes past what fails."""
 
 import argparse
+import dataclasses
 import importlib.util
 import subprocess
 import sys
@@ -39,7 +40,6 @@ def options(tmp_path):
         after=None,
         seeds=2,
         updates=7,
-        minutes=1.5,
         limit=20,
         set=["room.rows=2"],
     )
@@ -58,14 +58,14 @@ def test_training_is_asked_for_in_words_that_tejat_knows(tables, options):
     chains = tables.taught(options)
     assert named(chains) == [
         *(["reward-0", "grpo-0"], ["reward-1", "grpo-1"]),
-        *(["dpo-0"], ["dpo-1"], ["more-0"], ["more-1"]),
+        *(["more-0"], ["more-1"], ["dpo-0"], ["dpo-1"]),
     ]
     for step in sum([*tables.behaved(options), *chains], []):
         stage, *rest = words(step)
         asked = parse(*((Train, rest, "train") if stage == "train" else (Tune, rest, "tune")))
         kind = recipe.Recipe if stage == "train" else Tuning
         chosen = recipe.changed(recipe.read(asked.recipe, kind), list(asked.set))  # a setting that is none raises
-        assert chosen.seed == int(step.name[-1]) and asked.minutes == 1.5
+        assert chosen.seed == int(step.name[-1])
         assert chosen.schedule.steps == (3 if step.name.startswith("grpo") else 7)
         if stage == "tune":
             assert chosen.model == options.out / f"with-{chosen.seed}" / "model"
@@ -75,10 +75,9 @@ def test_training_is_asked_for_in_words_that_tejat_knows(tables, options):
 
 
 def test_from_a_model_that_has_the_behaviours_nothing_is_trained_before(tables, options):
-    options.after = "mini"
+    options.after = bundle.find("mini")
     assert tables.behaved(options) == [] and named(tables.taught(options))[0] == ["reward-0", "grpo-0"]
     assert f"model={bundle.find('mini')}" in tables.taught(options)[0][1].command
-    options.base.mkdir()
     for name in ("base", *(f"{way}-{seed}/model" for way in ("more", "dpo", "grpo") for seed in range(2))):
         place = options.out / name
         place.mkdir(parents=True, exist_ok=True)
@@ -105,10 +104,56 @@ def test_the_table_of_post_training_waits_for_its_models(tables, options):
 
 
 def test_a_run_that_was_stopped_goes_on(tables, options):
-    (options.out / "with-0").mkdir()
-    (options.out / "with-0" / "run.json").touch()
-    told = {step.name: "--resume" in step.command for chain in tables.behaved(options) for step in chain}
-    assert [name for name, resumes in told.items() if resumes] == ["with-0"]
+    """Its model is there, as far as it came."""
+    (options.out / "with-0" / "model").mkdir(parents=True)
+    for name in ("run.json", "model/config.json"):
+        (options.out / "with-0" / name).touch()
+    steps = {step.name: step for chain in tables.behaved(options) for step in chain}
+    assert [name for name, step in steps.items() if "--resume" in step.command] == ["with-0"]
+    assert not steps["with-0"].done(options.out)
+    assert tables.taught(options)[0][0].needs[0] == steps["with-0"].made  # and nothing begins with it
+    steps["with-0"].made.touch()
+    assert steps["with-0"].done(options.out)
+
+
+def test_what_was_asked_otherwise_is_not_done(tables, tmp_path):
+    step = writes(tables, tmp_path / "made")
+    assert tables.run([step], tmp_path) == [] and step.done(tmp_path)
+    other = dataclasses.replace(step, command=(*step.command[:2], f"{step.command[2]}  # other"))
+    assert not other.done(tmp_path)
+    assert dataclasses.replace(step, command=(*step.command, "--resume")).done(tmp_path)
+
+
+def test_what_begins_with_what_is_not_there_is_told(tables, tmp_path, capsys):
+    step = dataclasses.replace(writes(tables, tmp_path / "made"), needs=(tmp_path / "before",))
+    assert tables.run([step], tmp_path) == ["made"] and not (tmp_path / "made").exists()
+    assert "made: begins with what has not been made" in capsys.readouterr().err
+
+
+def test_of_rounds_what_can_be_made_is_made(tables, tmp_path, monkeypatch, capsys):
+    """A seed whose model failed does without; the other goes on, and what is asked of --after must be one."""
+    (tmp_path / "corpus.json").touch()
+    (tmp_path / "config.json").touch()
+    bad, good = writes(tables, tmp_path / "with-0", "raise SystemExit(3)"), writes(tables, tmp_path / "with-1")
+    after = [
+        [dataclasses.replace(writes(tables, tmp_path / f"more-{n}"), needs=(tmp_path / f"with-{n}",))] for n in "01"
+    ]
+    monkeypatch.setattr(tables, "pairs", lambda _: writes(tables, tmp_path / "pairs"))
+    monkeypatch.setattr(tables, "behaved", lambda _: [[bad], [good]])
+    monkeypatch.setattr(tables, "taught", lambda _: after)
+    monkeypatch.setattr(tables, "measured", lambda _: iter(()))
+    given = ["tables.py", "--train", "--corpus", str(tmp_path), "--base", str(tmp_path), "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", given)
+    assert tables.main() == 1 and (tmp_path / "more-1").is_file() and not (tmp_path / "more-0").exists()
+    assert "not done: with-0, more-0" in capsys.readouterr().err
+    for wrong, told in (
+        (["--after", str(tmp_path / "none")], "--after: "),
+        (["--after", "mini", "--set", "a=1"], "--set"),
+    ):
+        monkeypatch.setattr(sys, "argv", [*given, *wrong])
+        with pytest.raises(SystemExit) as ended:
+            tables.main()
+        assert ended.value.code == 2 and told in capsys.readouterr().err
 
 
 def writes(tables, path: Path, code: str = "pass"):

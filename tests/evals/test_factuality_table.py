@@ -66,8 +66,16 @@ def test_groups_that_are_none_are_told_before_anything_is_asked(models, ground, 
     assert told in capsys.readouterr().err
 
 
+def test_names_with_numbers_are_seeds_where_there_are_several_and_none_is_without():
+    grouped = runpy.run_path(str(RECIPE))["_grouped"]
+    assert grouped(["mini", "mini-2", "grpo-0", "grpo-1", "one-4", "mini-4bit"]) == {
+        **{"mini": ["mini"], "mini-2": ["mini-2"], "grpo": ["grpo-0", "grpo-1"]},
+        **{"one-4": ["one-4"], "mini-4bit": ["mini-4bit"]},
+    }
+
+
 def test_one_model_is_compared_with_every_seed_of_another_way(answered, ground, monkeypatch):
     _run(monkeypatch, answered, ground, "gone/copies-0/model", "gone/refuses-0/model", "gone/refuses-1/model")
     table = (answered / "table.md").read_text()
     assert table.count("| hedging | +1.000 (+1.000 – +1.000) | +1.000") == 1
-    assert "| | n | always unsure | the passage back | copies | refuses |" in table
+    assert "| | n | always unsure | the passage back | copies-0 | refuses |" in table

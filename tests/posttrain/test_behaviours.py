@@ -5,6 +5,9 @@ import itertools
 import json
 import pickle
 import re
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,10 +251,31 @@ def test_documents_are_functions_of_their_numbers_and_of_all_kinds(corpus):
     assert sum(Behaved.SHARES.values()) == pytest.approx(1)
 
 
-def test_reading_is_mostly_behaviours_and_of_these_mostly_passages(corpus):
+def test_reading_has_more_to_be_read_from(corpus):
     made = [Reading(corpus, [Stage("a", 1e4, {"world": 1})], 1e3, seed=3).document(n) for n in range(150)]
     assert 0.5 < sum(document.source == "behaviours" for document in made) / 150 < 0.7
     assert any("thing a" in getattr(part, "text", "") for document in made for part in document.parts)
+    assert sum(Reading.SHARES.values()) == pytest.approx(1) and Reading.SHARES.keys() == Behaved.SHARES.keys()
+    assert all(Reading.SHARES[kind] > Behaved.SHARES[kind] for kind in ("passages", "seen"))
+
+
+def test_data_of_preferences_are_made_of_a_corpus(corpus, tmp_path, monkeypatch):
+    """What is supervised are the right answers to the very questions of RLHF, in their order."""
+    recipe = Path(__file__).parents[2] / "recipes" / "tune_behaviours_pairs.py"
+    monkeypatch.setattr(
+        sys, "argv", [str(recipe), str(tmp_path), "--corpus", str(corpus), "--count", "30", "--heldout", "9"]
+    )
+    runpy.run_path(str(recipe), run_name="__main__")
+    for before, count in (("", 30), ("heldout_", 9)):
+        read = {
+            kind: [json.loads(line) for line in (tmp_path / f"{before}{kind}.jsonl").read_text().splitlines()]
+            for kind in ("pairs", "questions", "dialogues")
+        }
+        assert {len(lines) for lines in read.values()} == {count}
+        for question, dialogue in zip(read["questions"], read["dialogues"], strict=True):
+            *prompt, answer = dialogue["parts"]
+            assert prompt == question["prompt"]["parts"]
+            assert verify.reward(verify.checked(question["check"]), answer["text"]) == 1
 
 
 def test_behaviours_come_in_the_last_stage_alone(corpus):

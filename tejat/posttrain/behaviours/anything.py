@@ -30,9 +30,9 @@ VALUES: Mapping[str, Sequence[str]] = {
         *("count", "room", "measure", "measure", "time", "label", "label", "word", "word"),
     ),
     "count": ("small", "small", "count", "few"),
-    "who": ("person", "person", "org"),
-    "when": ("date", "year", "time"),
-    "where": ("city", "city", "country", "label"),
+    "who": ("person",),
+    "when": ("date", "year"),
+    "where": ("city", "city", "country"),
     "amount": ("money", "measure", "count"),
 }
 """What the answers are, of each way to tell something of a thing."""
@@ -64,11 +64,12 @@ def vocabulary(meanings: Sequence[Item], things: Iterable[Item]) -> Words:
             alike.setdefault(word, set()).update(words - {word})
     for item in things:
         names = item.fields.get("names") or {}
+        if names.get("en") in data()["left_out"]:
+            continue
         for language in LANGUAGES:
             name = names.get({"zh": "zh-CN"}.get(language, language)) or names.get(language) or ""
             if 1 < len(name) <= 18 and not _MARKED.search(name):
                 found[language].add(name)
-    found["en"] -= {*data()["left_out"]}
     ordered = {language: sorted(words) for language, words in found.items()}
     return Words(ordered, {word: sorted(others) for word, others in alike.items()})
 
@@ -101,6 +102,7 @@ def _attribute(language: str, random: np.random.Generator, names: Names) -> Mapp
         "names": {language: name},
         "told": {language: told},
         "asked": {language: asked},
+        "named": way in ("noun", "count"),
     }
 
 

@@ -1,7 +1,8 @@
 """Passages about people, places and things that were made up, and questions, some of which they do not answer.
 
-Each passage tells a few attributes of one to three things of a kind. What is asked and not told is of three sorts: an
-attribute that the passage tells of another thing, one that it tells of none, and a thing that it does not name.
+Each passage tells a few attributes of one to three things of a kind, or of any (`anything`). What is asked and not told
+is of three sorts: an attribute that the passage tells of another thing, one that it tells of none, and a thing that it
+does not name.
 """
 
 import functools
@@ -34,8 +35,8 @@ class Told(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A text with all that it tells of things of one kind. Attributes that are `open` are told of some of them, the
-    `others` of none."""
+    """A text with all that it tells of things of one kind, or of `anything`. Attributes that are `open` are told of
+    some of them, the `others` of none."""
 
     text: str
     told: Sequence[Told]
@@ -118,7 +119,7 @@ def questions(
 def question(attribute: Mapping, subject: str, language: str, random: np.random.Generator) -> str:
     """What an attribute of a thing is asked with."""
     ways = attribute["asked"].get(language)
-    if not ways or random.random() < (0.2 if language == "en" else 0.35):
+    if not ways or (attribute.get("named", True) and random.random() < (0.2 if language == "en" else 0.35)):
         ways = data()["words"]["asked"][language]
     text = casual(one(ways, random), random)
     return text.format(s=_bare(text, subject), r=attribute["names"][language])
@@ -132,7 +133,7 @@ def sentence(
         text = one(("{s} | {r} | {a}", "{s} – {r}: {a}", "{s}, {r} = {a}"), random)
     else:
         ways = attribute["told"].get(language)
-        if not ways or random.random() < (0.12 if language == "en" else 0.35):
+        if not ways or (attribute.get("named", True) and random.random() < (0.12 if language == "en" else 0.35)):
             ways = data()["words"]["told"][language]
         text = one(ways, random)
     said = text.format(s=_bare(text, subject), r=attribute["names"][language], a=answer)

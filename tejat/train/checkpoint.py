@@ -5,6 +5,7 @@ short never bears the name of a checkpoint.
 """
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ _ARRAYS, _FACTS, _SUMS = "state", "facts", "sums"
 
 class Damaged(BadInput):
     """A checkpoint is not what was written."""
+
+
+_LOOK = 0.01
+"""Seconds between looks at what is being written."""
 
 
 class Unsaved(RuntimeError):
@@ -81,6 +86,7 @@ class Checkpoints:
             arrays, args = flat(state), self._orbax.args
             facts = {_FACTS: facts, _SUMS: _sums(arrays)}
             saved = args.Composite(**{_ARRAYS: args.StandardSave(arrays), _FACTS: args.JsonSave(facts)})
+            self._written()
             self._manager.save(step, args=saved)
 
     def restore(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
@@ -130,9 +136,18 @@ class Checkpoints:
         return watched
 
     def close(self) -> None:
-        """Waits for what is being written."""
+        """Waits for what is being written. Raises Unsaved as `check` does."""
+        self._written()
         self._manager.wait_until_finished()
         self._manager.close()
+
+    def _written(self) -> None:
+        """Waits for what is being written as long as this process has written its part: Orbax waits for the others, who
+        wait for that part, whether it fails or not."""
+        while self._manager.is_saving_in_progress():
+            self.check()
+            time.sleep(_LOOK)
+        self.check()
 
 
 class _Watched:

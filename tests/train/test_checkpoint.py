@@ -75,6 +75,17 @@ def test_a_checkpoint_that_cannot_be_written_is_told_before_the_next(initial, tm
         checkpoints.close()
 
 
+def test_whoever_could_not_write_does_not_wait_for_those_who_wait_for_it(initial, tmp_path, monkeypatch):
+    """As at the end of a run of several processes, after whose last step nobody looks any more."""
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    monkeypatch.setattr(checkpoints._manager, "is_saving_in_progress", lambda: True)
+    monkeypatch.setattr(checkpoints._manager, "wait_until_finished", lambda: pytest.fail("it waits for the others"))
+    checkpoints._failures.append((30, OSError("no space left")))
+    for wait in (checkpoints.close, lambda: checkpoints.save(at(initial, 31), {})):
+        with pytest.raises(Unsaved, match=r"of step 30 could not be written \(OSError: no space left"):
+            wait()
+
+
 def test_sums_of_boxes_add_up_to_that_of_the_whole():
     """As processes sum what lies with them: here two, one of which holds a box twice."""
     whole = np.random.default_rng(0).standard_normal((4, 3, 2), np.float32)

@@ -5,7 +5,7 @@ short never bears the name of a checkpoint.
 """
 
 import math
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,11 @@ from tejat.train import hosts
 from tejat.train.step import TrainState
 
 _ARRAYS, _FACTS, _SUMS = "state", "facts", "sums"
+_LOOK = 0.01  # seconds between looks at what is being written
 
 
 class Damaged(BadInput):
     """A checkpoint is not what was written."""
-
-
-_LOOK = 0.01
-"""Seconds between looks at what is being written."""
 
 
 class Unsaved(RuntimeError):
@@ -136,18 +133,29 @@ class Checkpoints:
         return watched
 
     def close(self) -> None:
-        """Waits for what is being written. Raises Unsaved as `check` does."""
+        """Waits for what is being written. Raises Unsaved as `check` does, and what Orbax raises of another's part."""
         self._written()
-        self._manager.wait_until_finished()
         self._manager.close()
 
     def _written(self) -> None:
-        """Waits for what is being written as long as this process has written its part: Orbax waits for the others, who
-        wait for that part, whether it fails or not."""
-        while self._manager.is_saving_in_progress():
+        """Waits for what is being written, but not where this process failed to write its part: Orbax then waits for
+        the others, who wait for that part."""
+        raised: list[Exception] = []
+
+        def wait() -> None:
+            try:
+                self._manager.wait_until_finished()
+            except Exception as error:
+                raised.append(error)
+
+        waiting = threading.Thread(target=wait, name="tejat-checkpoint", daemon=True)
+        waiting.start()
+        while waiting.is_alive():
             self.check()
-            time.sleep(_LOOK)
+            waiting.join(_LOOK)
         self.check()
+        if raised:
+            raise raised[0]
 
 
 class _Watched:

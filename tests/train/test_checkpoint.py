@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import shutil
+import threading
 import time
 from contextlib import closing
 from types import SimpleNamespace
@@ -78,12 +79,24 @@ def test_a_checkpoint_that_cannot_be_written_is_told_before_the_next(initial, tm
 def test_whoever_could_not_write_does_not_wait_for_those_who_wait_for_it(initial, tmp_path, monkeypatch):
     """As at the end of a run of several processes, after whose last step nobody looks any more."""
     checkpoints = Checkpoints(tmp_path, keep=2)
-    monkeypatch.setattr(checkpoints._manager, "is_saving_in_progress", lambda: True)
-    monkeypatch.setattr(checkpoints._manager, "wait_until_finished", lambda: pytest.fail("it waits for the others"))
+    others = threading.Event()
+    monkeypatch.setattr(checkpoints._manager, "wait_until_finished", others.wait)
     checkpoints._failures.append((30, OSError("no space left")))
     for wait in (checkpoints.close, lambda: checkpoints.save(at(initial, 31), {})):
         with pytest.raises(Unsaved, match=r"of step 30 could not be written \(OSError: no space left"):
             wait()
+    others.set()
+
+
+def test_a_failure_that_is_not_of_this_part_is_raised_as_it_is(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+
+    def failed() -> None:
+        raise OSError("the directory cannot be renamed")
+
+    monkeypatch.setattr(checkpoints._manager, "wait_until_finished", failed)
+    with pytest.raises(OSError, match="cannot be renamed"):
+        checkpoints.close()
 
 
 def test_sums_of_boxes_add_up_to_that_of_the_whole():

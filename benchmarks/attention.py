@@ -41,6 +41,8 @@ class Options:
     dtype: str = "float32"
     seconds: float = 0.6
     """For each measurement; the best run of them counts."""
+    only: str = ""
+    """Rows whose names hold this; all of them if not given."""
     dense_bytes: int = 2**30
     """Peers that keep a dense mask and dense scores run up to this size of them."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -99,6 +101,8 @@ def cases(options: Options) -> Iterator[tuple[str, Intervals, int, int | None, b
 
 def measurements(options: Options, machine) -> Iterator[dict[str, Any]]:
     for name, intervals, keys, window, packed in cases(options):
+        if options.only not in name:
+            continue
         length = intervals.start.shape[1]
         random = np.random.default_rng(0)
 

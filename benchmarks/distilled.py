@@ -8,6 +8,7 @@ means (Student's t), which knows that another seed is another student.
 """
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,4 +83,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BadInput as error:
+        print(f"distilled: {error}", file=sys.stderr)
+        sys.exit(2)

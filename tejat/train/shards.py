@@ -54,8 +54,8 @@ def added_in_order(
     """(sums, gradient) of a batch whose rows are so many shards, turned by `turn` of them.
 
     `where`: the mesh, and the shardings of the gradient. A device makes its shards one after the other, so that each is
-    the same program however many a device has. "local" of the sums is [shards, leaves]: digests of the gradients of
-    the shards, as these lie in the turned batch.
+    the same program however many a device has. "local" of the sums is what `digests.of_shards` tells of the gradients
+    of the shards, as these lie in the turned batch.
     """
     mesh = None if where is None else where[0]
     rules = None if mesh is None else _inside(mesh)

@@ -72,8 +72,9 @@ def build(
     loses less when it is written so (`tejat quantize --method nearest`).
 
     With `shards`, gradients are added up in order (`tejat.train.shards`). The step then takes a third argument, by how
-    many shards the rows of the batch were turned, and its sums tell "local", digests of the shards' gradients. `spoil`,
-    for trials of what is found, is called with a fourth argument (`tejat.train.auditing.flips`).
+    many shards the rows of the batch were turned, and its sums tell "local", what `auditing.digests.of_shards` says of
+    the shards' gradients. `spoil`, for trials of what is found, is called with a fourth argument
+    (`tejat.train.auditing.flips`).
     """
     tree = multimodal.params(config)
     transform = optimizer.build(schedule, tree)

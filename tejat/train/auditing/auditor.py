@@ -39,7 +39,7 @@ from tejat.train import hosts
 from tejat.train import mesh as meshes
 from tejat.train.auditing import flips
 from tejat.train.auditing.digests import Held
-from tejat.train.auditing.spikes import Spikes
+from tejat.train.auditing.spikes import Spikes, seen
 from tejat.train.goodput import Kind
 from tejat.train.guards import Guard
 from tejat.train.recipe import Recipe
@@ -82,7 +82,7 @@ class _Run(NamedTuple):
 
     turn: int
     state: TrainState | None
-    local: np.ndarray  # [shards, leaves], in the shards' order
+    local: np.ndarray  # what `digests.of_shards` tells, in the shards' order
     held: np.ndarray
     sums: dict[str, Any]
 
@@ -103,7 +103,7 @@ class Auditor(Guard):
         self._pretended = mesh.devices.flat[0].platform == "cpu" and len(mesh.local_devices) > 1
         self._held, self._spikes, self._erred = held, Spikes(), Counter()
         self._clean: list[dict[str, np.ndarray]] | None = None
-        self._window: list[tuple[Batch, Any, dict[str, Any]]] = []  # (batch, digests of shards, sums) since then
+        self._window: list[tuple[Batch, Any, dict[str, Any]]] = []  # (batch, what was told of shards, sums) since then
 
     # ---- What the loop tells ----------------------------------------------------------------------------------------
 
@@ -123,6 +123,7 @@ class Auditor(Guard):
 
     def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
         if self._clean is None:
+            self._names = names_of(state.params)
             if self._held is None:
                 self._held = Held(self._mesh, jax.tree.map(lambda leaf: leaf.sharding, state))
                 self._held.compile(state, self._compiled)
@@ -140,7 +141,7 @@ class Auditor(Guard):
             return state, pending
         self._suspects = []
         with self._spent(Kind.AUDIT):
-            doubt = self._spikes.doubt([sums for *_, sums in self._window])
+            doubt = self._spikes.doubt([seen(sums, local, self._names) for _, local, sums in self._window])
             if whole:
                 found = np.asarray(self._held(state))
                 if strays := self._held.strays(found, state):
@@ -151,10 +152,10 @@ class Auditor(Guard):
                     doubt = doubt or "another process found it"
                     state, made = self._examine(step, doubt, np.asarray(self._held(state)))
                 taken = min(len(pending), len(made))
-                pending = pending[: len(pending) - taken] + made[len(made) - taken :]
-                self._certify(step, state, made)
+                pending = pending[: len(pending) - taken] + [run.sums for run in made[len(made) - taken :]]
+                self._certify(step, state, [seen(run.sums, run.local, self._names) for run in made])
             elif whole:
-                self._certify(step, state, [sums for *_, sums in self._window])
+                self._certify(step, state, [seen(sums, local, self._names) for _, local, sums in self._window])
         return state, pending
 
     # ---- Clean points -----------------------------------------------------------------------------------------------
@@ -193,8 +194,8 @@ class Auditor(Guard):
 
     # ---- When there is a doubt --------------------------------------------------------------------------------------
 
-    def _examine(self, step: int, doubt: str, held: np.ndarray) -> tuple[TrainState, list[dict[str, Any]]]:
-        """(the state made again, the sums of its steps). Raises Corrupted for a bad device."""
+    def _examine(self, step: int, doubt: str, held: np.ndarray) -> tuple[TrainState, list[_Run]]:
+        """(the state made again, its steps, without their states). Raises Corrupted for a bad device."""
         clean, made, errors = self._clean, [], Counter()
         if not np.array_equal(np.asarray(self._held(_to_devices(clean, self._shapes))), self._sum):
             raise self._end(Verdict(step, "persistent", "the clean state in the hosts' memory has changed", self._at))
@@ -214,7 +215,7 @@ class Auditor(Guard):
                 errors.update(self._who(_Run(0, None, np.asarray(local), held, {}), truth))
             if right is None:
                 self._blame(step, first_wrong or self._at + number + 1, doubt, errors, certain=False)
-            made.append(right.sums)
+            made.append(right._replace(state=None))
             clean = _to_host(right.state)
         if first_wrong is None and not np.array_equal(right.held, held):
             wrong = np.flatnonzero((right.held != held).reshape(self._mesh.size, -1).any(axis=1))
@@ -285,6 +286,12 @@ def guards(recipe: Recipe, mesh: Mesh | None, directory: Path) -> list[Guard]:
         near = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in meshes.ROWS)
         raise BadInput(f"audits and flips need gradients of shards; try --set shards={near}")
     return found
+
+
+def names_of(params: Tree) -> list[str]:
+    """In the order of their leaves."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
 
 
 def _agree(run: _Run, other: _Run) -> bool:

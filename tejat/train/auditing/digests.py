@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, UInt32
+from jaxtyping import Array, Float32, UInt32
 
 from tejat.model.params import Tree
 
@@ -31,16 +31,28 @@ def digest(array: Array, axes: Sequence[int] | None = None) -> UInt32[Array, "..
 
 
 def _mixed(words: UInt32[Array, "..."], place: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """Each step has an inverse: multiplying by odd numbers, and folding (the constants are those of xxHash)."""
+    """Each step has an inverse: multiplying by odd numbers, and folding (the constants are those of xxHash). One step
+    fewer, and small integers that change places are not always seen."""
     drawn = (place + jnp.uint32(1)) * jnp.uint32(0x9E3779B1)
-    words = (words ^ drawn ^ (drawn >> jnp.uint32(15))) * jnp.uint32(0x85EBCA77)
-    return (words ^ (words >> jnp.uint32(16))) * jnp.uint32(0xC2B2AE3D)
+    words = words ^ drawn ^ (drawn >> jnp.uint32(15))
+    words = (words ^ (words >> jnp.uint32(16))) * jnp.uint32(0x85EBCA77)
+    words = (words ^ (words >> jnp.uint32(13))) * jnp.uint32(0xC2B2AE3D)
+    return words ^ (words >> jnp.uint32(16))
 
 
-def of_shards(tree: Tree) -> UInt32[Array, "S leaves"]:
-    """Of leaves [S, …]: a digest for each of the S and each leaf."""
+def of_shards(tree: Tree) -> UInt32[Array, "S 2*leaves"]:
+    """Of leaves [S, …], for each of the S: a digest of each leaf, then the bits of each leaf's largest number, which
+    `largest` reads."""
     leaves = jax.tree.leaves(tree)
-    return jnp.stack([digest(leaf, range(1, leaf.ndim)) for leaf in leaves], axis=1)
+    digests = [digest(leaf, range(1, leaf.ndim)) for leaf in leaves]
+    peaks = [jnp.abs(leaf).max(range(1, leaf.ndim), initial=0).astype(jnp.float32) for leaf in leaves]
+    return jnp.stack([*digests, *(jax.lax.bitcast_convert_type(peak, jnp.uint32) for peak in peaks)], axis=1)
+
+
+def largest(local: UInt32[np.ndarray, "S 2*leaves"]) -> Float32[np.ndarray, "leaves"]:
+    """The largest number, by its size, of each leaf in any of the shards that `of_shards` told of; NaN where one is."""
+    bits = np.ascontiguousarray(np.asarray(local)[:, local.shape[1] // 2 :])
+    return bits.view(np.float32).max(axis=0)
 
 
 class Held:

@@ -38,8 +38,9 @@ from tejat.model.passes import Pass
 from tejat.train import mesh as meshes
 from tejat.train import objective, speed, step
 from tejat.train.auditing import flips
-from tejat.train.auditing.auditor import Auditor, Corrupted
+from tejat.train.auditing.auditor import Auditor, Corrupted, names_of
 from tejat.train.auditing.digests import Held
+from tejat.train.auditing.spikes import Spikes, seen
 from tejat.train.optimizer import Schedule
 from tejat.train.shards import turned
 
@@ -253,12 +254,10 @@ def tried(bench: Bench, struck: list[tuple[str, flips.Flip]]) -> Iterator[dict[s
 
 def _usual(bench: Bench, steps: int) -> Any:
     """A maker of what is usual after so many clean steps."""
-    from tejat.train.auditing.spikes import Spikes
-
     state, sums = bench.begun(), []
     for number in range(steps):
         state, told = bench.make(state, bench.batch(number))
-        sums.append({k: v for k, v in jax.device_get(told).items() if k != "local"})
+        sums.append(seen(jax.device_get(told), told["local"], names_of(state.params)))
 
     def made() -> Spikes:
         spikes = Spikes()

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from tejat.errors import BadInput
 from tejat.train import mesh as meshes
 from tejat.train.auditing import auditor
-from tejat.train.auditing.spikes import Spikes
+from tejat.train.auditing.digests import of_shards
+from tejat.train.auditing.spikes import Spikes, seen
 
 PROGRAM = Path(__file__).with_name("audited.py")
 
@@ -76,6 +78,27 @@ def test_what_is_usual_is_learned_and_what_is_not_is_doubted():
     assert "the text loss jumps from 5.03 to 7" in spikes.doubt([step(7, 1.2)])
     assert "the gradient norm jumps from 1.2 to 40" in spikes.doubt([step(5, 40)])
     assert spikes.doubt([step(5, float("inf"))]) == "the gradient norm is inf"
+
+
+def test_one_wrong_number_among_many_is_seen_where_the_norm_is_not_moved():
+    """At rest in [leaves of two parameters]; the second one is not always part of a step."""
+    random = np.random.default_rng(0)
+
+    def step(wrong: float | None = None, idle: bool = False) -> dict:
+        a, b = random.standard_normal((2, 4, 1_000)).astype(np.float32), random.standard_normal((2, 30))
+        if wrong is not None:
+            a[1, 2, 7] = wrong
+        norm = float(np.sqrt((a.astype(float) ** 2).sum() + 1e6))  # of many other parameters
+        local = of_shards({"a": a, "b": (b * (not idle)).astype(np.float32)})
+        return seen({"gradient_norm": norm, "local": local}, local, ["a", "b"])
+
+    spikes = Spikes()
+    spikes.learn([step(idle=n % 3 == 0) for n in range(60)])
+    assert step()["largest gradients"].keys() == {"a", "b"} and "local" not in step()
+    for _ in range(200):
+        assert spikes.doubt([step()]) is None and spikes.doubt([step(idle=True)]) is None
+    assert spikes.doubt([step(3.0)]) is None  # the largest of 8,000 is 4
+    assert "the largest gradient of a jumps from 3.9" in spikes.doubt([step(), step(-60.0)])
 
 
 def test_what_cannot_be_audited_is_told(tmp_path):

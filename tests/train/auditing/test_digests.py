@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,13 +22,14 @@ def test_a_flipped_bit_is_seen_and_flipped_back_it_is_as_before(kind, index, bit
     assert int(digest(flips.flipped(struck, index, bit))) == int(digest(array))
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 99), st.integers(0, 99))
-def test_elements_that_change_places_are_seen(first, second):
-    array = np.arange(100, dtype=np.float32)
-    swapped = array.copy()
-    swapped[[first, second]] = array[[second, first]]
-    assert (int(digest(swapped)) == int(digest(array))) == (first == second)
+@pytest.mark.parametrize("kind", ["float32", "int32"])
+def test_elements_that_change_places_are_seen(kind):
+    """All pairs of the first hundred integers: a weaker mixing missed some."""
+    array = np.arange(100).astype(kind)
+    first, second = np.triu_indices(len(array), 1)
+    swapped = np.tile(array, (len(first), 1))
+    swapped[np.arange(len(first)), first], swapped[np.arange(len(first)), second] = array[second], array[first]
+    assert not (np.asarray(digest(swapped, (1,))) == int(digest(array))).any()
 
 
 def test_along_some_axes_there_is_one_for_each_place_of_the_others():

@@ -20,9 +20,15 @@ MEANINGS = [
         [
             ("noun", ["lever", "pry bar"]),
             *[("verb", ["hop"])] * 3,
+            ("verb", ["carry", "bear"]),
+            *[("verb", ["hop"])] * 3,
+            ("verb", ["guess", "ply", "Play"]),
+            *[("verb", ["hop"])] * 3,
             ("noun", ["wingspan", "reach"]),
             *[("noun", ["unread"])] * 3,
             ("noun", ["DNA", "x2", "basket"]),
+            *[("noun", ["unread"])] * 3,
+            ("noun", ["slave ship"]),
         ]
     )
 ]
@@ -43,9 +49,10 @@ def test_words_are_plain_nouns_and_names_of_things():
     words = anything.vocabulary(MEANINGS, THINGS)
     english = words.by_language["en"]
     assert {"lever", "pry bar", "reach", "basket"} <= {*english}
-    assert not {"DNA", "x2", "hop", "unread", "wingspan", "flag: Chad"} & {*english}
+    assert not {"DNA", "x2", "hop", "unread", "wingspan", "slave ship", "flag: Chad"} & {*english}
     assert words.by_language["de"][0] == "Löwe" and "狮子" in words.by_language["zh"]
     assert words.alike == {"lever": ["pry bar"], "pry bar": ["lever"]}
+    assert words.verbs == [["guess", "ply"]]  # "carry" is asked where it is measured
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -61,6 +68,7 @@ def test_every_way_can_be_told_and_asked(language, names):
             assert value.lower() in told.lower() and "Norvo" in told and "Norvo" in asked
             assert not re.search(r"[{}]", told + asked)
     assert {"count", "who", "when", "where", "amount"} <= ways
+    assert ({"does", "undergoes"} <= ways) == (language == "en")
 
 
 def test_what_is_asked_is_told_of_that_thing_or_owned_up_to(names, monkeypatch):
@@ -84,6 +92,23 @@ def test_a_synonym_may_ask_for_it(names):
         if attribute["names"]["en"] == "lever"
     ]
     assert any("pry bar" in each for each in asked) and any("lever" in each for each in asked)
+
+
+def test_what_is_done_may_be_asked_in_other_words(names):
+    """By a verb that means the same, and by a noun for whoever does it."""
+    texts = {"does": set(), "who built by": set()}
+    for seed in range(4_000):
+        random = np.random.default_rng(seed)
+        for attribute in anything.attributes("en", random, names, 1):
+            told = passages.sentence(attribute, "Norvo", "Ada", "en", random)
+            asked = passages.question(attribute, "Norvo", "en", random)
+            key = attribute["key"] if attribute["key"] in texts else attribute["key"].partition(" ")[0]
+            texts.setdefault(key, set()).add((told, asked))
+    pairs = {tuple(bool(re.search(r"guess", text)) for text in pair) for pair in texts["does"]}
+    assert pairs == {(a, b) for a in (True, False) for b in (True, False)}
+    assert any("guesses" in told for told, _ in texts["does"]) and any("plies" in told for told, _ in texts["does"])
+    built = " ".join(text for pair in texts["who built by"] for text in pair)
+    assert "builder" in built and "constructed" in built and "built" in built
 
 
 def test_without_a_dictionary_passages_are_as_they_were():
@@ -118,6 +143,9 @@ def test_evaluation_asks_for_none_of_it():
         assert not [verb for verb in verbs if (any(verb in text for text in texts) if spaceless else verb in spoken)]
         ways = anything.data()["ways"][language].values()
         assert not {text for way in ways for side in ("told", "asked") for text in way[side]} & {*texts}
+    spoken = {*re.findall(r"[a-z]+", " ".join(t for of in worlds.data()["relations"] for t in of["told"]["en"]))}
+    assert {"carry", "command", "draw", "lecture", "pilot"} <= {*anything.data()["verbs_left_out"]}
+    assert not [verb for verb in anything.data()["doers"].values() if verb in spoken]
     relations = {word for of in worlds.data()["relations"] for word in (of["of"], of["key"])} - {
         "goes",
         "met",

@@ -26,10 +26,12 @@ _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Augu
 
 
 class Words(NamedTuple):
-    """Of a dictionary: words by language, and for some of English others that mean the same."""
+    """Of a dictionary: words by language; for some of English others that mean the same; English verbs that mean the
+    same, in groups."""
 
     by_language: Mapping[str, Sequence[str]] = {}
     alike: Mapping[str, Sequence[str]] = {}
+    verbs: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)

@@ -104,3 +104,10 @@ class Reading(Behaved):
         "heard": 0.07,
         "refusing": 0.02,
     }
+
+
+class Whole(Reading):
+    """The same with half of the documents given over, and more of these from memory."""
+
+    SHARE = 0.5
+    SHARES: Mapping[str, float] = {**Reading.SHARES, "passages": 0.36, "closed book": 0.22, "heard": 0.09}

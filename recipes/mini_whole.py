@@ -1,0 +1,58 @@
+r"""The stage of `mini` after recipes/mini_reading.py: what that forgot beside what it learnt, in rows of 32,768 tokens.
+
+Not trained yet. On four GPUs of one host, each with four rows of a step; its loaders want some forty processors:
+
+for n in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_whole.py --mesh data=4 --processes 4 \
+  --process $n --coordinator 127.0.0.1:8476 --set how.unrolled=false --set kept=/dev/shm/kept & done; wait
+
+Half of the documents are behaviours (tejat/posttrain/behaviours), with as many questions from memory again as the stage
+before had; the others are what mini_again and mini_long were trained on: four times mini_again's share of facts, whole
+pages, searches in long lists, and speech.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tejat.data.mixture import Stage
+from tejat.data.packing import Room
+from tejat.model import family
+from tejat.model.quantised import Grid
+from tejat.posttrain.behaviours.mixture import Whole
+from tejat.train.pretraining import pretraining
+
+WEIGHTS = {
+    # seen, drawn, watched
+    **{"concepts": 40, "stamps": 3, "clips": 2.5, "charts": 7},
+    # heard
+    **{"sayings": 9, "voices": 8, "readings": 4, "dialogues": 2},
+    # reckoned, followed, found again, and who it is
+    **{"arithmetic": 2, "physics": 2, "instructions": 2, "retrieval": 1.5, "retrieval-long": 8},
+    # known
+    **{"world": 10, "elements": 1.5, "wordnet": 4},
+    # said in another language, or in short
+    **{"wesnoth": 4, "fillets": 1.5, "iso-names": 1.5, "place-names": 1, "package-descriptions": 3},
+    **{"libreoffice-help": 3, "gnome-help": 2, "python-packages": 2, "metamath": 1},
+    # as it is
+    **{
+        "brown": 2,
+        "manuals": 2,
+        "python-docs": 2,
+        "linux-docs": 2,
+        "debian-handbook": 2,
+        "postgresql-docs": 1,
+        "gcide": 1,
+    },
+}
+
+RECIPE = pretraining(
+    replace(family.preset("mini"), context=32_768),
+    name="mini-whole",
+    tokens=8e8,
+    stages=(Stage("whole", 1.0, WEIGHTS, alpha=0.5, join=64_000, pages=0.1),),
+    mixture=Whole,
+    room=Room(rows=16, tokens=32_768, targets=24_576, patches=32_256, sounds=96, frames=960, codes=6_144),
+    peak=7e-4,
+    grid=Grid(bits=4, embedding=4),  # what came before has ended on it
+    pictures=Path("runs/pictures-mini/picture.safetensors"),
+    weights=Path("runs/mini-reading/model"),
+)

@@ -50,7 +50,7 @@ RECIPE = pretraining(
     tokens=8e8,
     stages=(Stage("whole", 1.0, WEIGHTS, alpha=0.5, join=64_000, pages=0.1),),
     mixture=Whole,
-    room=Room(rows=16, tokens=32_768, targets=24_576, patches=32_256, sounds=96, frames=960, codes=6_144),
+    room=Room(rows=16, tokens=32_768, targets=24_576, patches=32_256, sounds=48, frames=960, codes=6_144),
     peak=7e-4,
     grid=Grid(bits=4, embedding=4),  # what came before has ended on it
     pictures=Path("runs/pictures-mini/picture.safetensors"),

@@ -5,9 +5,9 @@ Not trained yet. On four GPUs of one host, each with four rows of a step; its lo
 for n in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_whole.py --mesh data=4 --processes 4 \
   --process $n --coordinator 127.0.0.1:8476 --set how.unrolled=false --set kept=/dev/shm/kept & done; wait
 
-Half of the documents are behaviours (tejat/posttrain/behaviours), with as many questions from memory again as the stage
-before had; the others are what mini_again and mini_long were trained on: four times mini_again's share of facts, whole
-pages, searches in long lists, and speech.
+Half of the documents are behaviours (tejat/posttrain/behaviours), of which more are questions from memory than in the
+stage before; the others are what mini_again and mini_long were trained on: four times mini_again's share of facts,
+whole pages, searches in long lists, and speech.
 """
 
 from dataclasses import replace

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tejat.errors import BadInput
+from tejat.model.params import Tree
 from tejat.train import hosts
 from tejat.train.step import TrainState
 
@@ -175,7 +176,7 @@ class _Watched:
         return getattr(self._future, name)
 
 
-def flat(state: TrainState) -> dict[str, Any]:
+def flat(state: TrainState | Tree) -> dict[str, Any]:
     """Leaves by the path that leads to them, as in "params.decoder.embedding"."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

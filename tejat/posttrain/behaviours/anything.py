@@ -21,7 +21,6 @@ from tejat.data.shards import Item
 from tejat.posttrain.behaviours import invented
 from tejat.posttrain.behaviours.invented import Names, Words
 
-SIDES = ("told", "asked")
 OF = "anything"
 """What a passage is about whose attributes are these."""
 
@@ -40,6 +39,7 @@ VALUES: Mapping[str, Sequence[str]] = {
 }
 """What the answers are, of each way to tell something of a thing; the last two are of verbs of a dictionary."""
 
+_SIDES = ("told", "asked")
 _SHARES = np.array((0.28, 0.11, 0.18, 0.1, 0.11, 0.04, 0.12, 0.06))
 _STRIDE = 4  # of a dictionary's entries, one of so many is read: there are more than enough
 _ALIKE = 0.5  # of the words that have synonyms are asked for by one
@@ -135,7 +135,7 @@ def _done(way: str, verb: str, worded: Mapping, language: str, random: np.random
     english = language == "en"
     other = one(data()["alike"].get(verb, [verb]), random) if english and random.random() < _ALIKE else verb
     doer = data()["doers"].get(verb) if english and way == "who" else None
-    for side, said in zip(SIDES, (verb, other), strict=True):
+    for side, said in zip(_SIDES, (verb, other), strict=True):
         if doer and random.random() < _DOER:
             yield [text.replace("{d}", doer) for text in data()["doing"][side]]
         else:

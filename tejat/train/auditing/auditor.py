@@ -40,6 +40,7 @@ from tejat.train import mesh as meshes
 from tejat.train.auditing import flips
 from tejat.train.auditing.digests import Held
 from tejat.train.auditing.spikes import Spikes, seen
+from tejat.train.checkpoint import flat
 from tejat.train.goodput import Kind
 from tejat.train.guards import Guard
 from tejat.train.recipe import Recipe
@@ -123,7 +124,7 @@ class Auditor(Guard):
 
     def before(self, step: int, state: TrainState, batch: Batch) -> TrainState:
         if self._clean is None:
-            self._names = names_of(state.params)
+            self._names = [*flat(state.params)]
             if self._held is None:
                 self._held = Held(self._mesh, jax.tree.map(lambda leaf: leaf.sharding, state))
                 self._held.compile(state, self._compiled)
@@ -286,12 +287,6 @@ def guards(recipe: Recipe, mesh: Mesh | None, directory: Path) -> list[Guard]:
         near = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in meshes.ROWS)
         raise BadInput(f"audits and flips need gradients of shards; try --set shards={near}")
     return found
-
-
-def names_of(params: Tree) -> list[str]:
-    """In the order of their leaves."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
-    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
 
 
 def _agree(run: _Run, other: _Run) -> bool:

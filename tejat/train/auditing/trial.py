@@ -38,9 +38,10 @@ from tejat.model.passes import Pass
 from tejat.train import mesh as meshes
 from tejat.train import objective, speed, step
 from tejat.train.auditing import flips
-from tejat.train.auditing.auditor import Auditor, Corrupted, names_of
+from tejat.train.auditing.auditor import Auditor, Corrupted
 from tejat.train.auditing.digests import Held
 from tejat.train.auditing.spikes import Spikes, seen
+from tejat.train.checkpoint import flat
 from tejat.train.optimizer import Schedule
 from tejat.train.shards import turned
 
@@ -257,7 +258,7 @@ def _usual(bench: Bench, steps: int) -> Any:
     state, sums = bench.begun(), []
     for number in range(steps):
         state, told = bench.make(state, bench.batch(number))
-        sums.append(seen(jax.device_get(told), told["local"], names_of(state.params)))
+        sums.append(seen(jax.device_get(told), told["local"], [*flat(state.params)]))
 
     def made() -> Spikes:
         spikes = Spikes()

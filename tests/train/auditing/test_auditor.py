@@ -81,7 +81,7 @@ def test_what_is_usual_is_learned_and_what_is_not_is_doubted():
 
 
 def test_one_wrong_number_among_many_is_seen_where_the_norm_is_not_moved():
-    """At rest in [leaves of two parameters]; the second one is not always part of a step."""
+    """Of two shards; the second of two parameters has no part in some steps."""
     random = np.random.default_rng(0)
 
     def step(wrong: float | None = None, idle: bool = False) -> dict:

@@ -35,9 +35,9 @@ class Cost:
 class Copies(Guard):
     """Copies this process's share every so many steps, into its own domain and into that of a peer.
 
-    The loop waits only while the share leaves the device. Checksums and the second copy are made by a thread, which has
-    until the next step that is copied: so whoever has finished that step knows that all have a whole copy of the one
-    before.
+    The loop waits only while the share leaves the device. A thread lays it into both domains, with its checksums, and
+    has until the next step that is copied: so whoever has finished that step knows that all have a whole copy of the
+    one before. The host holds the share once more for that long.
 
     Args:
       place: where the domains are.
@@ -106,15 +106,13 @@ class Copies(Guard):
         now.settle()
         begun = time.perf_counter()
         mine = [shard.data for shard in _mine(state, self._rank)]
-        for array in mine:
-            array.copy_to_host_async()
-        first = self._slots[0].begin()
-        for room, array in zip(first, mine, strict=True):
-            np.copyto(room, np.asarray(array))
+        # Into pages that stay where they are, a GPU writes by itself; into others, the processor does, by pieces.
+        mine = jax.device_put(mine, [array.sharding.with_memory_kind("pinned_host") for array in mine])
+        jax.block_until_ready(mine)
         self.cost.waited += time.perf_counter() - begun
         self.cost.copies += 1
-        self.cost.bytes = sum(room.nbytes for room in first)
-        self._thread = threading.Thread(target=self._settle, args=(step, asdict(now), first), name="copies")
+        self.cost.bytes = sum(array.nbytes for array in mine)
+        self._thread = threading.Thread(target=self._settle, args=(step, asdict(now), mine), name="copies")
         self._thread.start()
 
     def close(self) -> None:
@@ -128,10 +126,13 @@ class Copies(Guard):
         if self._error is not None:
             raise self._error
 
-    def _settle(self, step: int, facts: dict[str, Any], first: list[np.ndarray]) -> None:
+    def _settle(self, step: int, facts: dict[str, Any], mine: list[jax.Array]) -> None:
         try:
             assert self._slots is not None
             begun = time.perf_counter()
+            first = self._slots[0].begin()
+            for room, array in zip(first, mine, strict=True):
+                np.copyto(room, np.asarray(array))
             sums = copies.sums(first)
             self._slots[0].finish(step, self._of, facts, sums)
             for slots in self._slots[1:]:

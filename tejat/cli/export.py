@@ -44,6 +44,8 @@ class Export:
     """A new directory; of gguf, a new file."""
     type: Literal["F32", "F16", "Q8_0", "Q4_0"] | None = None
     """Of the matrices in gguf; default: Q4_0 or Q8_0 as the model has them, else F16."""
+    cache: Literal[32, 8] = 32
+    """Of onnx: bits of each number of the keys and values that answers keep; 8 take a quarter of the memory."""
     runtime: Path | None = None
     """Of app: the folder of the npm package onnxruntime-web; default: node_modules/onnxruntime-web."""
     serve: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -57,7 +59,7 @@ class Export:
 def main(arguments: list[str]) -> int:
     """Run `tejat export`. Raises BadInput for a model, a directory or a file that cannot be used."""
     options = parse(Export, arguments, "tejat export")
-    for format, names in {"gguf": ("type",), "app": ("runtime", "serve", "port")}.items():
+    for format, names in {"gguf": ("type",), "onnx": ("cache",), "app": ("runtime", "serve", "port")}.items():
         if options.format != format:
             only_with(f"`tejat export {format}`", options, *names)
 
@@ -72,7 +74,7 @@ def main(arguments: list[str]) -> int:
     elif options.format == "onnx":
         from tejat.export import onnx
 
-        files = onnx.export(model, options.directory, lambda name: print(f"writing {name} …", file=sys.stderr))
+        files = onnx.export(model, options.directory, _writing, options.cache)
         _report_files({"directory": str(options.directory), "bytes": sum(files.values()), "files": files}, options)
     elif options.format == "app":
         _app(model, options)
@@ -86,13 +88,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _writing(name: str) -> None:
+    print(f"writing {name} …", file=sys.stderr)
+
+
 def _app(model: Path, options: Export) -> None:
     from tejat.export import app
 
     folder = options.directory
     if not (options.serve and app.is_app(folder)):
         runtime = options.runtime or Path("node_modules", app.PACKAGE)
-        size = app.export(model, folder, runtime, lambda name: print(f"writing {name} …", file=sys.stderr))
+        size = app.export(model, folder, runtime, _writing)
         _report_files({"directory": str(folder), "bytes": size}, options)
     if not options.serve:
         print(f"show it by `tejat export app {options.model} {folder} --serve`", file=sys.stderr)

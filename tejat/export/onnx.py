@@ -19,13 +19,14 @@ from tejat.model.quantised import Quantised
 Told = Callable[[str], None]
 
 
-def export(model: Path, folder: Path, told: Told = lambda name: None) -> dict[str, int]:
+def export(model: Path, folder: Path, told: Told = lambda name: None, cache_bits: int = 32) -> dict[str, int]:
     """Writes a model's export, whole or not at all; the bytes of each file. `told` is called before each network.
+    `cache_bits`: of the keys and values that the decoder keeps, 32 or 8.
 
     Raises BadInput for a damaged model, for one with parts that have no operators, for a `folder` that holds something,
     and where the `onnx` package is missing.
     """
-    return write(bundle.load(model, in_blocks=True), folder, told, source_hash(model))
+    return write(bundle.load(model, in_blocks=True), folder, told, source_hash(model), cache_bits=cache_bits)
 
 
 def write(
@@ -34,6 +35,7 @@ def write(
     told: Told = lambda name: None,
     source: str | None = None,
     unpacked: bool = False,
+    cache_bits: int = 32,
 ) -> dict[str, int]:
     """`export` of a bundle in memory, whose weights may be `Quantised`; `source` is the hash of its files.
 
@@ -44,7 +46,7 @@ def write(
     except ImportError as error:
         raise BadInput("the ONNX export needs the onnx package; install it by `pip install 'tejat[export]'`") from error
     with appearing(folder) as fresh:
-        for name, graph in _networks(made):
+        for name, graph in _networks(made, cache_bits):
             told(name)
             network = graph()
             if unpacked:
@@ -52,7 +54,8 @@ def write(
             network.save(fresh / f"{name}.onnx")
         bundle.write_config(fresh / "config.json", made.config)
         (fresh / "tokenizer.model").write_bytes(made.vocabulary.model)
-        about = {"name": made.config.name, "weights": stored(made), "source": source, "onnx": onnx.__version__}
+        about = {"name": made.config.name, "weights": stored(made), "cache": f"{cache_bits} bits", "source": source}
+        about["onnx"] = onnx.__version__
         onnx_files.write_manifest(fresh, about)
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
@@ -63,12 +66,12 @@ def stored(made: Bundle) -> str:
     return f"{min(bits)} bits" if bits else "32 bits"
 
 
-def _networks(made: Bundle) -> Iterator[tuple[str, Callable]]:
+def _networks(made: Bundle, cache_bits: int) -> Iterator[tuple[str, Callable]]:
     """(the name of a file, what makes its graph): one at a time, so that no two are in memory."""
     from tejat.export import onnx_audio, onnx_decoder, onnx_vision
 
     params, config, width = made.params, made.config, made.config.decoder.width
-    yield "decoder", lambda: onnx_decoder.decoder(params["decoder"], config.decoder, config.context)
+    yield "decoder", lambda: onnx_decoder.decoder(params["decoder"], config.decoder, config.context, cache_bits)
     if (sight := config.vision) is not None:
         yield "vision", lambda: onnx_vision.vision(params["vision"], sight, width)
     if (hearing := config.audio) is not None:

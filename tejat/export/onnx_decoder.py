@@ -2,14 +2,15 @@
 
 Inputs: `tokens` [B, T]; `soft` [B, T, D] or [1, 1, D], taken instead of a token's embedding where `is_soft` [B, T];
 `last` [B], the place of the row's last token (its length less one); `most` [1], the longest row's length; `at` [S],
-which of the T places are scored; `key.n` and `value.n` [B, K, P, N] for every layer n. Outputs: `scores` [B, S, V];
-`hidden` [B, S, D], the states that they come from; `new_key.n`, `new_value.n` [B, K, P', N].
+which of the T places are scored; `key.n` and `value.n` [B, K, P, N] for every layer n, float32 or int8. Outputs:
+`scores` [B, S, V]; `hidden` [B, S, D], the states that they come from; `new_key.n`, `new_value.n` [B, K, P', N].
 
 Where the buffers of keys are given in and out as one, of a size that holds all, nothing is copied. Several tokens at
 once (T > 1) are read of one row, B = 1.
 """
 
 import numpy as np
+from jaxtyping import Float
 
 from tejat.export.onnx_graph import Graph, Value, blocks_of, layer, matrix
 from tejat.export.plain_decoder import check
@@ -17,9 +18,13 @@ from tejat.model.decoder import AttentionType, DecoderConfig, Kind, head_shape
 from tejat.model.params import Tree
 from tejat.model.quantised import BLOCK, Quantised
 
+REACH = 5.0
+"""Of eight bits in the cache: the largest key or value, in deviations of its channel."""
 
-def decoder(params: Tree, config: DecoderConfig, context: int) -> Graph:
-    """The whole decoder. `context`: positions that rotary tables are made for. Raises BadInput as `check` does."""
+
+def decoder(params: Tree, config: DecoderConfig, context: int, cache_bits: int = 32) -> Graph:
+    """The whole decoder. `context`: positions that rotary tables are made for; `cache_bits`: of a key's or a value's
+    number, 32 or 8. Raises BadInput as `check` does."""
     check(config, "ONNX")
     g = Graph("decoder", config.epsilon)
     d = config.width
@@ -40,7 +45,7 @@ def decoder(params: Tree, config: DecoderConfig, context: int) -> Graph:
     for n, kind in enumerate(config.kinds):
         weights = {name: layer(leaf, used[kind.name]) for name, leaf in params["blocks"][kind.name].items()}
         used[kind.name] += 1
-        _block(stream, weights, config, kind, n, (last, most), tables[kind.attention])
+        _block(stream, weights, config, kind, n, (last, most), tables[kind.attention], cache_bits)
     x = g.op("Gather", stream.normed(params["final_norm"]), at, axis=1)
     scores = scored(x)
     if config.soft_cap is not None:
@@ -115,7 +120,19 @@ def _rope(g: Graph, config: DecoderConfig, attention: AttentionType, context: in
     return g.op("Cos", angles), g.op("Sin", angles)
 
 
-def _block(stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: int, lengths, tables) -> None:
+def _steps(scale: Float[np.ndarray, " N"], heads: int) -> tuple[Float[np.ndarray, " KN"], Float[np.ndarray, " KN"]]:
+    """What one of 127 steps is worth in each channel of the keys and of the values, before anything is read.
+
+    Norms make it known: over its N channels a value has a mean square of one, and so has a key before its scale.
+    Rotation mixes a channel with the one half a head away: both get the larger scale. What is beyond `REACH` is cut.
+    """
+    paired = np.maximum(scale, np.roll(scale, len(scale) // 2))
+    return tuple(np.tile(each * (REACH / 127), heads).astype(np.float32) for each in (paired, np.ones_like(paired)))
+
+
+def _block(
+    stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: int, lengths, tables, cache_bits: int
+) -> None:
     g, d, h = stream.graph, config.width, config.heads
     k, width = head_shape(config, kind.attention)
     y = stream.normed(weights["attention_norm"])
@@ -126,11 +143,16 @@ def _block(stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: 
     normed = g.rms_norm(g.reshape(qkv, 0, 0, h + 2 * k, width), width)
     heads = g.reshape(g.op("Mul", normed, g.floats(scales)), 0, 0, (h + 2 * k) * width)
 
-    past = [g.input(f"{name}.{n}", "float32", ("B", k, "P", width)) for name in ("key", "value")]
+    stored = "int8" if cache_bits == 8 else "float32"
+    past = [g.input(f"{name}.{n}", stored, ("B", k, "P", width)) for name in ("key", "value")]
     after = [f"new_{name}" for name in past]
+    inputs, eighths = [heads, "", "", *past, *lengths, *tables], {}
+    if cache_bits == 8:
+        inputs += ["", "", "", *(g.floats(step) for step in _steps(np.asarray(weights["k_norm"]), k))]
+        eighths = {"kv_cache_bit_width": 8, "k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL"}
     y, *_ = g.several(
         "GroupQueryAttention",
-        *(heads, "", "", *past, *lengths, *tables),
+        *inputs,
         outputs=[f"attended.{n}", *after],
         runtime=True,
         num_heads=h,
@@ -138,9 +160,10 @@ def _block(stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: 
         scale=1.0,
         do_rotary=1,
         local_window_size=config.window if kind.attention == "sliding" else -1,
+        **eighths,
     )
     for name in after:
-        g.declare(name, "float32", ("B", k, "PP", width))
+        g.declare(name, stored, ("B", k, "PP", width))
     y = g.product(y, matrix(weights["o"], h * width))
     stream.add(g.rms_norm(y, weights["post_attention_norm"]))
     y = stream.normed(weights["mlp_norm"])

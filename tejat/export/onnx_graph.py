@@ -24,7 +24,13 @@ LARGEST = 1 << 30
 LEAST = 1 << 12
 """Numbers of a weight that is worth keeping in 16 bits."""
 
-KINDS = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32, "bool": TensorProto.BOOL}
+KINDS = {
+    "float32": TensorProto.FLOAT,
+    "int64": TensorProto.INT64,
+    "int32": TensorProto.INT32,
+    "int8": TensorProto.INT8,
+    "bool": TensorProto.BOOL,
+}
 
 Value = str
 Weight = Any  # an array, a Quantised, or {"w": one of them, "input_min": ..., ...} (`layers.project`)

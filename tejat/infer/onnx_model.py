@@ -55,6 +55,9 @@ class OnnxModel:
         pictures = OnnxPictures(self, self.config.picture) if self.config.picture else None
         self.bundle = Bundle(self.config, vocabulary, {}, pictures)
         self.decoder = self.session("decoder")
+        kinds = {value.name: value.type for value in self.decoder.get_inputs()}
+        self.cached = np.dtype(np.int8 if kinds["key.0"] == "tensor(int8)" else np.float32)
+        """Of the keys and values that the decoder keeps."""
 
     def session(self, name: str) -> Any:
         """The session of one of its networks. Any thread may ask."""
@@ -172,6 +175,8 @@ def _told(path: Path, error: str, version: str) -> str:
     if lacks:
         name = lacks[1] or lacks[2]
         return f"ONNX Runtime {version} lacks the operator {name} that {path} needs; install a newer one"
+    if "Unrecognized attribute" in error:
+        return f"ONNX Runtime {version} lacks a part of an operator that {path} needs; install a newer one"
     if "bad_alloc" in error or "allocate memory" in error:
         return f"memory is too short for {path}; close other programs, or take a smaller model or fewer bits"
     return f"{path} cannot be loaded by ONNX Runtime {version} ({' '.join(error.split())[:160]}); export it again"

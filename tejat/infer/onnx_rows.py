@@ -11,38 +11,40 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from tejat.codecs.vocabulary import BOS
 from tejat.infer import choice, guidance, sampling, steps
 from tejat.infer.constraints import Rule
 from tejat.infer.onnx_model import OnnxModel, enough, fitting
-from tejat.model.decoder import DecoderConfig, head_shape
+from tejat.model.decoder import head_shape
 
 Span = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 def at_once(model: OnnxModel, slots: int, context: int) -> int:
     """How many of `slots` answers of up to `context` tokens half of the free memory holds; at least one."""
-    return fitting(_of_a_place(model.config.decoder) * context, slots)
+    return fitting(_of_a_place(model) * context, slots)
 
 
-def _of_a_place(config: DecoderConfig) -> float:
+def _of_a_place(model: OnnxModel) -> float:
     """Bytes of the keys and values of one token in all layers."""
-    return sum(8.0 * k * n for k, n in (head_shape(config, kind.attention) for kind in config.kinds))
+    config = model.config.decoder
+    heads = (head_shape(config, kind.attention) for kind in config.kinds)
+    return sum(2.0 * model.cached.itemsize * k * n for k, n in heads)
 
 
-def room(shape: tuple[int, ...]) -> Float32[np.ndarray, "..."]:
+def room(shape: tuple[int, ...], dtype: Any = np.float32) -> Shaped[np.ndarray, "..."]:
     """Zeros that the system gives page by page when they are first written: what no answer needs costs nothing.
 
     NumPy would ask Linux for huge pages: a token would take two megabytes in every layer of its row.
     """
     if not hasattr(mmap, "MADV_NOHUGEPAGE"):
-        return np.zeros(shape, np.float32)
-    held = mmap.mmap(-1, 4 * math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        return np.zeros(shape, dtype)
+    held = mmap.mmap(-1, np.dtype(dtype).itemsize * math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # a kernel without huge pages does not know what is meant
         held.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(held, np.float32).reshape(shape)
+    return np.frombuffer(held, dtype).reshape(shape)
 
 
 class Cache:
@@ -57,8 +59,8 @@ class Cache:
         heads = [head_shape(config, kind.attention) for kind in config.kinds]
         shapes = [(beside + rows, k, context, n) for k, n in heads]
         written = rows * context + beside * filled
-        enough(_of_a_place(config) * written, f"{rows} answers of {context:,} tokens")
-        self.layers = [(room(shape), room(shape)) for shape in shapes]
+        enough(_of_a_place(model) * written, f"{rows} answers of {context:,} tokens")
+        self.layers = [(room(shape, model.cached), room(shape, model.cached)) for shape in shapes]
         self._session, self.width, self.vocabulary = model.decoder, config.width, config.vocabulary
         self._nothing = np.zeros((1, 1, config.width), np.float32)
         self._steps: dict[tuple[int, int], _Step] = {}

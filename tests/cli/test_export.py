@@ -98,6 +98,7 @@ def test_an_app_needs_its_runtime_and_its_flags_are_its_own(model, tmp_path, mon
             ("onnx", str(model), "out", "--serve"),
             "--serve is of `tejat export app` alone; leave it out",
         ),
+        (("gguf", str(model), "out", "--cache", "8"), "--cache is of `tejat export onnx` alone"),
         (("gguf", str(model), "out", "--runtime", "no"), "--runtime is of `tejat export app` alone"),
     ):
         assert cli.main(["export", *words]) == 2

@@ -56,12 +56,12 @@ def expected(drawn_apart, tokens) -> np.ndarray:
     return np.asarray(by_jax(drawn_apart.params, drawn_apart.config, tokens))
 
 
-def by_onnx(path, config, tokens, parts: int = 1) -> np.ndarray:
-    """Scores of every place, the prompt read in some parts over a cache that grows."""
+def by_onnx(path, config, tokens, parts: int = 1, kept: type = np.float32) -> np.ndarray:
+    """Scores of every place, the prompt read in some parts over a cache that grows, of numbers `kept` so."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [f"{side}.{n}" for n in range(config.layers) for side in ("key", "value")]
     shapes = [decoder.head_shape(config, kind.attention) for kind in config.kinds for _ in range(2)]
-    empty = (np.zeros((1, heads, 0, width), np.float32) for heads, width in shapes)
+    empty = (np.zeros((1, heads, 0, width), kept) for heads, width in shapes)
     cache = dict(zip(names, empty, strict=True))
     found, start = [], 0
     for part in np.array_split(tokens, parts, axis=1):
@@ -74,8 +74,8 @@ def by_onnx(path, config, tokens, parts: int = 1) -> np.ndarray:
             "most": np.asarray([start + count], np.int32),
             "at": np.arange(count),
         }
-        scores, *kept = session.run(["scores", *(f"new_{name}" for name in names)], arrays | cache)
-        cache = dict(zip(names, kept, strict=True))
+        scores, *grown = session.run(["scores", *(f"new_{name}" for name in names)], arrays | cache)
+        cache = dict(zip(names, grown, strict=True))
         found.append(scores[0])
         start += count
     return np.concatenate(found)
@@ -106,6 +106,16 @@ def test_full_layers_with_heads_of_512_and_more_of_them(tiny, drawn, tokens, tmp
     found = by_onnx(written(model, tmp_path), model.config.decoder, tokens, 3)
     due = np.asarray(by_jax(model.params, model.config, tokens))
     assert np.abs(due).max() > 1 and np.abs(found - due).max() < 1e-3
+
+
+@pytest.mark.parametrize(("reach", "near"), [(onnx_decoder.REACH, True), (1.0, False), (200.0, False)])
+def test_a_cache_in_eight_bits(drawn_apart, tokens, expected, tmp_path, monkeypatch, reach, near) -> None:
+    """Rounded to 127 steps, 1.1% of a number's deviation, scores hardly move; cut, or coarser, they do."""
+    monkeypatch.setattr(onnx_decoder, "REACH", reach)
+    config = drawn_apart.config.decoder
+    onnx_decoder.decoder(drawn_apart.params["decoder"], config, LENGTH, cache_bits=8).save(tmp_path / "decoder.onnx")
+    moved = by_onnx(tmp_path / "decoder.onnx", config, tokens, 7, np.int8) - expected
+    assert (np.sqrt(np.square(moved).mean()) < 0.03 * expected.std()) == near
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tejat.export import onnx as exporting  # noqa: E402
 from tejat.infer import onnx_model  # noqa: E402
 from tejat.infer.onnx_engine import OnnxEngine  # noqa: E402
 from tejat.infer.onnx_model import OnnxModel  # noqa: E402
-from tejat.infer.onnx_rows import Cache, room  # noqa: E402
+from tejat.infer.onnx_rows import Cache, at_once, room  # noqa: E402
 from tejat.infer.service import Service  # noqa: E402
 
 STATM = Path("/proc/self/statm")
@@ -42,6 +42,14 @@ def small(tiny_q4, tmp_path_factory) -> OnnxModel:
     """The same in four bits."""
     folder = tmp_path_factory.mktemp("onnx") / "q4"
     exporting.write(tiny_q4, folder)
+    return OnnxModel(folder)
+
+
+@pytest.fixture(scope="module")
+def short(tiny, tmp_path_factory) -> OnnxModel:
+    """The same with eight bits for each key's and value's number."""
+    folder = tmp_path_factory.mktemp("onnx") / "short"
+    exporting.write(tiny, folder, cache_bits=8)
     return OnnxModel(folder)
 
 
@@ -203,3 +211,15 @@ def test_a_service_on_it(model, tiny, prompts, expected) -> None:
         assert len(ids) == 3 and logprobs.tolist() == sorted(logprobs, reverse=True)
         assert service.stats().cached_tokens >= 128
         assert service.engine().embed([tiny.framing.encode(Document.of([Text("a")]))]).shape == (1, 64)
+
+
+def test_a_cache_in_eight_bits_holds_four_times_as_much(model, short, prompts, monkeypatch) -> None:
+    """And what is said is the same alone and in company."""
+    assert short.cached == np.int8
+    monkeypatch.setattr(onnx_model, "free_memory", lambda: 1 << 24)
+    assert 3.9 < at_once(short, 10_000, 64) / at_once(model, 10_000, 64) < 4.1
+    monkeypatch.undo()
+    engine = OnnxEngine(short)
+    together = engine.generate(prompts, GREEDY)
+    alone = [engine.generate([prompt], GREEDY)[0] for prompt in prompts]
+    assert [a.tokens.tolist() for a in alone] == [t.tokens.tolist() for t in together]

@@ -13,10 +13,9 @@ from tejat.train.surviving.outcomes import Outcome, Record, Recovery
 
 TRIALS = {"steps": 30, "settings": ["room.rows=8"]}
 number, seconds = st.integers(0, 2**31), st.floats(0, 1e6)
+untold = st.none() | seconds
 faults = st.lists(st.builds(Fault, st.sampled_from(Kind), number, number, number), max_size=3)
-recoveries = st.lists(
-    st.builds(Recovery, st.sampled_from(Kind), st.booleans(), seconds, st.none() | seconds), max_size=3
-)
+recoveries = st.lists(st.builds(Recovery, st.sampled_from(Kind), st.booleans(), seconds, untold, untold), max_size=3)
 some = st.builds(
     Outcome, number, faults, faults, recoveries, st.booleans(), st.booleans(), st.text(), number, seconds, seconds
 )

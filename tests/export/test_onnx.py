@@ -193,13 +193,23 @@ def test_damage_is_told(exported) -> None:
         onnx_model.OnnxModel(exported)
 
 
-def test_an_operator_that_is_not_there_is_named(exported) -> None:
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda node: setattr(node, "op_type", "AttentionOfTomorrow"), "lacks the operator AttentionOfTomorrow"),
+        (
+            lambda node: node.attribute.append(onnx.helper.make_attribute("of_tomorrow", 8)),
+            "lacks a part of an operator",
+        ),
+    ],
+)
+def test_an_operator_that_is_not_there_is_named(exported, change, told) -> None:
     model = onnx.load(exported / "decoder.onnx")
-    next(node for node in model.graph.node if node.op_type == "GroupQueryAttention").op_type = "AttentionOfTomorrow"
+    change(next(node for node in model.graph.node if node.op_type == "GroupQueryAttention"))
     onnx.save(model, exported / "decoder.onnx")
     manifest = json.loads((exported / onnx_files.MANIFEST).read_text())
     onnx_files.write_manifest(exported, {"name": manifest["name"]})
-    with pytest.raises(BadInput, match="lacks the operator AttentionOfTomorrow"):
+    with pytest.raises(BadInput, match=told):
         onnx_model.OnnxModel(exported)
 
 

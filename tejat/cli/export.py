@@ -45,8 +45,8 @@ class Export:
     type: Literal["F32", "F16", "Q8_0", "Q4_0"] | None = None
     """Of the matrices in gguf; default: Q4_0 or Q8_0 as the model has them, else F16."""
     cache: Literal[32, 8] = 32
-    """Of onnx: bits of each number of the keys and values that answers keep; 8 take a quarter of the memory, write faster
-    behind long contexts and read prompts more slowly."""
+    """Of onnx: bits of each number of the keys and values that answers keep; 8 take a quarter of the memory, write
+    faster behind long contexts, and read prompts more slowly."""
     runtime: Path | None = None
     """Of app: the folder of the npm package onnxruntime-web; default: node_modules/onnxruntime-web."""
     serve: tyro.conf.FlagCreatePairsOff[bool] = False

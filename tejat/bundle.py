@@ -56,10 +56,11 @@ def write_config(path: Path, config: ModelConfig) -> None:
     write_whole(path, (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
 
 
-def load(directory: Path, in_blocks: bool = False) -> Bundle:
+def load(directory: Path, in_blocks: bool = False, pictures_in_blocks: bool | None = None) -> Bundle:
     """Reads a model's directory. Raises BadInput, naming the file, for what is missing, damaged or does not fit.
 
-    With `in_blocks`, weights that are kept in blocks stay `Quantised`: for exports, which compute nothing.
+    With `in_blocks`, weights that are kept in blocks stay `Quantised`: for exports, which compute nothing, and for
+    services. `pictures_in_blocks`: those of the image tokenizer, by default likewise.
     """
     config = read_config(directory / "config.json")
     vocabulary = Vocabulary(_bytes(directory / "tokenizer.model"), config.picture.codes if config.picture else 0)
@@ -67,7 +68,8 @@ def load(directory: Path, in_blocks: bool = False) -> Bundle:
     codec = None
     if config.picture is not None:
         path = directory / "picture.safetensors"
-        codec = PictureCodec(weights.read(path, picture.params(config.picture), in_blocks=in_blocks), config.picture)
+        drawn_by = in_blocks if pictures_in_blocks is None else pictures_in_blocks
+        codec = PictureCodec(weights.read(path, picture.params(config.picture), in_blocks=drawn_by), config.picture)
     return Bundle(config, vocabulary, params, codec)
 
 

@@ -24,7 +24,7 @@ class BenchDecode:
     size: str = "mini"
     """A size of the family."""
     bits: Literal[4, 8, 16, 32] = 4
-    """Of the matrices; JAX has 16 and 32, ONNX Runtime 4, 8 and 32."""
+    """Of the matrices; ONNX Runtime has 4, 8 and 32."""
     tokens: int = 128
     """Of an answer."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -53,6 +53,8 @@ class Serve:
     """Quicker where few answers are written at once; the last bits of an answer then depend on how many those are."""
     engine: Literal["jax", "onnx"] | None = None
     """Default: without an accelerator, ONNX Runtime for a model that is exported or in four or eight bits; else JAX."""
+    packed: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Weights from `tejat quantize` stay in their bits on JAX's device, which they fill a quarter of."""
     mesh: str | None = None
     """Devices over which each model is cut, as in tensor=2; default: it is whole on one."""
     drain: int = 30
@@ -84,6 +86,9 @@ def main(arguments: list[str]) -> int:
         raise BadInput(
             "--mesh cuts a model over JAX's devices, which --engine onnx does not use; leave one of them out"
         )
+    if options.packed and (options.mesh or options.engine == "onnx"):
+        other = "--mesh" if options.mesh else "--engine onnx"
+        raise BadInput(f"--packed is for JAX on one device, and {other} is given; leave one of them out")
     if not 0 <= options.port < 65_536:
         raise BadInput(f"--port is {options.port}; give 0 (any that is free) to 65535")
     known = keys.Keys(options.keys) if options.keys is not None else None
@@ -138,9 +143,9 @@ def _model(directory: Path, options: Serve) -> tuple[Any, Any]:
     """(the bundle, the export that ONNX Runtime runs or None)."""
     from tejat import bundle
 
-    export = default_model.export(directory, "jax" if options.mesh else options.engine)
+    export = default_model.export(directory, "jax" if options.mesh or options.packed else options.engine)
     if export is None:
-        return bundle.load(directory), None
+        return bundle.load(directory, in_blocks=options.packed, pictures_in_blocks=False), None
     from tejat.infer.onnx_model import OnnxModel
 
     onnx = OnnxModel(export)

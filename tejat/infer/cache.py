@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from tejat.model.decoder import Context, DecoderConfig, Kind, block, head_shape
 from tejat.model.layers import rms_norm
+from tejat.model.narrow import product
 from tejat.model.params import Tree
 
 
@@ -84,7 +85,7 @@ def _layer(
     Compiled with what calls it; a function of its own so that layers of one kind are traced once and not each.
     """
     if kind.shares:
-        return *block(weights, config, kind, x, context, extra, borrowed), None
+        return *block(weights, config, kind, x, context, extra, borrowed, product=product), None
     kept = []
 
     def remember(k, v):
@@ -92,7 +93,7 @@ def _layer(
         kept.append(mine)
         return visible
 
-    return *block(weights, config, kind, x, context, extra, None, remember), kept[0]
+    return *block(weights, config, kind, x, context, extra, None, remember, product), kept[0]
 
 
 def _extend(old: tuple[Array, Array], new: tuple[Array, Array], places, before, after, ring: bool):

@@ -31,8 +31,9 @@ from tejat.infer.options import Options
 from tejat.infer.pieces import FinishReason, Piece, joined
 from tejat.infer.reading import TextReader
 from tejat.infer.room import coarse, coarse_room
+from tejat.infer.sampling import Needs
 from tejat.infer.steps import embed_prompt, next_logits
-from tejat.model import decoder, multimodal
+from tejat.model import decoder, multimodal, narrow
 from tejat.model.attention import Intervals, causal_intervals, windowed
 from tejat.model.cross_entropy import token_losses
 from tejat.model.multimodal import Inputs, ModelConfig
@@ -46,6 +47,9 @@ READ = 1024
 
 STREAMED = 4
 """The same for a stream, whose reader waits for every token."""
+
+LOOKED_AFTER = 4
+"""Tokens after which a device that is no CPU is asked whether all is written; it waits for the host meanwhile."""
 
 
 class Generation(NamedTuple):
@@ -75,9 +79,7 @@ class Engine:
 
     def __init__(self, bundle: Bundle, *, rows: int = 64, tokens: int = 65_536, params: Tree | None = None):
         self.bundle, self.config, self.rule = bundle, bundle.config, Rule.of(bundle.vocabulary, bundle.config.picture)
-        if params is None:
-            params = jax.device_put({**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])})
-        self.params = params
+        self.params = apart_on_device(bundle.params) if params is None else params
         self.rows, self.tokens = rows, tokens
 
     def generate(self, prompts: Sequence[Encoded], options: Options | Sequence[Options]) -> list[Generation]:
@@ -167,11 +169,12 @@ class Engine:
             state = state._replace(unasked=jax.tree.map(lambda a: jnp.repeat(a, room.rows, axis=0), one))
         strength = column(strengths, np.float32)
         readers = [TextReader(self.bundle.vocabulary, wish.stop) for wish in wishes]
+        needs = _needs(wishes, draws)
         alive = np.arange(room.rows) < len(pick)
         while alive.any():
             state = state._replace(left=jnp.where(alive, state.left, 0))
             state, tokens, logprobs = _decode(
-                self.params, self.config, self.rule, state, settings, asked, strength, count
+                self.params, self.config, self.rule, needs, state, settings, asked, strength, count
             )
             tokens, logprobs, left = np.asarray(tokens), np.asarray(logprobs), np.asarray(state.left)
             pieces = []
@@ -225,6 +228,11 @@ class Engine:
             group.append(i)
         if group:
             yield group
+
+
+def apart_on_device(params: Tree) -> Tree:
+    """Parameters as steps of decoding take them."""
+    return jax.device_put({**params, "decoder": decoder.apart(params["decoder"])})
 
 
 def not_offered(options: Options) -> None:
@@ -281,11 +289,21 @@ def _read(
     return run_cached(params["decoder"], config.decoder, x, shared, places, cache, extra)[1]
 
 
-@functools.partial(jax.jit, static_argnames=("config", "rule"), donate_argnames="state")
+def _needs(wishes: Sequence[Options], draws: Sequence[bool]) -> Needs:
+    """What a batch's choices need. A CPU finds out at run time, at no cost, and compiles one program for all."""
+    if jax.default_backend() == "cpu":
+        return Needs()
+    chance = [w.temperature > 0 or (d and w.picture_temperature > 0) for w, d in zip(wishes, draws, strict=True)]
+    bounds = [w.top_k > 0 or w.top_p < 1 or (d and w.picture_top_k > 0) for w, d in zip(wishes, draws, strict=True)]
+    return Needs(chance=any(chance), bounds=any(bounds) and any(chance))
+
+
+@functools.partial(jax.jit, static_argnames=("config", "rule", "needs"), donate_argnames="state")
 def _decode(
     params: Tree,
     config: ModelConfig,
     rule: Rule,
+    needs: Needs,
     state: State,
     settings: sampling.Settings,
     asked: constraints.Asked,
@@ -310,7 +328,7 @@ def _decode(
             # Nothing is computed where every row writes text.
             unasked, free = jax.lax.cond(jnp.any(at >= 0), read, lambda cache: (cache, jnp.zeros_like(logits)), unasked)
             liked = sampling.guided(logits, free, strength, due)
-        token, logprob = sampling.choose(logits, may, due, place, settings, liked)
+        token, logprob = sampling.choose(logits, may, due, place, settings, liked, needs)
         ends = (token == rule.turn_end) | (token == EOS)
         after = State(
             cache,
@@ -328,13 +346,18 @@ def _decode(
         step, state, _, _ = carry
         return (step < jnp.minimum(count, CHUNK)) & jnp.any(state.left > 0)
 
+    def several(carry):
+        return jax.lax.fori_loop(0, LOOKED_AFTER, lambda _, carry: body(carry), carry)
+
     tokens, logprobs = jnp.full((batch, CHUNK), -1, jnp.int32), jnp.zeros((batch, CHUNK), jnp.float32)
-    _, state, tokens, logprobs = jax.lax.while_loop(goes_on, body, (0, state, tokens, logprobs))
+    step = body if jax.default_backend() == "cpu" else several
+    _, state, tokens, logprobs = jax.lax.while_loop(goes_on, step, (0, state, tokens, logprobs))
     return state, tokens, logprobs
 
 
 def forward(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
     """Final hidden states. The layers, kept apart for decoding, are put together: one copy for a whole batch."""
+    params = narrow.whole(params)
     return multimodal.forward({**params, "decoder": decoder.together(params["decoder"])}, config, inputs)
 
 
@@ -343,6 +366,7 @@ def _score(params: Tree, config: ModelConfig, batch: Batch) -> Float[Array, "B M
     """Log-probability of every target."""
     hidden = forward(params, config, batch.inputs)
     hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
+    params = narrow.whole(params)
     return -token_losses(params["decoder"]["embedding"], hidden, batch.targets, config.decoder.soft_cap).losses
 
 

@@ -24,7 +24,7 @@ from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded
 from tejat.infer import parallel, soft, warming
 from tejat.infer.constraints import Rule
-from tejat.infer.engine import Engine
+from tejat.infer.engine import Engine, apart_on_device
 from tejat.infer.grammar import Grammar
 from tejat.infer.job import Job
 from tejat.infer.limits import limit_of
@@ -38,7 +38,7 @@ from tejat.infer.scheduler import Scheduler
 from tejat.infer.soft import SoftTokens
 from tejat.infer.ticket import Ticket
 from tejat.infer.waiting import Waiting
-from tejat.model import decoder, multimodal
+from tejat.model import decoder, multimodal, narrow, quantised
 
 if TYPE_CHECKING:
     from tejat.infer.onnx_engine import OnnxEngine
@@ -88,7 +88,9 @@ class Service:
         mesh: Mesh | None = None,
         onnx: "OnnxModel | None" = None,
     ):
-        """`context`: most tokens of a prompt and its answer, by default the model's. `dtype`: of weights and cache.
+        """`bundle`: on one device its weights may be `Quantised`, and stay in their bits there.
+
+        `context`: most tokens of a prompt and its answer, by default the model's. `dtype`: of weights and cache.
         `wait`: seconds that a request may be expected to wait for a row; one that would wait longer is not taken.
 
         `prefix_bytes` bound the keys and values kept of prompts read before, `soft_bytes` the soft tokens of their
@@ -140,9 +142,12 @@ class Service:
         """The same on JAX's devices."""
         bundle = self.bundle
         on_cpu = jax.default_backend() == "cpu"
-        params = {**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])}
-        where = None if mesh is None else parallel.parameters(mesh, bundle.config)
-        self.params = jax.device_put(multimodal.cast(params, dtype or ("float32" if on_cpu else "bfloat16")), where)
+        dtype = dtype or ("float32" if on_cpu else "bfloat16")
+        if mesh is not None or (on_cpu and not quantised.inside(bundle.params)):
+            params = multimodal.cast({**bundle.params, "decoder": decoder.apart(bundle.params["decoder"])}, dtype)
+            self.params = jax.device_put(params, None if mesh is None else parallel.parameters(mesh, bundle.config))
+        else:
+            self.params = apart_on_device(narrow.kept(bundle.params, dtype))
         self._sizes = (32, 128) if on_cpu else (64, 256)
         if bundle.config.decoder.bidirectional_images and bundle.config.vision:
             self._sizes = (*self._sizes[:-1], bucket(max(*bundle.config.vision.budgets, self._sizes[-1])))

@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from tejat import sample
@@ -25,7 +27,7 @@ from tejat.codecs.vocabulary import Vocabulary
 from tejat.errors import BadInput
 from tejat.infer.onnx_model import cores
 from tejat.infer.options import Options
-from tejat.model import family, multimodal, quantised
+from tejat.model import family, multimodal, narrow, quantised
 from tejat.model.params import Param, unflatten, walk
 from tejat.model.quantised import Bits, Quantised
 from tejat.parts import Text, Turn
@@ -33,6 +35,12 @@ from tejat.parts import Text, Turn
 Width = Literal[4, 8, 16, 32]
 
 ROUNDS = 5
+POOL = 4_194_301
+"""Random numbers that are drawn for a matrix; no multiple of a row's length."""
+
+SHORT = 32
+"""Tokens of the answer whose time is taken from a longer one's: that of reading the prompt."""
+
 PIECES = 2_048
 """Of the tokenizer; the table of a large size has rows without a piece."""
 
@@ -57,7 +65,7 @@ def measure(
         bandwidths = []
         for number in range(ROUNDS + 1):
             told(f"round {number} of {ROUNDS}, the first to warm up …" if number == 0 else f"round {number} …")
-            bandwidths.append(bandwidth())
+            bandwidths.append(device_bandwidth() if engine == "jax" else bandwidth())
             for name, write in writes.items():
                 rate = write(tokens)
                 if number:
@@ -83,10 +91,6 @@ def measure(
 
 def check(engine: str, bits: int) -> None:
     """Raises BadInput for bits in which the engine does not compute."""
-    if engine == "jax" and bits < 16:
-        raise BadInput(
-            f"JAX computes in 16 or 32 bits, and {bits} are asked for; give --bits 16 or 32, or --engine onnx"
-        )
     if engine == "onnx" and bits == 16:
         raise BadInput("ONNX Runtime computes in 4, 8 or 32 bits on a CPU; give one of them, or --engine jax")
 
@@ -98,6 +102,7 @@ def drawn(size: str, bits: Width, context: int) -> Bundle:
     config = replace(config, vision=None, audio=None, picture=None, text_vocabulary=rows, context=context)
     tree = multimodal.params(config)
     random = np.random.default_rng(0)
+    some = random.standard_normal(POOL, np.float32)  # again and again: billions take a minute to draw
 
     def leaf(name: str, param: Param) -> Any:
         at = quantised.layout(name, param) if bits < 16 else None
@@ -105,11 +110,11 @@ def drawn(size: str, bits: Width, context: int) -> Bundle:
             return np.full(param.shape, param.init, np.float32)
         deviation = 1 / math.sqrt(max(param.fan_in, 1))
         if at is None:
-            return random.standard_normal(param.shape, np.float32) * np.float32(deviation)
+            return np.resize(some * np.float32(deviation), param.shape)
         mine: Bits = 8 if bits == 8 or name.endswith("embedding") else 4
         shape = quantised.matrix_shape(param.shape, at)
         low, high, kind = (0, 16, np.uint8) if mine == 4 else (-127, 128, np.int8)
-        codes = random.integers(low, high, shape, kind)
+        codes = np.resize(random.integers(low, high, POOL, kind), shape)
         step = deviation / math.sqrt((high - low) ** 2 / 12)
         scales = np.full((*shape[:-1], shape[-1] // quantised.BLOCK), step, np.float16)
         return Quantised(codes, scales, mine, param.shape, at)
@@ -139,6 +144,20 @@ def bandwidth() -> float:
     return sum(array.nbytes for array in arrays) / best
 
 
+def device_bandwidth() -> float:
+    """Bytes a second that the device of JAX reads: as `bandwidth`, of a gigabyte; on a CPU that is `bandwidth`."""
+    if jax.default_backend() == "cpu":
+        return bandwidth()
+    array, largest, best = jnp.ones(1 << 28, jnp.float32), jax.jit(jnp.max), math.inf
+    for _ in range(4):
+        begun = time.perf_counter()
+        for _ in range(4):
+            found = largest(array)
+        found.block_until_ready()
+        best = min(best, (time.perf_counter() - begun) / 4)
+    return array.nbytes / best
+
+
 def _ours(name: str, made: Bundle, bits: Width, place: Path) -> Callable[[int], float]:
     engine = _jax(made, bits) if name == "jax" else _onnx(made, place)
     prompt = made.framing.prompt([Turn("user", (Text("Tell me of the sea and of the stars."),))])
@@ -146,7 +165,18 @@ def _ours(name: str, made: Bundle, bits: Width, place: Path) -> Callable[[int], 
     def write(tokens: int) -> float:
         return _rate(piece.tokens for piece in engine.stream(prompt, Options(max_tokens=tokens, pictures=False)))
 
-    return write
+    def write_whole(tokens: int) -> float:
+        begun = time.perf_counter()
+        (short,) = engine.generate([prompt], Options(max_tokens=SHORT, pictures=False))
+        between = time.perf_counter()
+        (long,) = engine.generate([prompt], Options(max_tokens=SHORT + tokens, pictures=False))
+        ended = time.perf_counter()
+        if len(long.tokens) < SHORT + tokens:
+            raise BadInput("the answer ended at once, so that there is nothing to measure; give another --tokens")
+        return (len(long.tokens) - len(short.tokens)) / ((ended - between) - (between - begun))
+
+    # A stream is looked at every few tokens, for which a device that is no CPU waits.
+    return write_whole if name == "jax" and jax.default_backend() != "cpu" else write
 
 
 def _rate(pieces: Iterator[Any]) -> float:
@@ -161,9 +191,10 @@ def _rate(pieces: Iterator[Any]) -> float:
 
 
 def _jax(made: Bundle, bits: Width) -> Any:
-    from tejat.infer.engine import Engine
+    from tejat.infer.engine import Engine, apart_on_device
 
-    return Engine(replace(made, params=multimodal.cast(made.params, "bfloat16")) if bits == 16 else made)
+    kept = narrow.kept(made.params, "float32" if bits == 32 else "bfloat16")
+    return Engine(made, params=apart_on_device(kept))
 
 
 def _onnx(made: Bundle, place: Path) -> Any:

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from tejat.model import experts
+from tejat.model import experts, narrow
 from tejat.model.attention import Intervals, windowed
 from tejat.model.experts import ExpertsConfig
 from tejat.model.layers import look_up, rms_norm, rope_frequencies, rope_tables, rotate
+from tejat.model.narrow import Narrow
 from tejat.model.params import Param, Tree, linear, scale, stack, temper
 from tejat.model.passes import SCANNED, Pass, layers_of
 from tejat.model.placing import placed
@@ -152,8 +153,12 @@ def _block_params(config: DecoderConfig, kind: Kind) -> Tree:
 
 def embed(params: Tree, config: DecoderConfig, tokens: Int[Array, "B T"]) -> Float[Array, "B T D"]:
     """Rows of the tied embedding, times sqrt(D)."""
-    table = placed(params["embedding"], "vocabulary", None)
-    return placed(look_up(table, tokens) * jnp.asarray(config.width**0.5, table.dtype), *_STREAM)
+    table = params["embedding"]
+    if isinstance(table, Narrow):
+        x = narrow.look_up(table, tokens)
+    else:
+        x = look_up(placed(table, "vocabulary", None), tokens)
+    return placed(x * jnp.asarray(config.width**0.5, x.dtype), *_STREAM)
 
 
 def context(
@@ -278,15 +283,21 @@ def block(
     """One layer. Returns (x, keys): what later sharing layers look at, as (k, v) or (k, v, places).
 
     `remember` turns the keys and values of these tokens into those that they look at, out of a cache. `product`
-    multiplies by attention's matrices and the MLP's.
+    multiplies by attention's matrices and the MLP's, of which those with the same inputs may be one
+    (`narrow.together`).
     """
     norm = functools.partial(rms_norm, eps=config.epsilon)
     cos, sin = context.rope[kind.attention]
     y = norm(x, weights["attention_norm"])
-    q = rotate(norm(product("btd,dhn->bthn", y, weights["q"]), weights["q_norm"]), cos, sin)
-    if keys is None:
-        k = product("btd,dkn->btkn", y, weights["k"])
+    if "qkv" in weights:
+        every = product("btd,dhn->bthn", y, weights["qkv"])
+        q, k, v = jnp.split(every, (config.heads, (config.heads + every.shape[2]) // 2), axis=2)
+    else:
+        q = product("btd,dhn->bthn", y, weights["q"])
+        k = product("btd,dkn->btkn", y, weights["k"]) if keys is None else None
         v = product("btd,dkn->btkn", y, weights["v"]) if "v" in weights else k
+    q = rotate(norm(q, weights["q_norm"]), cos, sin)
+    if keys is None:
         keys = rotate(norm(k, weights["k_norm"]), cos, sin), norm(v)
         if remember is not None:
             keys = tuple(remember(*keys))
@@ -297,7 +308,10 @@ def block(
     x = x + norm(placed(product("bthn,hnd->btd", y, weights["o"]), *_STREAM), weights["post_attention_norm"])
 
     y = norm(x, weights["mlp_norm"])
-    gate, up = (product("btd,df->btf", y, weights[name]) for name in ("gate", "up"))
+    if "gate_up" in weights:
+        gate, up = jnp.split(product("btd,df->btf", y, weights["gate_up"]), 2, axis=-1)
+    else:
+        gate, up = (product("btd,df->btf", y, weights[name]) for name in ("gate", "up"))
     y = product("btf,fd->btd", jax.nn.gelu(gate, approximate=True) * up, weights["down"])
     if config.experts:
         y = experts.beside(weights["experts"], config.experts, x, y, config.epsilon)
@@ -321,7 +335,11 @@ def per_layer_inputs(params: Tree, config: DecoderConfig, tokens: Int[Array, "B 
 
 def logits(params: Tree, config: DecoderConfig, x: Float[Array, "... D"]) -> Float[Array, "... V"]:
     """Scores of every token, float32, from the tied embedding, soft-capped where the configuration says so."""
-    scores = jnp.einsum("...d,vd->...v", x, params["embedding"], preferred_element_type=jnp.float32)
+    table = params["embedding"]
+    if isinstance(table, Narrow):
+        scores = narrow.multiplied(x.reshape(-1, x.shape[-1]), table).reshape(*x.shape[:-1], -1)
+    else:
+        scores = jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
     if config.soft_cap is None:
         return scores
     return jnp.tanh(scores / config.soft_cap) * config.soft_cap

@@ -74,6 +74,11 @@ class Quantised:
         return _of_matrix(blocks.reshape(self.codes.shape), self.shape, self.layout)
 
 
+def inside(params: Tree) -> bool:
+    """Is some leaf `Quantised`?"""
+    return any(isinstance(leaf, Quantised) for _, leaf in walk(params))
+
+
 def quantised(
     array: Float[Array, "..."], at: Layout, bits: Bits, importance: Float[Array, "..."] | None = None
 ) -> Quantised:

@@ -75,7 +75,7 @@ def test_how_sure_a_slope_is_is_told():
     assert held >= 170
 
 
-@pytest.mark.parametrize(("engine", "bits"), [("onnx", 4), ("jax", 32)])
+@pytest.mark.parametrize(("engine", "bits"), [("onnx", 4), ("jax", 4), ("jax", 32)])
 def test_rates_of_writing(capsys, engine, bits):
     if engine == "onnx":
         pytest.importorskip("onnx")
@@ -94,7 +94,6 @@ def test_rates_of_writing(capsys, engine, bits):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["decode", "--engine", "jax", "--bits", "4"], "JAX computes in 16 or 32 bits"),
         (["decode", "--engine", "onnx", "--bits", "16"], "ONNX Runtime computes in 4, 8 or 32 bits"),
         (["decode", "--size", "huge"], "there is no model size 'huge'"),
         (["decode", "--tokens", "1"], "give 16 to 4,096"),

@@ -25,6 +25,8 @@ from tejat.cli import main
         (["--add-key", "alice"], "--add-key needs the file"),
         (["--keys", "keys.json", "--add-key", "a b"], "'a b' cannot name a key"),
         (["--port", "65536"], "--port is 65536"),
+        (["--packed", "--engine", "onnx"], "--packed is for JAX on one device, and --engine onnx is given"),
+        (["--packed", "--mesh", "tensor=2"], "--packed is for JAX on one device, and --mesh is given"),
         (["--slots", "0"], "--slots is 0"),
         (["--model", "nowhere"], "there is no model 'nowhere'"),
     ],

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tejat.codecs.framing import Encoded
 from tejat.data.packing import Room, pack_prompts
 from tejat.errors import BadInput
+from tejat.export import quantize
 from tejat.infer import constraints, steps
 from tejat.infer.constraints import Rule
 from tejat.infer.engine import Engine
@@ -26,7 +27,7 @@ from tejat.infer.pieces import Piece, joined
 from tejat.infer.prefix import chunks
 from tejat.infer.service import Busy, Service
 from tejat.infer.ticket import Ticket
-from tejat.model import decoder, multimodal
+from tejat.model import decoder, multimodal, quantised
 from tejat.parts import Audio, Image, Text, Turn, Video
 
 GREEDY = Options(max_tokens=20, picture_temperature=0.0)
@@ -137,6 +138,27 @@ def check_company(service, requests, alone, order, cancelled) -> None:
 
 
 COUNT = 16
+
+
+@pytest.mark.parametrize("in_blocks", [True, False])
+def test_narrow_weights_answer_alike(tiny_q4, in_blocks, monkeypatch):
+    """As on a GPU: matrices merged, and in their bits where the bundle has them so; vectors are of the same weights."""
+    prompts = [tiny_q4.framing.prompt([Turn("user", (Text(text),))]) for text in ("Hello", "word " * 30)]
+    whole = quantize.whole(tiny_q4)
+    mine = dataclasses.replace(tiny_q4, pictures=whole.pictures) if in_blocks else whole
+    if not in_blocks:
+        monkeypatch.setattr(quantised, "inside", lambda params: True)
+    answers, vectors = [], []
+    for bundle in (mine, whole):
+        with Service(bundle, slots=2, warm=False) as service:
+            tickets = [service.submit(prompt, GREEDY) for prompt in prompts]
+            answers.append([joined([*ticket]).tokens.tolist() for ticket in tickets])
+            vectors.append(service.engine().embed(prompts))
+        monkeypatch.undo()
+    assert answers[0] == answers[1]
+    np.testing.assert_allclose(*vectors, rtol=0, atol=1e-6)
+
+
 schedules = given(
     st.permutations(range(COUNT)), st.dictionaries(st.integers(0, COUNT - 1), st.integers(0, 12), max_size=5)
 )

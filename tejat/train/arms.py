@@ -16,7 +16,7 @@ from tejat.data.packing import Room
 from tejat.errors import BadInput
 from tejat.train.pretraining import FILLED, SHORT
 
-SEEN = ("concepts", "charts", "stamps", "readings", "dialogues", "voices", "clips", "physics")
+SEEN = ("concepts", "charts", "stamps", "readings", "dialogues", "voices", "sayings", "clips", "physics")
 """Sources of the corpus whose documents show or play something."""
 
 FRAME = 4

@@ -104,6 +104,10 @@ class NotRun:
     reason: str
 
 
+AHEAD = 4
+"""Tasks whose items are made before they are asked: some take longer to make than the task before takes."""
+
+
 def run(
     model: Any,
     tasks: Sequence[Task],
@@ -144,9 +148,11 @@ def survey(
     results: list[Result] = []
     not_run: list[NotRun] = []
     with ThreadPoolExecutor(1) as ahead:
-        for task, after in zip(tasks, [*tasks[1:], None], strict=True):
-            if after is not None and time.monotonic() < until:
-                ahead.submit(after.items)  # while the device is busy; what cannot be made says so when it is asked
+        for number, task in enumerate(tasks):
+            if time.monotonic() < until:
+                # While the device is busy; what cannot be made says so when it is asked.
+                for after in tasks[number + 1 : number + 1 + AHEAD] if number == 0 else tasks[number + AHEAD :][:1]:
+                    ahead.submit(after.items)
             try:
                 results += run(model, [task], out, fingerprint=fingerprint, limit=limit, stream=stream, until=until)
             except BROKEN as error:
@@ -290,13 +296,14 @@ class _Log:
     def __init__(self, path: Path, fingerprint: str):
         self.path, self.media = path, path.parent / "media"
         self.found: dict[tuple[str, str], tuple[str, Outcome]] = {}
+        self._digests: dict[tuple[str, str], str] = {}
         lines = self._read(fingerprint)
         write_whole(path, "".join(line + "\n" for line in [json.dumps({"fingerprint": fingerprint}), *lines]).encode())
 
     def get(self, item: Item, way: str) -> Outcome | None:
         """The outcome of this item; None where there is none, or where the item has changed since."""
         digest, outcome = self.found.get((item.id, way), ("", None))
-        return outcome if digest == item.digest() else None
+        return outcome if outcome is not None and digest == self._digest(item, way) else None
 
     def add(self, item: Item, way: str, outcome: Outcome) -> None:
         line = {
@@ -309,11 +316,17 @@ class _Log:
             "acceptable": list(item.answers),
             **({"tags": dict(item.tags)} if item.tags else {}),
             **({"detail": outcome.detail} if outcome.detail is not None else {}),
-            "digest": item.digest(),
+            "digest": self._digest(item, way),
         }
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.found[item.id, way] = line["digest"], outcome
+
+    def _digest(self, item: Item, way: str) -> str:
+        """Of an item, taken once: there may be a second of sound or a clip to go through."""
+        if (item.id, way) not in self._digests:
+            self._digests[item.id, way] = item.digest()
+        return self._digests[item.id, way]
 
     def _read(self, fingerprint: str) -> list[str]:
         """The whole lines of an earlier run of the same model."""

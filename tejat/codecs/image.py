@@ -48,11 +48,12 @@ def usual_budget(height: int, width: int, config: VisionConfig) -> int:
 def some_budget(height: int, width: int, config: VisionConfig, random: np.random.Generator) -> int:
     """A budget of soft tokens for an image of training: one of the three smallest that lose none of its pixels.
 
-    The smallest three of four times: enlarging costs soft tokens, and the tower's time, and shows nothing. Others are
-    drawn so that a model knows every budget; an image larger than all of them takes the largest.
+    Each half as often as the one before: enlarging costs soft tokens, and the tower's time, and shows no more; but a
+    sentence in small letters is better read in larger squares (docs/LOG.md, 2026-11-27). An image larger than all
+    budgets takes the largest.
     """
     enough = _enough(height, width, config)[:3]
-    shares = 0.25 ** np.arange(len(enough))
+    shares = 0.5 ** np.arange(len(enough))
     return enough[int(random.choice(len(enough), p=shares / shares.sum()))]
 
 

@@ -38,7 +38,7 @@ def layout(name: str, param: Param) -> Layout | None:
         return Layout(0, 1, True) if param.shape[-1] % BLOCK == 0 else None
     if param.init != "normal" or None in param.axes:  # tables of places, kernels of convolutions
         return None
-    stacked = sum(axis in ("layers", "experts") for axis in param.axes)
+    stacked = next(n for n, axis in enumerate(param.axes) if axis not in ("layers", "experts"))
     inputs = 1
     while math.prod(param.shape[stacked : stacked + inputs]) < param.fan_in:
         inputs += 1

@@ -1,6 +1,7 @@
 """Matrices that stay in four or eight bits stand for what the grid says, in a kernel and in a whole model."""
 
 import functools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tejat.infer.cache import empty_cache, run_cached
 from tejat.infer.engine import Engine, apart_on_device
 from tejat.infer.options import Options
-from tejat.model import narrow, narrow_kernel, quantised
+from tejat.model import decoder, narrow, narrow_kernel, quantised
+from tejat.model.attention import Intervals
+from tejat.model.decoder import DecoderConfig
+from tejat.model.experts import ExpertsConfig
 from tejat.model.layers import look_up
-from tejat.model.params import walk
+from tejat.model.params import unflatten, walk
 from tejat.model.quantised import Layout, Quantised
 from tejat.parts import Text, Turn
+
+# Programs that run for milliseconds are not worth seconds of optimisation.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+BASE = DecoderConfig(vocabulary=64, width=64, layers=4, heads=4, mlp=96, head_width=16, window=8, period=2)
+KINDS = {
+    "grouped queries, wide full heads": replace(BASE, key_heads=2, full_head_width=32, full_key_heads=1),
+    "keys are values": replace(BASE, keys_are_values=True),
+    "shared keys, per-layer inputs": replace(
+        BASE, shared_key_layers=2, shared_mlp_factor=2, per_layer_width=32, per_layer_vocabulary=64
+    ),
+    "experts": replace(BASE, experts=ExpertsConfig(4, 2, 32)),
+}
 
 
 def matrix(seed: int, bits: int, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Quantised:
@@ -82,7 +99,7 @@ def test_a_narrow_model_is_itself(tiny_q4, bits):
     kept = narrow.kept(tiny_q4.params if bits == 4 else plain, "float32")
     layers = kept["decoder"]["blocks"]["sliding"]
     assert layers["qkv"].bits == layers["down"].bits == bits and not {"q", "k", "v", "gate", "up"} & layers.keys()
-    apart = narrow.whole(kept)["decoder"]
+    apart = jax.jit(narrow.whole, compiler_options=QUICK)(kept)["decoder"]
     for name, array in walk(plain["decoder"]):
         np.testing.assert_array_equal(_at(apart, name), array, err_msg=name)
 
@@ -93,6 +110,41 @@ def test_a_narrow_model_is_itself(tiny_q4, bits):
         np.testing.assert_array_equal(mine.tokens, due.tokens)
         np.testing.assert_allclose(mine.logprobs, due.logprobs, rtol=0, atol=1e-4)
     np.testing.assert_allclose(ours.embed(prompts), theirs.embed(prompts), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("in_blocks", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_layer_takes_narrow_matrices(kind, in_blocks):
+    config = KINDS[kind]
+    random = np.random.default_rng(0)
+
+    def leaf(name, param):
+        noise = random.standard_normal(param.shape, np.float32)
+        array = 1 + 0.1 * noise if isinstance(param.init, float) else noise / max(param.fan_in, 1) ** 0.5
+        at = quantised.layout(name, param)
+        return array if at is None or not in_blocks else quantised.quantised(array, at, 8 if "down" in name else 4)
+
+    drawn = unflatten({name: leaf(name, param) for name, param in walk(decoder.params(config))})
+    plain = jax.tree.map(_array, drawn, is_leaf=lambda leaf: isinstance(leaf, Quantised))
+    kept = narrow.kept({"decoder": drawn}, "float32")
+    found = [_written(config, apart_on_device(params)["decoder"]) for params in (kept, {"decoder": plain})]
+    np.testing.assert_allclose(*found, rtol=0, atol=2e-4)
+    whole = jax.jit(narrow.whole, compiler_options=QUICK)(kept)["decoder"]
+    for name, array in walk(plain):
+        np.testing.assert_array_equal(_at(whole, name), array, err_msg=name)
+
+
+@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK)
+def _written(config, params):
+    """Scores of five tokens read together and of one after them."""
+    cache = empty_cache(config, 1, 16)
+    for places in (jnp.arange(5)[None], jnp.asarray([[5]])):
+        x = decoder.embed(params, config, places % 64)
+        extra = decoder.per_layer_inputs(params, config, places % 64, x) if config.per_layer_width else None
+        full = Intervals(jnp.zeros_like(places), places + 1)
+        shared = decoder.context(config, full, places, sliding=Intervals(jnp.maximum(places - 7, 0), places + 1))
+        x, cache = run_cached(params, config, x, shared, places, cache, extra)
+    return decoder.logits(params, config, x)
 
 
 def _array(leaf):

@@ -22,6 +22,14 @@ def by_hand(column: np.ndarray, bits: int) -> np.ndarray:
     return (np.clip(codes, -8, 7) if bits == 4 else np.clip(codes, -127, 127)) * scale
 
 
+def test_a_router_s_experts_are_what_it_gives():
+    """Not a stack of matrices: the axes before a matrix are stacked, and no others. (It looked for its inputs for ever.)"""
+    router = Param((3, 64, 4), ("layers", "embed", "experts"), fan_in=64)
+    each = Param((3, 4, 64, 2, 8), ("layers", "experts", "embed", "pair", "mlp"), fan_in=64)
+    assert quantised.layout("router", router) == Layout(1, 1)
+    assert quantised.layout("gate_up", each) == Layout(2, 1)
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), bits=st.sampled_from([4, 8]), size=st.sampled_from([1e-3, 1.0, 50.0]))
 def test_a_block_is_what_the_format_says(seed, bits, size):

@@ -19,22 +19,20 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
-from roofline import best
 
 from tejat import bundle
 from tejat.codecs.framing import Framing
 from tejat.errors import BadInput
 from tejat.infer import engine, engines, speed
-from tejat.infer.engine import CHUNK, Engine
+from tejat.infer.engine import CHUNK, Engine, apart_on_device
 from tejat.infer.onnx_engine import OnnxEngine
 from tejat.infer.onnx_files import DECODER
 from tejat.infer.onnx_model import OnnxModel
 from tejat.infer.options import Options
 from tejat.infer.reading import PartReader
-from tejat.model import decoder, multimodal
+from tejat.model import multimodal, narrow
 from tejat.parts import Image, Text, Turn
 
 SIDE = 128  # pixels
@@ -119,8 +117,8 @@ def on_jax(asked: Asked) -> Machine:
     made, device = bundle.load(directory), jax.devices()[0]
     patch_of(made)
     dtype = asked.dtype or ("float32" if device.platform == "cpu" else "bfloat16")
-    params = {**made.params, "decoder": decoder.apart(made.params["decoder"])}
-    params = jax.device_put(multimodal.cast(params, dtype))
+    on_cpu = device.platform == "cpu"
+    params = apart_on_device((multimodal.cast if on_cpu else narrow.kept)(made.params, dtype))
     engine.CHUNK = asked.tokens_a_look  # which is read as programs are traced, and none is yet
     most = max(asked.at_once)
     drawer = Engine(made, rows=most, tokens=most * made.config.context, params=params)
@@ -207,10 +205,7 @@ def codes_in(drawer: Engine | OnnxEngine, tokens: np.ndarray) -> int:
 
 def memory_speed(machine: Machine) -> float:
     """Bytes a second that the device reads."""
-    if machine.device == "cpu":
-        return speed.bandwidth()
-    numbers, largest = jnp.ones(2**28, jnp.float32), jax.jit(jnp.max)  # 1 GiB
-    return numbers.nbytes / best(lambda: largest(numbers), 0.1)
+    return speed.bandwidth() if machine.device == "cpu" else speed.device_bandwidth()
 
 
 def line(row: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ out ("whole: text: text", "permissive: media: image_text" and so on), in nats a 
 permissive corpus trains on 16 are not in the whole one, which drops what is nearly a picture that it holds out.
 """
 
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +45,8 @@ class Options:
 
 
 def main(options: Options) -> int:
+    if options.rows < 1 or not 0 < options.tokens < math.inf:
+        raise BadInput(f"--rows {options.rows} of --tokens {options.tokens:g} are no run; give numbers above 0")
     corpora = {"whole": options.corpus, "permissive": options.permissive}
     refuse(corpora)
     base = recipe.read(HERE / "mini_15m.py")

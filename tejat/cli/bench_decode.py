@@ -47,10 +47,11 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(found))
         return 0
+    reads = f"{found['cores']} cores" if found["device"] == "cpu" else f"one {found['device']} can"
     print(
         f"{found['size']} on {found['engine']} in {found['bits']} bits: {found['tokens_per_s']:,.1f} tokens/s, "
-        f"{found['bandwidth_fraction']:.0%} of {found['bandwidth_bytes_per_s'] / 1e9:.1f} GB/s that {found['cores']} "
-        f"cores read; a step reads {found['bytes_read'] / 1e6:,.1f} MB"
+        f"{found['bandwidth_fraction']:.0%} of {found['bandwidth_bytes_per_s'] / 1e9:.1f} GB/s that {reads} "
+        f"read; a step reads {found['bytes_read'] / 1e6:,.1f} MB"
     )
     if found["peer"] is not None:
         print(f"{found['peer']} on the same weights: {found['peer_tokens_per_s']:,.1f} tokens/s; {found['ratio']:.2f}x")

@@ -54,7 +54,8 @@ class Serve:
     engine: Literal["jax", "onnx"] | None = None
     """Default: without an accelerator, ONNX Runtime for a model that is exported or in four or eight bits; else JAX."""
     packed: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Weights from `tejat quantize` stay in their bits on JAX's device, which they fill a quarter of."""
+    """Weights from `tejat quantize` stay in their bits on JAX's device: a third of the memory, until scores or vectors
+    are asked for."""
     mesh: str | None = None
     """Devices over which each model is cut, as in tensor=2; default: it is whole on one."""
     drain: int = 30
@@ -142,10 +143,16 @@ def _run(options: Serve, keys: Any, directories: list[Path]) -> int:
 def _model(directory: Path, options: Serve) -> tuple[Any, Any]:
     """(the bundle, the export that ONNX Runtime runs or None)."""
     from tejat import bundle
+    from tejat.model import quantised
 
     export = default_model.export(directory, "jax" if options.mesh or options.packed else options.engine)
     if export is None:
-        return bundle.load(directory, in_blocks=options.packed, pictures_in_blocks=False), None
+        model = bundle.load(directory, in_blocks=options.packed, pictures_in_blocks=False)
+        if options.packed and not quantised.inside(model.params):
+            raise BadInput(
+                f"--packed is given, and {directory} is not in four or eight bits; `tejat quantize` it first"
+            )
+        return model, None
     from tejat.infer.onnx_model import OnnxModel
 
     onnx = OnnxModel(export)

@@ -147,7 +147,8 @@ def survey(
     what has no material or makes no sense, what there was no time for. `done` is called after each with all so far."""
     results: list[Result] = []
     not_run: list[NotRun] = []
-    with ThreadPoolExecutor(1) as ahead:
+    ahead = ThreadPoolExecutor(1)
+    try:
         for number, task in enumerate(tasks):
             if time.monotonic() < until:
                 # While the device is busy; what cannot be made says so when it is asked.
@@ -160,6 +161,8 @@ def survey(
                 told = reason if isinstance(error, BadInput) else f"{type(error).__name__}: {reason}"
                 not_run.append(NotRun(task.suite, task.name, told))
             done(results, not_run)
+    finally:
+        ahead.shutdown(wait=False, cancel_futures=True)  # what nobody asks for any more need not be made
     return results, not_run
 
 

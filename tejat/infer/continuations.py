@@ -22,7 +22,7 @@ from tejat.infer.cache import Cache, run_cached
 from tejat.infer.engine import READ, Engine, _head, _prefill
 from tejat.infer.likelihood import ROWS, Likelihood
 from tejat.infer.room import coarse, coarse_room, coarse_rows
-from tejat.model import decoder, multimodal
+from tejat.model import decoder, multimodal, narrow
 from tejat.model.attention import Intervals
 from tejat.model.multimodal import Inputs, ModelConfig
 from tejat.model.params import Tree
@@ -160,10 +160,11 @@ def _score(
 ) -> tuple[Float[Array, "R C"], Int[Array, "R C"], Float[Array, "R C"]]:
     mine = Cache(jax.tree.map(lambda a: a[rows], cache.layers), start)
     hidden, _ = _run(params, config, mine, start, tokens, count)
+    whole = narrow.whole(params)["decoder"]  # its table is used for hundreds of places at a time
 
     def place(both: tuple[Array, Array]) -> tuple[Array, Array, Array]:
         state, target = both
-        scores = jax.nn.log_softmax(decoder.logits(params["decoder"], config.decoder, state).astype(jnp.float32))
+        scores = jax.nn.log_softmax(decoder.logits(whole, config.decoder, state).astype(jnp.float32))
         best = jnp.argmax(scores).astype(jnp.int32)
         return scores[target], best, scores[best]
 

@@ -356,7 +356,8 @@ def _decode(
 
 
 def forward(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "B T D"]:
-    """Final hidden states. The layers, kept apart for decoding, are put together: one copy for a whole batch."""
+    """Final hidden states. The layers, kept apart for decoding, are put together: one copy for a whole batch, in which
+    what is narrow is whole."""
     params = narrow.whole(params)
     return multimodal.forward({**params, "decoder": decoder.together(params["decoder"])}, config, inputs)
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from tejat.codecs.framing import Encoded
 from tejat.data.packing import Batch
 from tejat.infer.engine import Engine, forward
-from tejat.model import decoder
+from tejat.model import decoder, narrow
 from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Tree
 
@@ -51,10 +51,11 @@ def _likelihood(
     hidden = forward(params, config, batch.inputs)
     hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
     flat, targets = hidden.reshape(-1, hidden.shape[-1]), batch.targets.reshape(-1)
+    whole = narrow.whole(params)["decoder"]  # its table is used for hundreds of places at a time
 
     def place(both: tuple[Array, Array]) -> tuple[Array, Array, Array]:
         state, target = both
-        scores = jax.nn.log_softmax(decoder.logits(params["decoder"], config.decoder, state).astype(jnp.float32))
+        scores = jax.nn.log_softmax(decoder.logits(whole, config.decoder, state).astype(jnp.float32))
         best = jnp.argmax(scores).astype(jnp.int32)
         return scores[target], best, scores[best]
 

@@ -86,6 +86,7 @@ def measure(
         "rounds": [round(rate, 1) for rate in rates[engine]],
         "peer_rounds": [round(rate, 1) for rate in rates.get("llama.cpp", [])],
         "cores": cores(),
+        "device": jax.devices()[0].device_kind if engine == "jax" else "cpu",
     }
 
 
@@ -193,8 +194,10 @@ def _rate(pieces: Iterator[Any]) -> float:
 def _jax(made: Bundle, bits: Width) -> Any:
     from tejat.infer.engine import Engine, apart_on_device
 
-    kept = narrow.kept(made.params, "float32" if bits == 32 else "bfloat16")
-    return Engine(made, params=apart_on_device(kept))
+    dtype = "float32" if bits == 32 else "bfloat16"
+    if bits >= 16 and jax.default_backend() == "cpu":
+        return Engine(made, params=apart_on_device(multimodal.cast(made.params, dtype)))
+    return Engine(made, params=apart_on_device(narrow.kept(made.params, dtype)))  # as a service has them
 
 
 def _onnx(made: Bundle, place: Path) -> Any:

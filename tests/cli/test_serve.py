@@ -47,6 +47,13 @@ def test_a_key_is_printed_once(tmp_path, capsys) -> None:
     assert entry["name"] == "alice" and entry["requests_per_minute"] == 60 and key not in path.read_text()
 
 
+def test_only_what_is_in_few_bits_is_packed(tiny, tmp_path, capsys) -> None:
+    bundle.save(tmp_path / "model", tiny)
+    assert main(["serve", "--model", str(tmp_path / "model"), "--packed", "--port", "0"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "is not in four or eight bits; `tejat quantize` it first" in told
+
+
 def test_help_has_examples(capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--help"])

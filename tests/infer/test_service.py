@@ -140,25 +140,6 @@ def check_company(service, requests, alone, order, cancelled) -> None:
 COUNT = 16
 
 
-@pytest.mark.parametrize("in_blocks", [True, False])
-def test_narrow_weights_answer_alike(tiny_q4, in_blocks, monkeypatch):
-    """As on a GPU: matrices merged, and in their bits where the bundle has them so; vectors are of the same weights."""
-    prompts = [tiny_q4.framing.prompt([Turn("user", (Text(text),))]) for text in ("Hello", "word " * 30)]
-    whole = quantize.whole(tiny_q4)
-    mine = dataclasses.replace(tiny_q4, pictures=whole.pictures) if in_blocks else whole
-    if not in_blocks:
-        monkeypatch.setattr(quantised, "inside", lambda params: True)
-    answers, vectors = [], []
-    for bundle in (mine, whole):
-        with Service(bundle, slots=2, warm=False) as service:
-            tickets = [service.submit(prompt, GREEDY) for prompt in prompts]
-            answers.append([joined([*ticket]).tokens.tolist() for ticket in tickets])
-            vectors.append(service.engine().embed(prompts))
-        monkeypatch.undo()
-    assert answers[0] == answers[1]
-    np.testing.assert_allclose(*vectors, rtol=0, atol=1e-6)
-
-
 schedules = given(
     st.permutations(range(COUNT)), st.dictionaries(st.integers(0, COUNT - 1), st.integers(0, 12), max_size=5)
 )
@@ -437,3 +418,23 @@ def test_what_only_a_service_offers_is_refused_elsewhere(tiny, requests) -> None
     for wish in ({"regex": "a"}, {"json_schema": "{}"}, *numbers):
         with pytest.raises(BadInput, match=f"^{next(iter(wish))} is asked for, and only a service"):
             engine.generate([requests[0][0]], Options(**wish))
+
+
+@pytest.mark.parametrize("in_blocks", [True, False])
+def test_narrow_weights_answer_alike(tiny_q4, in_blocks, monkeypatch):
+    """As on a GPU: matrices merged, and in their bits where the bundle has them so; vectors are of the same weights."""
+    prompts = [tiny_q4.framing.prompt([Turn("user", (Text(text),))]) for text in ("Hello", "word " * 30)]
+    whole = quantize.whole(tiny_q4)
+    mine = dataclasses.replace(tiny_q4, pictures=whole.pictures) if in_blocks else whole
+    if not in_blocks:
+        monkeypatch.setattr(quantised, "inside", lambda params: True)
+    answers, vectors = [], []
+    for first, bundle in ((True, mine), (False, whole)):
+        with Service(bundle, slots=2, warm=False) as service:
+            tickets = [service.submit(prompt, GREEDY) for prompt in prompts]
+            answers.append([joined([*ticket]).tokens.tolist() for ticket in tickets])
+            vectors.append(service.engine().embed(prompts))
+            assert ("qkv" in service.params["decoder"]["blocks"]["sliding"][0]) == first
+        monkeypatch.undo()
+    assert answers[0] == answers[1]
+    np.testing.assert_allclose(*vectors, rtol=0, atol=1e-6)

@@ -23,7 +23,7 @@ def by_hand(column: np.ndarray, bits: int) -> np.ndarray:
 
 
 def test_a_router_s_experts_are_what_it_gives():
-    """Not a stack of matrices: the axes before a matrix are stacked, and no others. (It looked for its inputs for ever.)"""
+    """Not a stack of matrices: the axes before a matrix are stacked, and no others. Its inputs were never found."""
     router = Param((3, 64, 4), ("layers", "embed", "experts"), fan_in=64)
     each = Param((3, 4, 64, 2, 8), ("layers", "experts", "embed", "pair", "mlp"), fan_in=64)
     assert quantised.layout("router", router) == Layout(1, 1)

@@ -42,10 +42,11 @@ class PictureCodec:
         self.params, self.config, self.budget = params, config, config.budget
         self._known: dict[bytes, Int[np.ndarray, "h w"]] = {}
         self._program: Callable | None = None
+        self._on_device: Tree | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # A compiled program is of this process alone; others compile their own.
-        return self.__dict__ | {"_program": None}
+        # A compiled program and what a device holds are of this process alone; others compile their own.
+        return self.__dict__ | {"_program": None, "_on_device": None}
 
     def compile(self, compiled: Callable[[Callable[[], Callable], str], Callable]) -> None:
         """Compiles what encodes a picture before the first one comes: `compiled` is given what makes the program, and
@@ -85,7 +86,9 @@ class PictureCodec:
         y, x = np.divmod(np.arange(rows * columns, dtype=np.int32), columns)
         room = -(-codes.size // self.budget) * self.budget
         arrays = (codes.reshape(-1), np.stack([x, y], 1), np.ones(codes.size, np.int32))
-        patches = _decode(self.params, self.config, *(_padded(a, room) for a in arrays))
+        if self._on_device is None:
+            self._on_device = jax.device_put(self.params)  # once, and not with every picture
+        patches = _decode(self._on_device, self.config, *(_padded(a, room) for a in arrays))
         return join(np.asarray(patches)[0, : codes.size], rows, columns)
 
 

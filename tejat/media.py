@@ -213,9 +213,11 @@ def _decoding(name: str, what: str, mend: str) -> Iterator[None]:
     """Turns whatever a decoder raises into BadInput. Both libraries raise nearly every kind for damaged files."""
     try:
         yield
-    except (BadInput, MemoryError):
+    except BadInput:
         raise
     except Exception as error:
+        if type(error) is MemoryError:  # Python's own. FFmpeg's says that a damaged number asks for more than there is
+            raise
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise BadInput(f"{name} cannot be read as {what} ({reason}); {mend}") from error
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image as pillow
 
+from tejat import media
 from tejat.errors import BadInput
 from tejat.media import Limits, read, read_audio, read_image, read_video, write_png, write_wav
 from tejat.parts import Audio, Image, Text, Video
@@ -404,6 +405,13 @@ def test_damaged_videos_are_read_or_refused(data, tmp_path_factory):
         assert isinstance(read(bytes(damaged), name="film"), Video | Audio | Text)
     except BadInput as error:
         assert "film" in str(error)
+
+
+def test_a_number_that_asks_ffmpeg_for_more_memory_than_there_is_is_damage():
+    with pytest.raises(BadInput, match="film cannot be read as a video"), media._decoding("film", "a video", "mend"):
+        raise av.error.MemoryError(12, "Cannot allocate memory")
+    with pytest.raises(MemoryError), media._decoding("film", "a video", "mend"):
+        raise MemoryError
 
 
 # Anything

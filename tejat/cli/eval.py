@@ -51,7 +51,7 @@ class Eval:
     out: Path | None = None
     """Where report.html, results.json and samples/ go; runs/eval/MODEL if not given."""
     limit: int | None = None
-    """Ask only so many items of each task, from all over it."""
+    """Ask only so many items of each task, from all over it; of "all" as many, if there are, and 500 if not given."""
     minutes: float | None = None
     """Begin nothing new after so long; what a release is held to is asked first, and a second run goes on."""
     engine: Literal["jax", "onnx"] | None = None
@@ -277,8 +277,10 @@ def _tasks(options: Eval) -> "Sequence[Task]":
     from tejat.evals import routing, suites
     from tejat.evals.ground import Ground
 
-    most = suites.QUICK_ITEMS if options.suite == "quick" else Ground.most
-    tasks = suites.tasks(options.suite, options.tasks, Ground(options.corpus, options.benchmarks, most))
+    most = {"quick": suites.QUICK_ITEMS, "all": max(suites.ALL_ITEMS, options.limit or 0)}
+    tasks = suites.tasks(
+        options.suite, options.tasks, Ground(options.corpus, options.benchmarks, most.get(options.suite, Ground.most))
+    )
     return tasks if options.route is None else routing.sweeps(tasks, options.route, options.limit)
 
 

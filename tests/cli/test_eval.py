@@ -145,3 +145,14 @@ def test_bad_input_is_one_sentence(model: Path, tmp_path: Path, words: list[str]
 def test_help_has_an_example(tmp_path: Path) -> None:
     done = tejat("--help", cwd=tmp_path)
     assert done.returncode == 0 and "Example: tejat eval micro" in done.stdout
+
+
+def test_all_asks_500_items_of_a_task_or_as_many_as_are_wanted():
+    from tejat.cli.eval import Eval, _tasks
+
+    def ids(limit: int | None) -> list[str]:
+        (task,) = _tasks(Eval("mini", suite="all", tasks=("maths.sums",), limit=limit))
+        return [item.id for item in task.items()]
+
+    usual, more = ids(None), ids(550)
+    assert len(usual) == 500 and len(more) == 550 and {*usual} < {*more}

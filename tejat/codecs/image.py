@@ -49,7 +49,7 @@ def some_budget(height: int, width: int, config: VisionConfig, random: np.random
     """A budget of soft tokens for an image of training: one of the three smallest that lose none of its pixels.
 
     Each half as often as the one before: enlarging costs soft tokens, and the tower's time, and shows no more; but a
-    sentence in small letters is better read in larger squares (docs/LOG.md, 2026-11-27). An image larger than all
+    sentence in small letters is better read in more squares (docs/LOG.md, 2026-11-27). An image larger than all
     budgets takes the largest.
     """
     enough = _enough(height, width, config)[:3]

@@ -365,9 +365,9 @@ def forward(params: Tree, config: ModelConfig, inputs: Inputs) -> Float[Array, "
 @functools.partial(jax.jit, static_argnames="config")
 def _score(params: Tree, config: ModelConfig, batch: Batch) -> Float[Array, "B M"]:
     """Log-probability of every target."""
+    params = narrow.whole(params)
     hidden = forward(params, config, batch.inputs)
     hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
-    params = narrow.whole(params)
     return -token_losses(params["decoder"]["embedding"], hidden, batch.targets, config.decoder.soft_cap).losses
 
 

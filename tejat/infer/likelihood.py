@@ -48,14 +48,14 @@ def likelihoods(engine: "Engine | OnnxEngine", documents: Sequence[Encoded]) -> 
 def _likelihood(
     params: Tree, config: ModelConfig, batch: Batch
 ) -> tuple[Float[Array, "B M"], Int[Array, "B M"], Float[Array, "B M"]]:
+    params = narrow.whole(params)  # its table is used for hundreds of places at a time
     hidden = forward(params, config, batch.inputs)
     hidden = jnp.take_along_axis(hidden, batch.target_at[..., None], axis=1)
     flat, targets = hidden.reshape(-1, hidden.shape[-1]), batch.targets.reshape(-1)
-    whole = narrow.whole(params)["decoder"]  # its table is used for hundreds of places at a time
 
     def place(both: tuple[Array, Array]) -> tuple[Array, Array, Array]:
         state, target = both
-        scores = jax.nn.log_softmax(decoder.logits(whole, config.decoder, state).astype(jnp.float32))
+        scores = jax.nn.log_softmax(decoder.logits(params["decoder"], config.decoder, state).astype(jnp.float32))
         best = jnp.argmax(scores).astype(jnp.int32)
         return scores[target], best, scores[best]
 

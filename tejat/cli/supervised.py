@@ -33,7 +33,7 @@ def run(options: "Train", begun: float, again: str) -> int:
         raise BadInput("--host, --address and --memory are of a run on several hosts; give --hosts, or leave them out")
     number = None if options.hosts is None else _number(options)
 
-    from tejat.cli.training_bar import TrainingBar
+    from tejat.cli.training_bar import TrainingBar, tell_idle
     from tejat.model import multimodal
     from tejat.model.params import walk
     from tejat.train import mesh, recipe
@@ -46,6 +46,7 @@ def run(options: "Train", begun: float, again: str) -> int:
     if chosen.copy_every < 0:
         raise BadInput(f"copy_every={chosen.copy_every} is no number of steps; 0 keeps no copies in memory")
     directory = options.out or Path("runs", chosen.name)
+    tell_idle(chosen, options.supervise)
     # Parameters and at most two moments, of four bytes each.
     state = 12 * sum(math.prod(param.shape) for _, param in walk(multimodal.params(chosen.config)))
     task = supervisor.Supervised(

@@ -99,13 +99,15 @@ def main(arguments: list[str]) -> int:
     only_with("--supervise", options, *SUPERVISED, "wait")
 
     # After the options are read: a wrong one is told without waiting for JAX.
-    from tejat.cli.training_bar import TrainingBar
+    from tejat.cli.training_bar import TrainingBar, tell_idle
     from tejat.train import exact, hosts, loop, mesh, recipe
     from tejat.train.auditing.auditor import Corrupted
 
     hosts.join(options.coordinator, options.processes, options.process)
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
     freed_memory.keep(chosen.schedule.steps)
+    if not options.process:
+        tell_idle(chosen, options.processes or 1)
     directory = options.out or Path("runs", chosen.name)
     if chosen.deterministic:
         exact.demand(directory)

@@ -3,11 +3,27 @@
 import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tejat.evals.plots import is_loss, label
 
+if TYPE_CHECKING:
+    from tejat.train.recipe import Recipe
+
 PLAIN_SECONDS = 10.0  # between two lines
+
+
+def tell_idle(recipe: "Recipe", processes: int) -> None:
+    """Says so where a batch has fewer rows than there are to be workers, of which each fills some."""
+    rows = recipe.room.rows // processes
+    if (idle := recipe.workers - rows) > 0:
+        left = "1 of them is" if idle == 1 else f"{idle} of them are"
+        print(
+            f"tejat: {recipe.workers} workers fill {rows} rows of a batch, one each: {left} left out; "
+            f"more rows, computed in parts, have work for all (--set room.rows=… --set accumulate=…)",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 class TrainingBar:

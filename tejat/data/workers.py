@@ -143,11 +143,12 @@ def _from_block(block: UInt8[np.ndarray, " n"], arrays: Sequence[np.ndarray], ro
 
 
 def _begin(common: Path, number: int, count: int) -> None:
-    """What a worker process does first: it leaves accelerators and Ctrl-C to its parent, does not outlive it, and has
-    pictures and sounds in common with the others."""
+    """What a worker process does first: it leaves accelerators to its parent, and Ctrl-C and SIGTERM, which schedulers
+    send to all processes of a job; does not outlive it, and has pictures and sounds in common with the others."""
     kept.share(common)
     jax.config.update("jax_platforms", "cpu")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()

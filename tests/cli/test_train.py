@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tejat.cli import main, train
+from tejat.cli import main, train, training_bar
+from tejat.train import recipe
 
 RECIPE = str(Path(__file__).parents[1] / "train" / "smallest.py")
 
@@ -29,6 +30,14 @@ def test_a_recipe_is_trained_with_settings_and_told_as_json(tmp_path):
     assert again.stderr.endswith("go on with --resume, or choose another directory with --out\n")
     other = tejat("train", RECIPE, "--set", "schedule.steps=9", "--resume", cwd=tmp_path)
     assert other.returncode == 2 and "schedule.steps = 6" in other.stderr
+
+
+def test_workers_that_no_row_is_left_for_are_told(capsys):
+    chosen = recipe.changed(recipe.read(Path(RECIPE)), ["room.rows=4", "workers=3"])
+    training_bar.tell_idle(chosen, 1)
+    assert capsys.readouterr().err == ""
+    training_bar.tell_idle(chosen, 2)
+    assert "3 workers fill 2 rows of a batch, one each: 1 of them is left out" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import multiprocessing
+import os
+import signal
 import threading
 
 import jax
@@ -209,6 +212,18 @@ def test_an_error_of_the_source_reaches_the_consumer_every_time(workers):
     with pytest.raises(OSError, match="the disk is gone"):
         next(loader)
     loader.close()
+
+
+def _told_to_end(index: int) -> Encoded:
+    if multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return source(index)
+
+
+def test_a_notice_to_all_processes_of_a_job_leaves_workers_to_their_parent(whole):
+    """As schedulers send it, and `timeout`: the run ends in order, which takes a batch or two more."""
+    found = take(3, source=_told_to_end, workers=2)
+    assert all(same(one[0], other[0]) for one, other in zip(found, whole, strict=False))
 
 
 def _drawn(index: int) -> Encoded:

@@ -398,4 +398,5 @@ def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[Samples]:
         resampler = av.AudioResampler(format="fltp", rate=RATE)
         for frame in itertools.chain(alike, [None]):
             for out in resampler.resample(frame):
-                yield out.to_ndarray().mean(axis=0)
+                channels = out.to_ndarray()
+                yield channels[0] if len(channels) == 1 else channels.mean(axis=0)

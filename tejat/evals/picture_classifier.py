@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float64, UInt8
+from jaxtyping import Array, Float, Float64, UInt8
 
 from tejat.codecs.image import resize
 from tejat.errors import BadInput
@@ -36,11 +36,13 @@ _WEIGHTS, _ABOUT = "judge.safetensors", "judge.json"
 
 @dataclass(frozen=True)
 class Training:
-    """How it is trained."""
+    """How it is trained. Without noise it relies on surfaces that are of one colour to the bit, and takes a drawing for
+    something else where nobody sees a difference."""
 
     schedule: optimizer.Schedule
     batch: int = 256
     laying: Laying = Laying((0.5, 1.2), stretched=0.3, recoloured=0.4, inked=0.2, white=0.6)
+    noise: float = 0.06  # the largest deviation of what is added to a picture, of the way from black to white
     bfloat16: bool = False
     seed: int = 0
 
@@ -95,11 +97,12 @@ def _advance(config: ClassifierConfig, training: Training, classes: int, state, 
         state, moments, _, _ = carry
         key = jax.random.fold_in(root, index)
         shown = scenes.scenes(training.laying, store, key, training.batch, SIDE, SIDE)
+        pixels = noisy(shown.pixels, training.noise, jax.random.fold_in(key, 1))
         wanted = labels[shown.chosen]
 
         def objective(state):
             computed = jax.tree.map(lambda p: p.astype(dtype), state)
-            seen = features(computed, config, shown.pixels.astype(dtype))
+            seen = features(computed, config, pixels.astype(dtype))
             scores = seen @ state["out"]
             due = optax.smooth_labels(jax.nn.one_hot(wanted, classes), SMOOTH)
             return optax.softmax_cross_entropy(scores, due).mean(), (scores.argmax(-1) == wanted).mean()
@@ -110,6 +113,18 @@ def _advance(config: ClassifierConfig, training: Training, classes: int, state, 
 
     zero = jnp.zeros(())
     return jax.lax.fori_loop(done, done + count, step, (state, moments, zero, zero))
+
+
+def noisy(pixels: Float[Array, "n H W 3"], most: float, key: Array) -> Float[Array, "n H W 3"]:
+    """Pictures, each with normal noise of a deviation up to `most`, half of them pixel by pixel, half in blocks of two
+    by two: roughly how what has been through an image tokenizer differs from what has not."""
+    fine, coarse, deviation, which = jax.random.split(key, 4)
+    count, height, width, channels = pixels.shape
+    blocks = jax.random.normal(coarse, (count, -(-height // 2), -(-width // 2), channels))
+    blocks = blocks.repeat(2, 1).repeat(2, 2)[:, :height, :width]
+    each = (count, 1, 1, 1)
+    added = jnp.where(jax.random.bernoulli(which, 0.5, each), blocks, jax.random.normal(fine, pixels.shape))
+    return jnp.clip(pixels + most * jax.random.uniform(deviation, each) * added, 0, 1)
 
 
 def look(

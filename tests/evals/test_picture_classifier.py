@@ -1,5 +1,6 @@
 """The judge of pictures: learns four shapes, is read again as it was, and compares sets of pictures."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -92,3 +93,15 @@ def test_pictures_of_other_things_are_far_away(judge):
 
     near, far = picture_classifier.frechet(seen(0, 3), seen(0, 4)), picture_classifier.frechet(seen(0, 3), seen(1, 4))
     assert far > 3 * near
+
+
+def test_noise_is_of_many_strengths_and_stays_within_black_and_white():
+    pixels = np.full((64, 9, 8, 3), 0.5, np.float32)
+    found = np.asarray(picture_classifier.noisy(pixels, 0.1, jax.random.key(0)))
+    spread = found.std((1, 2, 3))
+    assert found.mean() == pytest.approx(0.5, abs=5e-3) and spread.min() < 0.02 and 0.08 < spread.max() < 0.13
+    blocks = (found[:, 0, ::2] == found[:, 1, 1::2]).all((1, 2))
+    assert 16 < blocks.sum() < 48
+    extreme = np.asarray(picture_classifier.noisy(np.ones_like(pixels), 0.5, jax.random.key(1)))
+    assert extreme.max() == 1 and extreme.min() >= 0
+    np.testing.assert_array_equal(picture_classifier.noisy(pixels, 0.0, jax.random.key(2)), pixels)

@@ -7,7 +7,7 @@ python recipes/judge.py runs/judge_peer --peer   beside a model that names pictu
 Each is tried on what it was not trained on: Noto; emojione with emojione-v1, and openmoji. Both have 1.7M parameters
 and see 64 x 64 pixels. Of the corpus, the source "concepts" alone is read; things that are held out are in neither.
 `tejat eval --suite pictures` looks for the first in runs/judge. Two minutes of one H200 that other programs used too.
-Trained without noise (8,000 steps) the first recognised 65.5% of Noto's 1,465 drawings and 56.9% of the older Noto's, as
+Without noise (8,000 steps) the first recognised 65.5% of Noto's 1,465 drawings and 56.9% of the older Noto's, as
 one of 1,710 things each, the peer 56.1% of emojione and 51.9% of openmoji; of 3,000 steps at twice the rate the first
 had 48% and 37%, and diverged then. With noise neither has been trained yet.
 """

@@ -125,6 +125,12 @@ def _build(options: Build) -> int:
             print(f"missing from {name}: {line}", file=sys.stderr)
     if outcome.absent:
         print(f"{len(outcome.absent)} sources were left out because a client is missing", file=sys.stderr)
+    if outcome.built and "contamination" not in outcome.ledger["across"]:
+        print(
+            "nothing was compared with evaluation sets: no step of the recipe does (recipes/corpus.py has one where "
+            "TEJAT_EVALUATIONS names a folder of them)",
+            file=sys.stderr,
+        )
     return 1 if outcome.failed else 0
 
 

@@ -27,9 +27,12 @@ def missing(paths, dropped):
 
 from tejat.data.corpus.packages import Package
 
+PIP = Package("pypi", "no-such-package-of-tejat")
+
 RECIPE = Corpus("tiny", [
     Source("lines", lines, (), "CC0-1.0", False, "lines", 0.001, small=100),
     Source("absent", missing, (Package("npm", "no-such"),), "CC0-1.0", False, "nothing", 0.001, small=100),
+    Source("half", missing, (PIP, Package("npm", "no-such")), "CC0-1.0", False, "nothing", 0.001, small=100),
 ])
 """
 
@@ -48,7 +51,10 @@ def test_a_corpus_is_built_and_reported(work):
     command = [sys.executable, "-m", "tejat", "data", "build", "recipe.py", "--out", "corpus", "--workers", "1"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "left out: absent: npm is not on this machine" in done.stderr and "1 sources were left out" in done.stderr
+    for name in ("absent", "half"):
+        assert f"left out: {name}: npm is not on this machine" in done.stderr
+    assert "2 sources were left out" in done.stderr
+    assert "nothing was compared with evaluation sets" in done.stderr
     head, row, total = done.stdout.splitlines()
     assert row.split()[:2] == ["lines", "40"] and total.split()[:2] == ["total", "40"]
     assert len(Shards(work / "corpus", "lines", "train")) == 40

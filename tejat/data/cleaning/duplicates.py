@@ -1,8 +1,8 @@
 """Records that were there before: the same text exactly, or nearly (MinHash, Broder 1997; LSH, Indyk & Motwani 1998).
 
 Both drop a record for an earlier one that was kept, of any source; the first stays. `remember` makes them know records
-without dropping any: those of sources that a build finished before it was stopped, and those held out, whose doubles
-must not be trained on.
+without dropping any: those of sources that a build finished before it was stopped. While `heldout` is set, what stays
+is held out: doubles of it must not be trained on, and are told apart in reports.
 """
 
 import hashlib
@@ -33,6 +33,7 @@ class Exact:
 
     def __init__(self) -> None:
         self.report = Report("exact duplicates")
+        self.heldout = False
         self._seen = Table()
 
     def remember(self, records: Iterable[Record], heldout: bool = False) -> None:
@@ -47,14 +48,14 @@ class Exact:
             _, firsts = np.unique(digests, return_index=True)
             first = np.zeros(len(batch), bool)
             first[firsts] = True
-            self._seen.add(digests, np.zeros(len(batch)))
+            self._seen.add(digests, np.full(len(batch), int(self.heldout)))
             for record, known, new in zip(batch, before, first, strict=True):
                 told, content = group(record, source), text(record)
                 self.report.see(told, len(content))
                 if known < 0 and new:
                     yield record
                 else:
-                    reason = f"the same, {HELD_OUT}" if known == 1 else "the same"
+                    reason = f"the same, {HELD_OUT}" if known == 1 and not self.heldout else "the same"
                     self.report.drop(reason, told, content, len(content))
 
 
@@ -73,6 +74,7 @@ class Near:
 
     def __init__(self, threshold: float = 0.8, least: int = 20):
         self.report = Report("near duplicates")
+        self.heldout = False
         self._threshold, self._least = threshold, least
         self._index, self._sketches = Table(), _Rows(self.VALUES)
         self._heldout: list[bool] = []
@@ -113,10 +115,11 @@ class Near:
             if twin is None:
                 within |= dict.fromkeys(keys, len(self._heads))
                 added.append(k)
-                self._remember(content, sketches[k], False)
+                self._remember(content, sketches[k], self.heldout)
                 yield record
             else:
-                reason = f"nearly the same, {HELD_OUT}" if self._heldout[twin] else "nearly the same"
+                held = self._heldout[twin] and not self.heldout
+                reason = f"nearly the same, {HELD_OUT}" if held else "nearly the same"
                 self.report.drop(reason, told, f"{content[:120]} ≈ {self._heads[twin]}", len(content))
         self._index.add(bands[added].ravel(), np.repeat(np.arange(first, first + len(added)), self.BANDS))
 

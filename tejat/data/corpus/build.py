@@ -30,7 +30,7 @@ from tejat.data.corpus import ledger, packages, recipe, writing
 from tejat.data.corpus.engines import ENGINES, Engine, Pending, Processes
 from tejat.data.corpus.identity import Identity
 from tejat.data.corpus.recipe import Corpus
-from tejat.data.corpus.source import Source, Step
+from tejat.data.corpus.source import Source, Step, name_of
 from tejat.data.corpus.spooling import Counted, Progress, Spool, told_of
 from tejat.data.corpus.writing import SPLITS
 from tejat.data.shards import SHARD, Item, Shards
@@ -208,6 +208,7 @@ def write_ledger(corpus: Corpus, directory: Path, size: str) -> dict[str, Any]:
         "size": size,
         "total": ledger.totals(list(found.values())),
         "stages": [asdict(stage) for stage in corpus.stages],
+        "across": [name_of(step) for step in corpus.across],
         "sources": found,
     }
     write_whole(directory / "corpus.json", json.dumps(whole, ensure_ascii=False, indent=1).encode())
@@ -234,10 +235,12 @@ class _Across:
             step.report = copy.deepcopy(blank)
         self._counts = [Counted() for _ in range(len(self._steps) + 1)]
 
-    def __call__(self, items: Iterator[Item], source: str) -> Iterator[Item]:
-        """Of the items, those that stay, perhaps changed."""
+    def __call__(self, items: Iterator[Item], source: str, heldout: bool) -> Iterator[Item]:
+        """Of the items, those that stay, perhaps changed. They are to be taken before it is called again."""
         stream = self._counts[0](items)
         for step, count in zip(self._steps, self._counts[1:], strict=True):
+            if hasattr(step, "heldout"):
+                step.heldout = heldout
             stream = count(step(stream, source=source))
         return stream
 
@@ -275,7 +278,7 @@ def _put(
     with writing.replacing(directory, source.name) as stage:
         for split in reversed(SPLITS):  # what is held out first: what is too near to it then leaves the training set
             rows = np.flatnonzero(keep & (found.heldout == (split == "heldout")))
-            items = across(found.items(rows), source.name)
+            items = across(found.items(rows), source.name, split == "heldout")
             splits[split] = writing.write(stage, source, split, items, shard)
         told = {name: getattr(found, name) for name in ("packages", "missing", "differences", "read", "parser")}
         steps = [*found.steps, {"step": "cap", "dropped": int((~keep).sum())}, *across.told()]

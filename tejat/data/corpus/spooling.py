@@ -80,12 +80,13 @@ def spool(
       limit: items that the parser may yield.
       told: called now and then with how far it is.
 
-    Raises Absent and BadInput where none of its packages can be had.
+    Raises Absent where the client of one of its registries is not on this machine, and BadInput where none of its
+    packages can be had.
     """
     began = time.monotonic()
     fetched, missing = _fetched(source, told)
     dropped, counted = Dropped(), Counted()
-    paths = {found.package.name: found.path for found in fetched}
+    paths = _Had({found.package.name: found.path for found in fetched})
     items: Iterable[Item] = counted(_storable(_first(source.items(paths, dropped), limit), dropped))
     passed: list[tuple[Step, Counted]] = []
     for step in map(copy.deepcopy, clean):
@@ -116,13 +117,20 @@ def told_of(step: Step, before: int, after: int) -> dict[str, Any]:
     return {"step": name_of(step), "dropped": before - after, "looked": passed < before, "report": report}
 
 
+class _Had(dict[str, Path]):
+    """The directories of the packages that could be had. Raises BadInput where a parser needs another."""
+
+    def __missing__(self, name: str) -> Path:
+        raise BadInput(f"its package {name} could not be had, and nothing is made without that; build it again later")
+
+
 def _fetched(source: Source, told: Callable[[Progress], None]) -> tuple[list[packages.Fetched], list[str]]:
     fetched, missing, why = [], [], None
     for number, package in enumerate(source.packages, 1):
         told(Progress(source.name, f"fetching {number}/{len(source.packages)}"))
         try:
             fetched.append(packages.get(package))
-        except (BadInput, packages.Absent) as error:
+        except BadInput as error:
             why = error
             missing.append(str(error))
     if why is not None and not fetched:

@@ -106,6 +106,18 @@ def test_what_is_remembered_goes_and_what_was_held_out_is_told(make, passages):
     assert sum(count for reason, count in reasons.items() if HELD_OUT in reason) == 30
 
 
+@pytest.mark.parametrize("make", [Exact, Near])
+def test_what_stays_while_held_out_is_told_from_what_is_trained_on(make, passages):
+    step = make()
+    step.heldout = True
+    assert kept(step, passages[:30] + passages[:10]) == passages[:30]
+    assert not any(HELD_OUT in reason for reason in step.report.dropped)
+    step.heldout = False
+    assert kept(step, passages[20:60] + passages[40:60]) == passages[30:60]
+    told = {reason: found.total() for reason, found in step.report.dropped.items()}
+    assert sorted((HELD_OUT in reason, count) for reason, count in told.items()) == [(False, 30), (True, 10)]
+
+
 def test_near_is_the_same_in_any_batches(passages):
     copies = [changed(text, 0.02, seed) for seed, text in enumerate(passages)]
     mixed = [text for pair in zip(passages, copies, strict=True) for text in pair]

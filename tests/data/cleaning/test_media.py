@@ -121,6 +121,24 @@ def test_copies_are_known_again(drawings, copy):
     assert step.report.dropped[f"nearly the same, {HELD_OUT}"].total() == len(drawings) - len(left)
 
 
+def test_a_picture_beside_a_sound_goes_only_for_one_that_is_held_out(drawings):
+    """What is said of a thing keeps its drawing, though another record shows it too."""
+    first, second = (encoded(each, "PNG") for each in drawings[:2])
+    opus = b"OggS" + b"\0" * 60
+    step = NearPictures()
+    step.heldout = True
+    assert list(step([item("kept from training", png=first), item("twin", png=first)])) == [
+        item("kept from training", png=first)
+    ]
+    assert list(step([item("said", webp=first, opus=opus)])) == [item("said", webp=first, opus=opus)]
+    step.heldout = False
+    assert list(step([item("trained on", png=second)])) == [item("trained on", png=second)]
+    said = [item("one", webp=first, opus=opus), item("other", webp=second, opus=opus)]
+    assert list(step(said)) == [item("one", opus=opus), said[1]]
+    assert step.report.changed[f"nearly the same, {HELD_OUT}, taken out"].total() == 1
+    assert step.report.dropped["nearly the same"].total() == 1
+
+
 def test_styles_of_one_item_may_be_alike(drawings):
     blob = encoded(drawings[0], "PNG")
     record = item("two", a=blob, b=blob)

@@ -45,7 +45,10 @@ def test_top_k_and_top_p(seed: int, top_k: int, top_p: float, spread: float) -> 
     for row, mine in zip(logits, got, strict=True):
         # Where rounding decides, on either side of the bar, both answers are right.
         low, high = kept(row, top_k, min(top_p, 1) - 1e-4), kept(row, top_k, min(top_p + 1e-4, 1.0))
-        assert low <= set(np.flatnonzero(mine).tolist()) <= high
+        mine = set(np.flatnonzero(mine).tolist())
+        # What float32 takes for 0 are equals of each other, of which none is ever chosen.
+        nothing = set(np.flatnonzero(np.exp(row - row.max()) < np.finfo(np.float32).tiny).tolist())
+        assert low - nothing <= mine and mine - nothing <= high
 
 
 def test_equals_of_the_last_are_kept() -> None:

@@ -4,9 +4,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from tejat.train.surviving import programs
 from tejat.train.surviving.programs import Programs
+
+
+@pytest.fixture(autouse=True)
+def no_cache_of_jax():
+    """As in workers: what JAX finds in its own cache, which another test may have set up, cannot be kept once more."""
+    enabled = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_enable_compilation_cache", enabled)
+    compilation_cache.reset_cache()
 
 
 def made(times: float):

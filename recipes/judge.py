@@ -14,12 +14,14 @@ had 48% and 37%, and diverged then. With noise neither has been trained yet.
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tejat.data import rasters
+from tejat.errors import BadInput
 from tejat.evals import picture_classifier
 from tejat.evals.picture_classifier import Classifier, ClassifierConfig, Training
 from tejat.train.optimizer import Schedule
@@ -88,4 +90,8 @@ def _tried(judge: Classifier, drawn: Drawn) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BadInput as error:
+        print(f"tejat: error: {error}", file=sys.stderr)
+        sys.exit(2)

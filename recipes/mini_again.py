@@ -1,4 +1,4 @@
-r"""`mini` once more, from the weights that ship: what its table was short of, and then behaviours.
+r"""`mini` once more, from the weights of mini_instruct: what its table was short of, and then behaviours.
 
 On four GPUs of one host with 64 cores, whose loaders are what it waits for; each GPU takes 16 rows of a step:
 
@@ -16,7 +16,8 @@ to draw in other languages than English, answered by the name in both. In its la
 are behaviours (docs/FACTUALITY.md), in the same run: another would compile as long as it trains.
 
 On four H100, 4,470 of 5,000 steps in 25.5 minutes, 145 s of them compiling: 0.30 s a step, of which GPUs compute 0.2;
-1.11 billion tokens. It was ended by Ctrl-C then, in its 95th step of behaviours, and is what ships (docs/MINI.md).
+1.11 billion tokens. It was ended by Ctrl-C then, in its 95th step of behaviours. Mean losses at its end, in nats a
+token: text 0.63, codes 1.26, text about images 0.25, sounds 0.20, clips 0.40. mini_long went on from it.
 """
 
 from pathlib import Path

@@ -13,7 +13,7 @@ Of what the corpus holds, what is asked and answered (tejat/data/conversations.p
 forgotten. In the second half matrices are rounded in every step as the file will have them, and the gradient passes to
 the masters: without that, four bits leave nothing of what it draws. 939M tokens in 9.5 minutes of four H200, 1.50 to
 1.77M tokens/s, after 85 s of compiling; mean losses of the last steps in nats a token: text 0.64, codes 1.31, text
-about images 0.36, about sounds 0.30, about clips 0.32. These are the weights that come with Tejat (docs/MINI.md).
+about images 0.36, about sounds 0.30, about clips 0.32. mini_again and mini_long went on from them (docs/MINI.md).
 """
 
 from pathlib import Path

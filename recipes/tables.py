@@ -12,11 +12,16 @@ given again after whatever ended it. What must follow each other is a chain; cha
 in OUT/tables/NAME.log, what it was asked in NAME.command beside it: asked otherwise, it is not done. A step that fails
 ends its chain, not the others.
 
+What the model card has stands in OUT/tables/card.md in the end, of whatever was measured: aims, then all tasks of all
+suites. Drawings are judged where runs/judge is; --train makes it, and its peer beside which names of pictures are
+told (two minutes of a GPU each).
+
 Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; and from with-SEED on, as many updates each:
 more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED.
 """
 
 import argparse
+import json
 import os
 import shlex
 import subprocess
@@ -36,6 +41,7 @@ HERE = Path(__file__).parent
 TEJAT = (sys.executable, "-m", "tejat")
 WAYS = ("without", "with", "more", "dpo", "grpo")
 """Columns of the table, in this order."""
+SUITES = ("promised", "quick", "pictures", "long-context", "factuality", "safety")
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def main() -> int:
             options.after = bundle.find(options.after)
         except BadInput as error:
             arguments.error(f"--after: {error}")
-    rounds = [[[pairs(options)]], behaved(options), taught(options)] if options.train else []
+    rounds = [[[pairs(options)], *judges(options)], behaved(options), taught(options)] if options.train else []
     if options.show:
         for step in [*(step for chains in rounds for chain in chains for step in chain), *measured(options)]:
             print(f"{step.name}{' (is there)' if step.done(options.out) else ''}: {shlex.join(step.command)}")
@@ -98,6 +104,9 @@ def main() -> int:
     for chains in rounds:
         failed += side_by_side(chains, options.out, options.gpus)
     failed += run(measured(options), options.out, go_on=True)
+    if found := card(options.out / "tables"):
+        (options.out / "tables" / "card.md").write_text(found)
+        say(f"{options.out / 'tables' / 'card.md'} has the card's tables")
     if failed:
         print(f"not done: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -108,6 +117,22 @@ def pairs(options) -> Step:
     place = options.out / "tune_behaviours"
     command = (sys.executable, str(HERE / "tune_behaviours_pairs.py"), str(place), "--corpus", str(options.corpus))
     return Step("pairs", command, place / "heldout_dialogues.jsonl")
+
+
+def judges(options) -> list[list[Step]]:
+    """Chains of the judge of drawings, and of its peer, which names what models see."""
+    commands = {"judge": (), "judge_peer": ("--peer",)}
+    script, corpus = str(HERE / "judge.py"), ("--corpus", str(options.corpus))
+    return [
+        [
+            Step(
+                name,
+                (sys.executable, script, str(options.out / name), *corpus, *more),
+                options.out / name / "judge.json",
+            )
+        ]
+        for name, more in commands.items()
+    ]
 
 
 def behaved(options) -> list[list[Step]]:
@@ -168,7 +193,7 @@ def _training(
 
 def measured(options) -> Iterator[Step]:
     """What measures: the model card's tables, safety, and post-training's models as far as they are there."""
-    for suite in ("promised", "quick", "pictures", "long-context", "factuality", "safety"):
+    for suite in SUITES:
         out = options.out / "tables" / suite
         command = [*TEJAT, "eval", options.model, "--suite", suite, "--corpus", str(options.corpus), "--out", str(out)]
         command += [] if suite == "quick" else ["--limit", str(options.limit)]
@@ -179,6 +204,34 @@ def measured(options) -> Iterator[Step]:
         command = [sys.executable, str(HERE / "factuality.py"), *dict.fromkeys(map(str, models))]
         command += ["--corpus", str(options.corpus), "--limit", str(options.limit), "--out", str(out)]
         yield Step("post-training", tuple(command), out / "table.md")
+
+
+def card(tables: Path) -> str:
+    """In Markdown what was found by the suites that have results: aims, then tasks; empty where none has."""
+    found = {name: tables / name / "results.json" for name in SUITES}
+    read = {name: json.loads(path.read_text()) for name, path in found.items() if path.is_file()}
+    aims: dict[str, dict] = {}  # every suite tells every aim, and has measured some; the most items count
+    for one in (one for told in read.values() for one in told["promises"] if one.get("value") is not None):
+        if one["n"] > aims.get(one["what"], {"n": 0})["n"]:
+            aims[one["what"]] = one
+    lines = ["| aimed at | found | aim | reached |", "|---|---|---|---|"] if aims else []
+    for what, one in aims.items():
+        aim = f"{one['is']} {one['aim']:.2f}"
+        lines.append(f"| {what} | {_found(one)} | {aim} | {'yes' if one['reached'] else 'no'} |")
+    for name, told in read.items():
+        lines += ["", f"`{told['command']}`, {told['hardware']}", ""]
+        lines += ["| task | measured by | found | chance | baseline | blanked |", "|---|---|---|---|---|---|"]
+        for task in told["tasks"]:
+            blanked = task["blanked"] and task["blanked"]["value"]
+            beside = (task["chance"], task["baseline"], blanked)
+            rest = ("" if value is None else f"{value:.3f}" for value in beside)
+            lines.append(f"| {name}: {task['name']} | {task['metric']} | {_found(task)} | {' | '.join(rest)} |")
+        lines += [f"| {name}: {task['name']} | not run: {task['reason']} | | | | |" for task in told["not_run"]]
+    return "\n".join(lines).strip() + "\n" if lines else ""
+
+
+def _found(one: dict) -> str:
+    return f"{one['value']:.3f} ({one['low']:.3f} – {one['high']:.3f}), n {one['n']}"
 
 
 def side_by_side(chains: Sequence[Sequence[Step]], out: Path, gpus: int) -> list[str]:

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -139,12 +140,14 @@ def test_of_rounds_what_can_be_made_is_made(tables, tmp_path, monkeypatch, capsy
         [dataclasses.replace(writes(tables, tmp_path / f"more-{n}"), needs=(tmp_path / f"with-{n}",))] for n in "01"
     ]
     monkeypatch.setattr(tables, "pairs", lambda _: writes(tables, tmp_path / "pairs"))
+    monkeypatch.setattr(tables, "judges", lambda _: [[writes(tables, tmp_path / "judge")]])
     monkeypatch.setattr(tables, "behaved", lambda _: [[bad], [good]])
     monkeypatch.setattr(tables, "taught", lambda _: after)
     monkeypatch.setattr(tables, "measured", lambda _: iter(()))
     given = ["tables.py", "--train", "--corpus", str(tmp_path), "--base", str(tmp_path), "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", given)
     assert tables.main() == 1 and (tmp_path / "more-1").is_file() and not (tmp_path / "more-0").exists()
+    assert (tmp_path / "judge").is_file()
     assert "not done: with-0, more-0" in capsys.readouterr().err
     for wrong, told in (
         (["--after", str(tmp_path / "none")], "--after: "),
@@ -190,3 +193,31 @@ def test_show_tells_and_does_nothing(tmp_path):
     command = [sys.executable, FILE, "--train", "--show", "--out", tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "grpo-2: " in done.stdout and "quick: " in done.stdout and not (tmp_path / "out").exists()
+
+
+def test_the_card_has_every_aim_once_and_every_task(tables, tmp_path):
+    """Of an aim that two suites measured, the one of more items stands there."""
+
+    def told(suite: str, n: int, reached: bool) -> str:
+        found = {"value": 0.5, "low": 0.4, "high": 0.6, "n": n}
+        aim = {"what": "names", "aim": 0.72, "is": "at least", "reached": reached, **found}
+        task = {"name": "name", "metric": "exact match", "chance": 0.25, "baseline": None, "blanked": {"value": 0.0}}
+        lacking = {"what": "speech", "aim": 0.2, "is": "at most", "reached": None}
+        return json.dumps(
+            {
+                "command": f"tejat eval mini --suite {suite}",
+                "hardware": "two cores",
+                "promises": [aim, lacking],
+                "tasks": [task | found],
+                "not_run": [{"name": "speak", "reason": "there is no sound"}],
+            }
+        )
+
+    assert tables.card(tmp_path) == ""
+    for suite, n, reached in (("quick", 128, True), ("promised", 300, False)):
+        (tmp_path / suite).mkdir()
+        (tmp_path / suite / "results.json").write_text(told(suite, n, reached))
+    lines = tables.card(tmp_path).splitlines()
+    assert lines[2] == "| names | 0.500 (0.400 – 0.600), n 300 | at least 0.72 | no |" and lines[3] == ""
+    assert "| quick: name | exact match | 0.500 (0.400 – 0.600), n 128 | 0.250 |  | 0.000 |" in lines
+    assert sum("not run: there is no sound" in line for line in lines) == 2

@@ -19,8 +19,8 @@ TURNS = 14  # of a document to which another is joined, at most
 
 
 class Conversations(Mixture):
-    """As `Mixture`; its documents are dialogues, but for pages. In plain stages, and of sources without, they are as
-    they are.
+    """As `Mixture`; its documents are dialogues, but for pages, and for pictures that nobody asks for, which guidance
+    needs. In plain stages, and of sources without, they are as they are.
 
     The ledger of what was seen (`seen`) counts each document as the item that its number stands for: neither what is
     joined to it, nor that a neighbour was taken where the item has no dialogue.
@@ -49,7 +49,7 @@ class Conversations(Mixture):
         items, place = self._items(drawn.source), drawn.item
         for _ in range(TRIES):
             document = present(items, place, random)
-            if _is_dialogue(document):
+            if _is_dialogue(document) or _is_unasked(document):
                 break
             place = (drawn.item + int(random.integers(-TRIES, TRIES + 1))) % len(items)
         return replace(document, source=drawn.source)
@@ -57,6 +57,11 @@ class Conversations(Mixture):
 
 def _is_dialogue(document: Document) -> bool:
     return None not in document.roles
+
+
+def _is_unasked(document: Document) -> bool:
+    """Is it a picture alone, to be drawn?"""
+    return len(document.parts) == 1 and isinstance(document.parts[0], Image) and document.loss[0]
 
 
 def _pictures(document: Document) -> int:

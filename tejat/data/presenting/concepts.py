@@ -30,7 +30,7 @@ SHAPES = {
 }
 """Shapes that are asked for, and width and height in pixels: of any shape a picture has as many codes as there are."""
 
-ALONE = 0.1
+ALONE = 0.2
 """The share of drawings that are learnt without a word: guidance by what is asked needs to know what comes unasked."""
 
 LETTERS = 30  # of a line to be read

@@ -138,13 +138,20 @@ def begun(encoded: Encoded, hosted: Hosted) -> Encoded:
 
 
 def plain(tokens: Sequence[int], hosted: Hosted) -> Encoded:
-    """Ids of text as they are, each but the first to be predicted. Raises BadInput for none, or ids that are none."""
+    """Ids of text as they are, each but the first to be predicted. Raises BadInput for none, for ids that are none, and
+    for a picture that is begun and not left to the answer: its codes are no ids of text."""
     if not tokens:
         raise BadInput("the prompt is empty; give at least one token")
     ids = np.asarray(tokens, np.int64)
     if ids.min() < 0 or ids.max() >= hosted.bundle.vocabulary.text_size:
         raise BadInput(
             f"a token of the prompt is not in 0 .. {hosted.bundle.vocabulary.text_size - 1:,}; encode it anew"
+        )
+    begun = np.flatnonzero(ids == hosted.bundle.vocabulary["<|picture>"])
+    if len(begun) and begun[0] < len(ids) - 1:
+        raise BadInput(
+            f"token {begun[0] + 1:,} of the prompt begins a picture, whose codes cannot be given as tokens; "
+            "send the picture as an image, or end the prompt there to have one drawn"
         )
     count = len(ids)
     zeros = np.zeros(count, np.int32)

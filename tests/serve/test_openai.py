@@ -79,6 +79,27 @@ def test_completions_continue(client) -> None:
     assert many.code == 200 and len(many.json["choices"]) == 30  # more than the queue holds
 
 
+def test_a_picture_among_ids_is_refused_unless_the_answer_draws_it(client) -> None:
+    """Its codes are no ids of text: half of one would be gone on with as words."""
+    marks = "<bos>", "<|picture>", "<|row|>"
+    *begun, row = (client.post("/tokenize", {"prompt": mark}).json["tokens"][0] for mark in marks)
+    body = {"model": "micro", "max_tokens": 80, "temperature": 0}
+    for ids in ([*begun, row], [*begun, begun[1]], [*begun, 5000]):
+        refused = client.post("/v1/completions", body | {"prompt": ids})
+        assert refused.code == 400 and "\n" not in refused.json["error"]["message"], ids
+    assert client.post("/v1/completions", body | {"prompt": begun}).code == 200
+
+
+def test_a_size_beyond_all_bounds_in_words_gives_a_picture_within_them(client) -> None:
+    asked = "Draw a cat, 10000x10000 pixels, and one of 0x0."
+    body = {"model": "micro", "messages": [{"role": "user", "content": asked}], "max_tokens": 120, "seed": 3}
+    reply = client.post("/v1/chat/completions", body)
+    assert reply.code == 200 and reply.json["choices"][0]["finish_reason"] in ("stop", "length")
+    drawn = client.post("/v1/images/generations", {"prompt": asked, "n": 1, "seed": 3})
+    data = base64.b64decode(drawn.json["data"][0]["b64_json"])
+    assert drawn.code == 200 and pillow.open(io.BytesIO(data)).size <= (1024, 1024)
+
+
 def test_images(client) -> None:
     """One picture for each n, whether the model would have drawn or not."""
     body = {"model": "gpt-image-1", "prompt": "A cat", "n": 2, "size": "1536x1024", "seed": 1}

@@ -82,6 +82,6 @@ $(VENV)/installed-data: $(VENV)/installed
 	@touch $@
 
 $(VENV)/installed-oracles: $(VENV)/installed
-	@echo "Installing PyTorch, Transformers and llama.cpp for the oracles (once; the last is compiled: 10 minutes) …"
-	@$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[dev,oracles,data,ray,browser]' | { $(PROGRESS); }
+	@echo "Installing PyTorch, Transformers, llama.cpp (compiled: 10 minutes), lm-eval and the TPU compiler for the oracles, once …"
+	@$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[dev,oracles,data,ray,browser,eval,tpu]' | { $(PROGRESS); }
 	@touch $@

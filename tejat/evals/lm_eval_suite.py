@@ -23,7 +23,7 @@ from tejat.evals.ground import Ground
 from tejat.evals.report import Section
 from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome, Task
-from tejat.parts import Part, Text, Turn
+from tejat.parts import Audio, Image, Part, Text, Turn
 
 SUITE = "lm-eval"
 LOCAL = Path(__file__).parent / "benchmarks"
@@ -145,8 +145,10 @@ class Harnessed(Answering):
         self.items()
         lm = self._adapter(model)
         instances = [instance for item in items for instance in self._instances[item.id]]
-        for instance in instances:
-            instance.resps, instance.filtered_resps = [], {}
+        for item in items:
+            for instance in self._instances[item.id]:
+                instance.resps, instance.filtered_resps = [], {}
+                instance.arguments = shown(instance.args, item)
         by_kind: dict[str, list[Any]] = defaultdict(list)
         for instance in instances:
             by_kind[instance.request_type] += [instance] * (instance.repeats or 1)
@@ -236,6 +238,15 @@ class Harnessed(Answering):
 
     def baseline(self, items: Sequence[Item]) -> tuple[float, str] | None:
         return None if any(item.choices for item in items) else super().baseline(items)
+
+
+def shown(arguments: tuple[Any, ...], item: Item) -> tuple[Any, ...]:
+    """A request's arguments with the media of an item, which a control has greyed or silenced."""
+    if len(arguments) < 3:
+        return arguments
+    parts = item.turns[0].parts
+    media = {"visual": [p for p in parts if isinstance(p, Image)], "audio": [p for p in parts if isinstance(p, Audio)]}
+    return (*arguments[:2], arguments[2] | {name: found for name, found in media.items() if found})
 
 
 def _media(instance: Any) -> tuple[Part, ...]:

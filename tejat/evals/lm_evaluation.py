@@ -10,6 +10,7 @@ one turn of the user, in which they stand at their placeholders.
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -209,7 +210,7 @@ def _image(given: Any) -> Image:
         return given
     if isinstance(given, dict):
         given = given.get("bytes") or given.get("path")
-    if isinstance(given, bytes):
+    if isinstance(given, bytes | str | Path):
         return media.read_image(given)
     if hasattr(given, "convert"):
         return Image(np.array(given.convert("RGB")))
@@ -220,6 +221,9 @@ def _sound(given: Any) -> Audio:
     """A sound as `datasets` has it, decoded or the bytes of a file, or ours."""
     if isinstance(given, Audio):
         return given
+    if hasattr(given, "get_all_samples"):  # torchcodec's, as `datasets` has them from version 4 on
+        decoded = given.get_all_samples()
+        given = {"array": np.asarray(decoded.data).mean(axis=0), "sampling_rate": decoded.sample_rate}
     if isinstance(given, dict) and given.get("array") is not None:
         samples, rate = np.asarray(given["array"], np.float32), int(given["sampling_rate"])
         if rate != RATE:  # the resampler of the edge

@@ -15,12 +15,29 @@ from lm_eval.api.instance import Instance  # noqa: E402
 from tejat.api import Model  # noqa: E402
 from tejat.codecs.vocabulary import BOS  # noqa: E402
 from tejat.errors import BadInput  # noqa: E402
-from tejat.evals import harness, sandbox, suites  # noqa: E402
+from tejat.evals import harness, lm_eval_suite, sandbox, suites  # noqa: E402
 from tejat.evals.benchmarks import data  # noqa: E402
 from tejat.evals.ground import Ground  # noqa: E402
 from tejat.evals.lm_evaluation import TejatLM, _document, _parts  # noqa: E402
 from tejat.evals.routing import Thoughts
+from tejat.evals.tasks import Item
 from tejat.parts import Audio, Image, Text, Turn  # noqa: E402
+
+
+def test_a_control_asks_with_the_media_that_it_has_changed() -> None:
+    """Greyed, and not the picture that the task itself keeps."""
+    seen, grey = (Image(np.full((8, 8, 3), value, np.uint8)) for value in (9, 128))
+    arguments = "What is it?", {"until": []}, {"visual": [seen]}
+    item = Item("0", "0", (Turn("user", (Text("What is it?"), grey)),), ("a cat",))
+    (_, wishes, given) = lm_eval_suite.shown(arguments, item)
+    assert (
+        given["visual"] == [grey]
+        and wishes is arguments[1]
+        and lm_eval_suite.shown(arguments[:2], item) == arguments[:2]
+    )
+    decoded = SimpleNamespace(data=np.full((2, 1_600), 0.5, np.float32), sample_rate=16_000)
+    (part,) = _parts("", {"audio": [SimpleNamespace(get_all_samples=lambda: decoded)]})
+    assert isinstance(part, Audio) and len(part.samples) == 1_600
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,8 @@ class Plan:
     estimate: tyro.conf.FlagCreatePairsOff[bool] = False
     """Compile nothing: estimates alone."""
     law: Path | None = None
-    """A ladder.json (recipes/ladder.py): the run is as long as its law of losses says, not 20 tokens a parameter."""
+    """A law of losses that says how long the run is, not 20 tokens a parameter: benchmarks/foretold.json, or a
+    ladder.json (recipes/ladder.py)."""
     serve: tyro.conf.FlagCreatePairsOff[bool] = False
     """Plan a deployment instead: the engine's steps, for replicas of so many chips (--mesh tensor=8)."""
     rows: int | None = None
@@ -114,7 +115,7 @@ def main(arguments: list[str]) -> int:
 def plan(options: Plan) -> dict[str, Any]:
     """What `--json` prints."""
     # After the options are read: a wrong one is told without waiting for JAX.
-    from tejat.plan import compiling, roofline, search, topology
+    from tejat.plan import compiling, nearest, roofline, scaling, topology
 
     where = topology.parse(options.topology, options.slices)
     if options.price is not None:
@@ -134,21 +135,19 @@ def plan(options: Plan) -> dict[str, Any]:
     if options.tokens % config.context:
         near = rows * config.context
         raise BadInput(f"--tokens {options.tokens} is no multiple of the context, {config.context}; try {near}")
-    law = None if options.law is None else _law(options.law)
+    law = None if options.law is None else scaling.law(options.law)
     media = compiling.batch_shapes(config, 1).inputs.media
     patches, frames = media.patches.shape[1], math.prod(media.mel.shape[1:3])
     found = _candidates(options, config, where, rows, patches, frames)
     if not found:
-        raise BadInput(
-            f"no mesh over {where} divides {options.size} and {rows} rows; try more or fewer --tokens, or fewer chips"
-        )
+        raise nearest.no_mesh(config, where, rows)
     if not options.estimate:
-        if wrong := search.too_small(config, where, rows, options.keep, found):
+        if wrong := nearest.too_small(config, where, rows, options.keep, found):
             raise wrong
         topology.ready(where)
     tried, result = [], None
     for candidate in () if options.estimate else found[:TRIES]:
-        told = ",".join(f"{name}={size}" for name, size in candidate.mesh.items()) or "one chip"
+        told = _mesh(candidate)
         print(
             f"compiling {options.size} for {where}, mesh {told}, parts of a batch: {candidate.accumulate} …",
             file=sys.stderr,
@@ -165,8 +164,10 @@ def plan(options: Plan) -> dict[str, Any]:
             result = made | {"estimate": roofline.estimate(config, where, rows, **more), "mesh": told}
             break
         reason = made.get("error") or f"it needs {total / 2**30:.1f} GiB of {where.chip.memory / 2**30:.1f}"
-        print(f"  {reason}", file=sys.stderr, flush=True)
-    return _told(options, config, where, rows, found, tried, result, law)
+        print(f"  mesh {told}: {reason}", file=sys.stderr, flush=True)
+    short = found[0].bytes > where.chip.memory if options.estimate else any(each["bytes"] for each in tried)
+    near = nearest.roomier(config, where, rows, options.keep, found) if short and not result else None
+    return _told(options, config, where, rows, found, tried, result, law) | {"nearest": near}
 
 
 def goodput(options: Plan) -> dict[str, Any]:
@@ -191,33 +192,19 @@ def goodput(options: Plan) -> dict[str, Any]:
 
 def _candidates(options: Plan, config, where, rows: int, patches: int, frames: int):
     """The mesh that was asked for, or all."""
-    from tejat.plan import search
+    from tejat.plan import nearest, search
     from tejat.train import mesh as meshes
 
     if options.mesh is None:
         return search.candidates(config, where, rows, options.keep, patches, frames)
-    sizes = meshes.parse(options.mesh)
-    if math.prod(sizes.values()) != where.chips:
-        raise BadInput(
-            f"the mesh {options.mesh} is of {math.prod(sizes.values())} devices and {where} has {where.chips}"
-        )
-    shape = {"slice": 1, "data": 1, "fsdp": 1, "sequence": 1, "tensor": 1} | sizes
-    parts = options.accumulate or 1
-    copies = shape["slice"] * shape["data"] * shape["fsdp"]
-    if rows % (copies * parts):
-        raise BadInput(f"{rows} rows cannot be spread over {copies} copies in {parts} parts; try other --tokens")
+    mesh, parts = meshes.parse(options.mesh), options.accumulate or 1
+    nearest.check_mesh(config, where, rows, options.keep, mesh, parts)
+    shape = {"slice": 1, "data": 1, "fsdp": 1, "sequence": 1, "tensor": 1} | mesh
     return [search.candidate(config, where, rows, options.keep, patches, frames, shape, parts)]
 
 
 def _total(held: dict[str, int]) -> int:
     return held["arguments"] + held["temporaries"] + held["results"] + held["program"]
-
-
-def _law(path: Path):
-    """Of the runs of a ladder that were made to find it."""
-    from tejat.plan import scaling
-
-    return scaling.fit([run for size in ("4m-", "15m-", "mini-") for run in scaling.read(path, "text: text", size)])
 
 
 def _told(options: Plan, config, where, rows: int, found, tried, result, law) -> dict[str, Any]:
@@ -241,7 +228,7 @@ def _told(options: Plan, config, where, rows: int, found, tried, result, law) ->
         "parameters": result["parameters"] if result else None,
         "tried": [{k: v for k, v in each.items() if k not in ("exchanges", "parameters")} for each in tried],
     }
-    whole |= roofline.as_json(best)
+    whole |= roofline.as_json(best) | {"assumed": roofline.assumed(where)}
     whole["run"] = roofline.run(config, where, best, law=law)
     whole["best"] = [
         {
@@ -258,7 +245,7 @@ def _told(options: Plan, config, where, rows: int, found, tried, result, law) ->
 
 
 def _mesh(candidate) -> str:
-    return ",".join(f"{name}={size}" for name, size in candidate.mesh.items()) or "one chip"
+    return candidate.told if candidate.mesh else "one chip"
 
 
 def table(found: dict[str, Any]) -> str:
@@ -284,17 +271,20 @@ def table(found: dict[str, Any]) -> str:
             over = "network" if each["between_slices"] else "links"
             lines.append(f"| {each['kind']} | {over} | {each['count']:,.0f} | {each['bytes'] / 1e9:.3g} |")
         lines.append("")
-    elif found["tried"]:
-        lines += ["nothing that was compiled fits; what follows is estimated", ""]
+    elif found["tried"] or found["nearest"]:
+        why = "nothing that was compiled fits" if found["tried"] else "by estimate it does not fit"
+        mend = f"; {found['nearest']} does, by estimate" if found["nearest"] else ""
+        lines += [f"{why}{mend}; what follows is estimated", ""]
     run = found["run"]
     foretold = "" if run["loss"] is None else f", loss {run['loss']:.3f}"
     lines += [
         f"a step: {found['step_s']:.3g} s, {found['mfu']:.1%} of the peak, bound by {found['bound']} (products "
         f"{found['products_s']:.3g}, attention {found['attention_s']:.3g}, memory {found['memory_s']:.3g}, links "
-        f"{found['links_s']:.3g}, network {found['network_s']:.3g} s)",
+        f"{found['links_s']:.3g}, network {found['network_s']:.3g} s), {found['flops']:.3g} FLOPs",
         f"a run of {short(run['tokens'])} tokens: {short(run['days'])} days, {short(run['chip_hours'])} chip-hours, "
         f"${short(run['dollars'])} ({run['tokens'] / run['parameters']:.3g} tokens a parameter"
         f"{foretold}; {short(run['tokens_per_day'])} tokens a day)",
+        *_assumed(found["assumed"]),
         "",
         "| mesh, by estimate | parts | GiB a chip | s a step | MFU | bound by |",
         "|---|---|---|---|---|---|",
@@ -305,6 +295,17 @@ def table(found: dict[str, Any]) -> str:
             f"{each['bound']} |"
         )
     return "\n".join(lines + (_survival(found["goodput"]) if "goodput" in found else []))
+
+
+def _assumed(taken: dict[str, Any]) -> list[str]:
+    attention = ", ".join(f"{share:.1%} on {kind} layers" for kind, share in taken["attention_share"].items())
+    return [
+        f"assumed of a chip: products at {taken['products_share']:.0%} of {taken['flops'] / 1e12:,.0f} TFLOP/s, "
+        f"attention at {attention}, memory at {taken['bandwidth_share']:.0%} of {taken['bandwidth'] / 1e9:,.0f} GB/s;",
+        f"links at {taken['links_share']:.0%} of {taken['links'] / 1e9:,.0f} GB/s, "
+        f"{'beside' if taken['links_hidden'] else 'after'} the arithmetic, network at "
+        f"{taken['network'] / 1e9:.3g} GB/s; ${taken['dollars']:.2f} an hour",
+    ]
 
 
 def _survival(found: dict[str, Any]) -> list[str]:

@@ -76,7 +76,7 @@ def estimate(
     frames: int = 0,
 ) -> Estimate:
     """`links` and `network` are the bytes that a chip sends; `patches` and `frames` those of a row."""
-    chip, chips, shape = topology.chip, topology.chips, config.decoder
+    chip, chips, shape, taken = topology.chip, topology.chips, config.decoder, assumed(topology)
     tokens = rows * config.context
     seen = {kind: tokens * sizes.attention_flops(shape, config.context, kind) for kind in ATTENTION}
     attention = sum(seen.values())
@@ -90,11 +90,11 @@ def estimate(
         "products_s": products / (peak * PRODUCTS),
         "attention_s": sum(seen[kind] / (peak * share) for kind, share in ATTENTION.items()),
         "memory_s": moved / (chips * chip.bandwidth * MEMORY),
-        "links_s": links / (chip.links * (1.0 if chip.is_tpu else LINKS)),
+        "links_s": links / (chip.links * taken["links_share"]),
         "network_s": network / chip.network,
     }
     arithmetic = times["products_s"] + times["attention_s"] + times["memory_s"]
-    inside = max(arithmetic, times["links_s"]) if chip.is_tpu else arithmetic + times["links_s"]
+    inside = max(arithmetic, times["links_s"]) if taken["links_hidden"] else arithmetic + times["links_s"]
     longest = max(inside, times["network_s"])
     flops = attention + products
     return Estimate(longest, **times, tokens=tokens, flops=flops, mfu=flops / longest / (chips * chip.flops))
@@ -133,6 +133,23 @@ def run(
         "chip_hours": hours,
         "dollars": hours * topology.chip.dollars,
         "tokens_per_day": found.tokens / found.step_s * 86_400,
+    }
+
+
+def assumed(topology: Topology) -> dict[str, Any]:
+    """What an estimate takes for granted: of a chip, per second and per hour, and the shares of it that are reached."""
+    chip = topology.chip
+    return {
+        "flops": chip.flops,
+        "products_share": PRODUCTS,
+        "attention_share": ATTENTION,
+        "bandwidth": chip.bandwidth,
+        "bandwidth_share": MEMORY,
+        "links": chip.links,
+        "links_share": 1.0 if chip.is_tpu else LINKS,
+        "links_hidden": chip.is_tpu,
+        "network": chip.network,
+        "dollars": chip.dollars,
     }
 
 

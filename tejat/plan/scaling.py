@@ -122,6 +122,21 @@ def read(path: Path, loss: str = "all: text", among: str = "") -> list[Run]:
         ) from error
 
 
+def law(path: Path, loss: str = "text: text") -> Law:
+    """The law of a loss: as a `foretold.json` (recipes/ladder.py tell) has it, or fitted to the runs of a `ladder.json`
+    that were made to find it. Raises BadInput for a file that is neither."""
+    try:
+        told = json.loads(path.read_text())
+        if isinstance(told, dict):
+            return Law(**told[loss]["law"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{path} has no law of the loss {loss!r} ({error}); give benchmarks/foretold.json, or a ladder.json that "
+            "recipes/ladder.py made"
+        ) from error
+    return fit([run for size in ("4m-", "15m-", "mini-") for run in read(path, loss, size)])
+
+
 def rate(peaks: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
     """(c, e) of the best learning rate c N^e, from (parameters, peak, loss) of runs of like length at three rates or
     more for each size: the vertex of a parabola in the logarithm of the rate. Raises BadInput for too few."""

@@ -4,15 +4,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tejat.errors import BadInput
 from tejat.model import sizes
 from tejat.model.multimodal import ModelConfig
 from tejat.plan import roofline
-from tejat.plan.chips import GIB
-from tejat.plan.topology import Topology, larger
+from tejat.plan.topology import Topology
 
 MASTERS = 12
 """Bytes of a parameter that every step keeps: the float32 master and two moments."""
+
+SAFE = 0.9
+"""Of a chip's memory, by estimate: what is expected to fit."""
 
 
 @dataclass(frozen=True)
@@ -25,36 +26,25 @@ class Candidate:
     """Of a chip's memory."""
     estimate: roofline.Estimate
 
+    @property
+    def told(self) -> str:
+        """As `--mesh` has it."""
+        return ",".join(f"{name}={size}" for name, size in self.mesh.items()) or "fsdp=1"
+
+    @property
+    def words(self) -> str:
+        """What asks `tejat plan` for it."""
+        return f"--mesh {self.told}" + f" --accumulate {self.accumulate}" * (self.accumulate > 1)
+
 
 def candidates(config: ModelConfig, topology: Topology, rows: int, keep: str, patches: int = 0, frames: int = 0):
     """All that can be, those that are expected to fit first, the fastest first. May be empty."""
     found = list(_all(config, topology, rows, keep, patches, frames))
-    return sorted(found, key=lambda c: (c.bytes > 0.9 * topology.chip.memory, c.estimate.step_s))
+    return sorted(found, key=lambda c: (c.bytes > SAFE * topology.chip.memory, c.estimate.step_s))
 
 
-HOPELESS = 1.5
-"""Of a chip's memory: estimates of what a step takes have been off by a third, and not by more."""
-
-
-def too_small(config, topology: Topology, rows: int, keep: str, found: list[Candidate]) -> BadInput | None:
-    """Why none of these is worth compiling, with the nearest topology on which one is; None where one may fit."""
-    least, memory = min(each.bytes for each in found), topology.chip.memory
-    if least <= HOPELESS * memory:
-        return None
-    near = topology
-    for _ in range(16):
-        near = larger(near)
-        there = candidates(config, near, max(rows, near.slices), keep)
-        if there and there[0].bytes <= 0.9 * memory:
-            break
-    told = f"{near.chip.name}:{'x'.join(map(str, near.shape))}" + f" --slices {near.slices}" * (near.slices > 1)
-    return BadInput(
-        f"{config.name} needs about {least / GIB:.0f} GiB a chip on {topology}, and one has {memory / GIB:.0f}; "
-        f"try --topology {told}, or fewer --tokens"
-    )
-
-
-def _all(config, topology, rows, keep, patches, frames) -> Iterator[Candidate]:
+def dividing(config: ModelConfig, topology: Topology) -> Iterator[dict[str, int]]:
+    """The meshes that divide the model, whatever the batch: slice, fsdp, sequence and tensor of each."""
     shape, one = config.decoder, topology.chips // topology.slices
     for tensor in _powers(min(16, one)):
         if shape.heads % tensor or shape.mlp % tensor or shape.vocabulary % tensor or one % tensor:
@@ -65,12 +55,24 @@ def _all(config, topology, rows, keep, patches, frames) -> Iterator[Candidate]:
             if config.context % sequence or one % (tensor * sequence):
                 continue
             fsdp = one // (tensor * sequence)
-            copies = fsdp * topology.slices
-            if shape.width % (fsdp * sequence) or rows % copies:
-                continue
-            for accumulate in _powers(rows // copies):
-                mesh = {"slice": topology.slices, "fsdp": fsdp, "sequence": sequence, "tensor": tensor}
-                yield candidate(config, topology, rows, keep, patches, frames, mesh, accumulate)
+            if shape.width % (fsdp * sequence) == 0:
+                yield {"slice": topology.slices, "fsdp": fsdp, "sequence": sequence, "tensor": tensor}
+
+
+def _all(config, topology, rows, keep, patches, frames) -> Iterator[Candidate]:
+    for mesh in dividing(config, topology):
+        copies = mesh["slice"] * mesh["fsdp"]
+        if rows % copies:
+            continue
+        for accumulate in _powers(rows // copies):
+            if rows // copies % accumulate:
+                break
+            yield candidate(config, topology, rows, keep, patches, frames, mesh, accumulate)
+
+
+def least(config: ModelConfig, topology: Topology) -> float:
+    """Bytes of a chip for masters, moments and gradients, spread over all chips of a slice: no mesh needs less."""
+    return (MASTERS + 4) * sizes.parts(config).whole / (topology.chips // topology.slices)
 
 
 def candidate(config, topology, rows, keep, patches, frames, mesh: dict[str, int], accumulate: int) -> Candidate:
@@ -96,7 +98,7 @@ def candidate(config, topology, rows, keep, patches, frames, mesh: dict[str, int
     inside = (
         tokens * (STREAMS * shape.width + MLPS * shape.mlp / tensor) * 2 * (shape.period if keep == "inputs" else 1)
     )
-    expected = (MASTERS + 4) * held / one + 2 * 2 * held / tensor / shape.layers * shape.period + kept + inside
+    expected = least(config, topology) + 2 * 2 * held / tensor / shape.layers * shape.period + kept + inside
     found = roofline.estimate(
         config,
         topology,

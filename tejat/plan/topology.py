@@ -1,8 +1,10 @@
 """Topologies: slices of so many chips, as in v4:16x16x16, and JAX devices that stand for them."""
 
+import itertools
 import math
 import os
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 
 import jax
@@ -22,6 +24,12 @@ class Topology:
     @property
     def chips(self) -> int:
         return math.prod(self.shape) * self.slices
+
+    @property
+    def words(self) -> str:
+        """What asks `tejat plan` for it."""
+        more = f" --slices {self.slices}" if self.slices > 1 else ""
+        return f"--topology {self.chip.name}:{'x'.join(map(str, self.shape))}{more}"
 
     def __str__(self) -> str:
         one = f"{self.chip.name}:{'x'.join(map(str, self.shape))}"
@@ -44,12 +52,48 @@ def parse(text: str, slices: int = 1) -> Topology:
     if len(shape) != wanted:
         example = "x".join(map(str, found.largest)) or str(math.prod(shape))
         raise BadInput(f"a topology of {name} has {wanted} sizes and {text!r} has {len(shape)}; try {name}:{example}")
-    if any(size > most for size, most in zip(shape, found.largest, strict=False)):
-        nearest = "x".join(str(min(size, most)) for size, most in zip(shape, found.largest, strict=True))
-        raise BadInput(f"{text} is larger than a pod of {name}; try {name}:{nearest} with more --slices")
+    if found.is_tpu:
+        pod = tuple(map(min, shape, found.largest))
+        near = "x".join(map(str, _nearest(found, pod)))
+        if pod != shape:
+            raise BadInput(f"{text} is larger than a pod of {name}; try {name}:{near} with more --slices")
+        if math.prod(shape) > 2 and sorted(shape) not in map(sorted, built(found)):
+            raise BadInput(f"no slice of {name} is built as {text}; try {name}:{near}")
     if slices < 1:
         raise BadInput(f"--slices {slices} is none; give 1 or more")
     return Topology(found, shape, slices)
+
+
+@cache
+def built(chip: Chip) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a TPU's slices, in any order of their sides (cloud.google.com/tpu/docs, "TPU configurations"):
+    squares of powers of two and their doubles; in three dimensions cubes of four, joined by switches, and parts of one.
+
+    libtpu compiles for more than are built. One chip or two, a part of a host, are for replicas and not listed.
+    """
+    if chip.axes == 2:
+        squares = [(side, side) for side in (1, 2, 4, 8, 16)]
+        return (*squares, *((side, 2 * side) for side in (2, 4, 8)))
+    cubes = itertools.product(*(range(4, most + 1, 4) for most in chip.largest))
+    return ((2, 2, 1), (2, 2, 2), (2, 2, 4), (2, 4, 4), *(shape for shape in cubes if [*shape] == sorted(shape)))
+
+
+def _nearest(chip: Chip, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The slice that is built whose sides are nearest to these, in their order."""
+    order = sorted(range(len(shape)), key=shape.__getitem__)
+    wanted = [shape[at] for at in order]
+    shapes = map(sorted, built(chip))
+    sides = min(shapes, key=lambda each: sum(abs(math.log(a / b)) for a, b in zip(each, wanted, strict=True)))
+    return tuple(side for _, side in sorted(zip(order, sides, strict=True)))
+
+
+def near(whole: Topology) -> list[Topology]:
+    """Others of the same chip and as many slices, those of nearly as many chips first."""
+    one = math.prod(whole.shape)
+    shapes = built(whole.chip) if whole.chip.is_tpu else [(2**power,) for power in range(one.bit_length() + 1)]
+    others = [shape for shape in shapes if sorted(shape) != sorted(whole.shape)]
+    others.sort(key=lambda shape: (abs(math.log(math.prod(shape) / one)), sum(shape)))
+    return [replace(whole, shape=shape) for shape in others]
 
 
 def part(whole: Topology, chips: int) -> Topology:
@@ -68,12 +112,15 @@ def part(whole: Topology, chips: int) -> Topology:
 
 
 def larger(whole: Topology) -> Topology:
-    """Twice as many chips: along the shortest side of a slice, and where a pod is full, of slices."""
-    room = [at for at, size in enumerate(whole.shape) if not whole.chip.largest or 2 * size <= whole.chip.largest[at]]
-    if not room:
-        return replace(whole, slices=2 * whole.slices)
-    axis = min(room, key=lambda at: (whole.shape[at], -at))
-    return replace(whole, shape=tuple(size * (1 + (at == axis)) for at, size in enumerate(whole.shape)))
+    """Twice as many chips, or four times where no slice has twice as many: as near to a cube as they are built. Where a
+    pod is full, twice as many slices."""
+    one = math.prod(whole.shape)
+    if not whole.chip.is_tpu:
+        return replace(whole, shape=(2 * one,))
+    for times in (2, 4):
+        if shapes := [shape for shape in built(whole.chip) if math.prod(shape) == times * one]:
+            return replace(whole, shape=min(shapes, key=sum))
+    return replace(whole, slices=2 * whole.slices)
 
 
 def ready(topology: Topology) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from tejat.errors import BadInput
 from tejat.model.params import Param, Tree, map_params, walk
@@ -105,7 +105,7 @@ def _arranged(shape: tuple[int, ...], devices: Sequence[jax.Device]) -> np.ndarr
     return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
 
 
-def check(mesh: Mesh, tree: Tree, rows: int) -> None:
+def check(mesh: Mesh | AbstractMesh, tree: Tree, rows: int) -> None:
     """Can the mesh hold this model and batches of so many rows? Raises BadInput, naming what it does not divide."""
     copies = math.prod(mesh.shape[axis] for axis in ROWS)
     if rows % copies:

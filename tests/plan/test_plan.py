@@ -20,11 +20,39 @@ from tejat.plan import roofline, search, topology
         ("v5e", "write it as in v5e:16x16"),
         ("v5e:0x4", "write it as in v5e:16x16"),
         ("h200:2x2", "try h200:4"),
+        ("v5e:3x5", "try v5e:4x4"),
+        ("v5e:7x7", "try v5e:8x8"),
+        ("v6e:4x16", "try v6e:4x8"),
+        ("v4:16x16x10", "try v4:16x16x12"),
+        ("v4:2x8x8", "try v4:4x8x8"),
+        ("v5p:4x4x6", "try v5p:4x4x8"),
+        ("v4:32x16x10", "try v4:16x16x12 with more --slices"),
     ],
 )
 def test_a_topology_that_cannot_be_is_told_with_one_that_can(text, told):
     with pytest.raises(BadInput, match=told):
         topology.parse(text)
+
+
+def test_what_is_built_can_be_planned_for():
+    for name in ("v4", "v5e", "v5p", "v6e"):
+        shapes = topology.built(topology.chip(name))
+        assert shapes == tuple(topology.parse(f"{name}:{'x'.join(map(str, shape))}").shape for shape in shapes)
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("v5e:1x1", "v5e:2x2"),
+        ("v5e:8x16", "v5e:16x16"),
+        ("v5e:16x16", "2 x v5e:16x16"),
+        ("v4:8x8x8", "v4:8x8x16"),
+        ("v5p:16x16x16", "2 x v5p:16x16x16"),
+        ("h200:3", "h200:6"),
+    ],
+)
+def test_the_next_larger_topology_is_one_that_is_built(text, more):
+    assert str(topology.larger(topology.parse(text))) == more
 
 
 def planned(*words: str, capsys) -> dict:
@@ -39,6 +67,14 @@ def test_the_contract_of_json(capsys):
     assert wanted <= found.keys()
     assert found["devices"] == 256 and found["tokens"] == 4_194_304 and len(found["best"]) == 5
     assert 0.1 < found["mfu"] < 0.74
+
+
+def test_what_people_read_has_the_work_of_a_step_and_what_is_assumed(capsys):
+    assert command.main(["nano1", "--topology", "v5e:16x16", "--estimate", "--price", "0.5"]) == 0
+    told = capsys.readouterr().out
+    for each in ("5.91e+16 FLOPs", "products at 74% of 197 TFLOP/s", "memory at 80% of 819 GB/s", "$0.50 an hour"):
+        assert each in told
+    assert "links at 100% of 200 GB/s, beside the arithmetic, network at 3.12 GB/s" in told
 
 
 def test_a_changed_network_changes_the_plan(capsys):
@@ -62,7 +98,7 @@ def test_a_changed_network_changes_the_plan(capsys):
         (["nano1", "--context", "0"], "--context is 0"),
         (["nano1", "--price", "nan"], "--price a number of dollars"),
         (["nano1", "--set", "decoder.lairs=3"], "lairs"),
-        (["ultra", "--topology", "v5e:8x8"], r"needs about .* GiB a chip on v5e:8x8.*try --topology v5e:16x16"),
+        (["ultra", "--topology", "v5e:8x8"], r"needs about .* GiB a chip on v5e:8x8.*try --topology v5p:4x4x8"),
     ],
 )
 def test_what_cannot_be_planned_is_told_before_anything_is_compiled(words, told):

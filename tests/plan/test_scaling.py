@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tejat.cli import plan
 from tejat.errors import BadInput
 from tejat.plan import scaling
 from tejat.plan.scaling import Law, Run
@@ -59,6 +60,41 @@ def test_what_tells_no_law(tmp_path):
     (tmp_path / "ladder.json").write_text(json.dumps([{"name": "a"}]))
     with pytest.raises(BadInput, match="recipes/ladder.py"):
         scaling.read(tmp_path / "ladder.json")
+
+
+COMMITTED = Path(__file__).parents[2] / "benchmarks" / "foretold.json"
+
+
+def test_the_law_that_is_committed_says_how_long_a_run_is(capsys):
+    law = scaling.law(COMMITTED)
+    assert law == Law(**json.loads(COMMITTED.read_text())["text: text"]["law"])
+    found = []
+    for more in ([], ["--law", str(COMMITTED)]):
+        assert plan.main(["mini", "--topology", "h200:1", "--estimate", "--json", *more]) == 0
+        found.append(json.loads(capsys.readouterr().out)["run"])
+    plain, foretold = found
+    n = foretold["parameters"]
+    assert plain["tokens"] == 20 * n and plain["loss"] is None
+    assert foretold["tokens"] == law.tokens_for(n) and foretold["loss"] == law.loss(n, law.tokens_for(n))
+    assert foretold["days"] / plain["days"] == pytest.approx(foretold["tokens"] / plain["tokens"])
+
+
+def test_the_law_of_a_ladder_is_fitted_to_its_runs(tmp_path):
+    told = [
+        {"name": f"{'4m' if r.parameters < 3e6 else '15m'}-{at}", "parameters": r.parameters, "tokens": r.tokens}
+        | {"heldout": {"text: text": r.loss}}
+        for at, r in enumerate(runs())
+    ]
+    place = tmp_path / "ladder.json"
+    place.write_text(json.dumps(told))
+    assert scaling.law(place) == scaling.fit(runs())
+
+
+@pytest.mark.parametrize("told", ["{", "{}", '{"text: text": {"law": {"floor": 1}}}'])
+def test_a_file_without_a_law(tmp_path, told):
+    (tmp_path / "foretold.json").write_text(told)
+    with pytest.raises(BadInput, match=r"has no law of the loss 'text: text'.*give benchmarks/foretold.json"):
+        scaling.law(tmp_path / "foretold.json")
 
 
 @pytest.mark.slow

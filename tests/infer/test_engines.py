@@ -9,7 +9,7 @@ import pytest
 import tejat
 from tejat import bundle, cli
 from tejat.errors import BadInput
-from tejat.infer import onnx_files
+from tejat.infer import engines, onnx_files
 from tejat.infer.engines import export_for
 
 pytest.importorskip("onnx")
@@ -59,6 +59,15 @@ def test_jax_runs_what_is_whole_and_what_it_is_told_to(models, cache, monkeypatc
     assert export_for(models / "blocks") is None
     assert export_for(models / "export") == models / "export"  # nothing else can run it
     assert not cache.exists()
+
+
+def test_without_onnx_runtime_jax_runs_it_and_says_what_would_be_faster(models, cache, monkeypatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    told: list[str] = []
+    assert export_for(models / "blocks", told=told.append) is None and export_for(models / "whole") is None
+    assert told == ["JAX runs it; ONNX Runtime is several times as fast on a CPU: pip install 'tejat[export]'"]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert export_for(models / "blocks", told=told.append) is None and len(told) == 1
 
 
 def test_what_an_engine_cannot_run_is_told(models, cache) -> None:

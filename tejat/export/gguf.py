@@ -193,7 +193,9 @@ def _tensors(made: Bundle, type: Type) -> Iterator[tuple[str, np.ndarray, str]]:
     """(name, numbers or blocks, type), of every layer in turn."""
     config, params = made.config.decoder, made.params["decoder"]
     tree = dict(walk(decoder.params(config)))
-    table = "Q8_0" if type == "Q4_0" else type
+    # A table that is in four bits already stays as it is; another loses more by them than a matrix does.
+    in_four = isinstance(params["embedding"], Quantised) and params["embedding"].bits == 4
+    table = "Q8_0" if type == "Q4_0" and not in_four else type
     yield "token_embd.weight", *_matrix(params["embedding"], quantised.Layout(0, 1, outputs_first=True), table)
     yield "output_norm.weight", np.asarray(params["final_norm"], np.float32), "F32"
     yield "rope_freqs.weight", _turning(config), "F32"

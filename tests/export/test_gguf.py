@@ -37,9 +37,9 @@ def moved(tiny):
     return dataclasses.replace(tiny, params=params, vocabulary=vocabulary.Vocabulary(pieces, tiny.vocabulary.codes))
 
 
-@pytest.fixture(scope="module")
-def quantised(moved):
-    return quantize.quantize(moved, quantize.Plan(method="nearest"))
+@pytest.fixture(scope="module", params=[8, 4], ids=["table in 8 bits", "table in 4, as mini's"])
+def quantised(moved, request):
+    return quantize.quantize(moved, quantize.Plan(embedding=request.param, method="nearest"))
 
 
 def read(path) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from tejat.errors import BadInput
 
 if TYPE_CHECKING:
     from tejat.evals.harness import Result, Row
-    from tejat.evals.report import Gallery
+    from tejat.evals.report import Gallery, Sample, Section
 
 # What a demo writes to its directory: this, and nothing else there, is removed when the next one begins.
 _MARK = "demo.json"
@@ -75,8 +75,10 @@ def main(arguments: list[str], limit: int | None = None) -> int:
     _table([result.row for result in results])
     made = json.loads((options.out / _MARK).read_text())
     seconds = {"training": made.get("seconds", 0.0), "questions": time.monotonic() - start}
-    _report(options, results, prose, made, seconds)
-    _mini(options)
+    start = time.monotonic()
+    mini = _mini(options)
+    seconds["mini"] = time.monotonic() - start
+    _report(options, results, prose, mini, made, seconds)
     _next(options, seconds)
     return 0
 
@@ -205,7 +207,12 @@ def _clears(row: "Row", factor: float, level: float | None) -> str:
 
 
 def _report(
-    options: Demo, results: Sequence["Result"], prose: "Gallery", made: dict[str, Any], seconds: dict[str, float]
+    options: Demo,
+    results: Sequence["Result"],
+    prose: "Gallery",
+    mini: "Section",
+    made: dict[str, Any],
+    seconds: dict[str, float],
 ) -> None:
     """results.json and report.html."""
     from tejat.evals import report, setting
@@ -220,6 +227,8 @@ def _report(
     }
     rows = [result.row for result in results]
     found = {**facts, "seconds": seconds, "peak_memory_bytes": _peak_memory(), "tasks": [row.to_json() for row in rows]}
+    shown = [block.samples for block in mini.blocks if isinstance(block, report.Gallery)]
+    found["mini"] = [_told(sample) for samples in shown for sample in samples]
     write_whole(options.out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
     took = [(name, f"{spent:.0f} s") for name, spent in seconds.items()]
     page = report.Report(
@@ -231,19 +240,30 @@ def _report(
         rows=rows,
         log=options.out / "log.jsonl",
         galleries=[gallery(result) for result in results],
-        sections=[report.Section("Prose", [prose])],
+        sections=[report.Section("Prose", [prose]), mini],
     )
     report.write(page, options.out / "report.html")
 
 
-def _mini(options: Demo) -> None:
-    """What the model that comes with Tejat answers."""
+def _mini(options: Demo) -> "Section":
+    """What the model that comes with Tejat answers, for the report."""
     from tejat.cli import mini_tour
+    from tejat.evals.report import Section
 
     mini = mini_tour.directory()
-    if mini is not None:
-        _heading(mini_tour.HEADING)
-        mini_tour.show(mini, options.out, options.seed)
+    _heading(mini_tour.HEADING)
+    if mini is None:
+        print(mini_tour.ABSENT)
+        return Section(mini_tour.HEADING, [mini_tour.ABSENT])
+    return Section(mini_tour.HEADING, [mini_tour.OPENING, *mini_tour.show(mini, options.out, options.seed)])
+
+
+def _told(sample: "Sample") -> dict[str, Any]:
+    """A question to mini and its answer, for `json.dumps`."""
+    from tejat.evals.answering import written
+
+    said = {"asked": written(sample.prompt), "answered": written(sample.answer), "expected": sample.expected}
+    return {"task": sample.note, **said, "right": sample.right}
 
 
 def _peak_memory() -> int:

@@ -19,15 +19,15 @@ _MARKS = {None: "", True: "  ✓ right", False: "  ✗ wrong"}
 def show(
     prompt: Sequence[Part], answer: Sequence[Part], expected: str, right: bool | None, nearest: Image | None = None
 ) -> None:
-    """Prints the media of a prompt, its words, the answer with a mark, and what was expected where that is something
-    else. A drawn picture stands on the left of the training picture that is `nearest` to it."""
+    """Prints the media of a prompt, its words, the answer with a mark, and what was expected where it is not marked
+    right. A drawn picture stands on the left of the training picture that is `nearest` to it."""
     for part in prompt:
         _medium(part)
-    _line("asked", written(prompt))
+    _line("asked", clean(written(prompt)))
     said = clean(written(answer)) or "(nothing)"
     drawn = next((part for part in answer if isinstance(part, Image)), None)
     _line("answered", said + (" and a picture" if drawn is not None else "") + _MARKS[right])
-    if expected and right is False:
+    if expected and not right:
         _line("expected", expected)
     if drawn is not None:
         _drawn(drawn, nearest)

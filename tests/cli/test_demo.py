@@ -25,16 +25,39 @@ REPOSITORY = Path(__file__).parents[2]
 SHORT = f"import sys; sys.argv[0] = '{Path(sys.executable).with_name('tejat')}'; from tejat.cli import demo, main; "
 SHORT += "import functools; demo.main = functools.partial(demo.main, limit=2); sys.exit(main(sys.argv[1:]))"
 
+# What Python runs before all else, in each process of a demo: none of them reaches a network, this machine's included.
+NO_NETWORK = """
+import socket, sys
+def hook(event, args):
+    local = event == "socket.connect" and args[0].family == socket.AF_UNIX
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname") and not local:
+        raise OSError("there is no network")
+sys.addaudithook(hook)
+"""
 
-def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
-    """`tejat demo` with two items for each task."""
+KINDS = [
+    *("itself", "a sum and its steps", "a capital", "a currency", "a text translated", "a text summed up"),
+    *("a value by its key in a long list", "a drawing named in ten languages", "another line style: outlines alone"),
+    *("a thing that it never saw, by category", "handwriting", "a chart's value", "sub-plots to matplotlib code"),
+    *("the wrong step of a page of physics", "a spoken word", "a spoken sentence", "speech translated"),
+    *("speech and a picture", "a thing that moves", "advice on a thrown ball", "a drawing"),
+    "a drawing asked for in German",
+]
+"""What the issue that mini was made by asks it to show, in the order of the tour."""
+
+
+def start(*words: str, cwd: Path, program: str = SHORT) -> subprocess.Popen[str]:
+    """`tejat demo` with two items for each task, without a network."""
+    site = cwd / "site"
+    site.mkdir(exist_ok=True)
+    (site / "sitecustomize.py").write_text(NO_NETWORK)
     return subprocess.Popen(
-        [sys.executable, "-c", SHORT, "demo", *words],
+        [sys.executable, "-c", program, "demo", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{REPOSITORY}"},
     )
 
 
@@ -59,10 +82,12 @@ def test_plain_lines_tell_what_will_happen_happens_and_what_to_do_next(toured) -
     assert "\x1b" not in done.stdout + done.stderr and "\r" not in done.stderr
     assert re.search(r"^training: 2/2, text loss \d\.\d\d", done.stderr, re.MULTILINE)
     micro, mini = done.stdout.split(mini_tour.HEADING)
-    for told, asked, marked in ((micro, 5, 5), (mini, 11, 8)):
+    # A program that mini wrote has no mark where there is no sandbox to run it in.
+    for told, asked, marked in ((micro, 5, (5,)), (mini, 31, (25, 26))):
         assert len(re.findall(r"^  asked     ", told, re.MULTILINE)) == asked
-        assert len(re.findall(r"^  answered  .*  [✓✗] (right|wrong)$", told, re.MULTILINE)) == marked
-    assert len(re.findall("✓ right", mini)) >= 5
+        assert len(re.findall(r"^  answered  .*  [✓✗] (right|wrong)$", told, re.MULTILINE)) in marked
+    assert re.findall(r"^  task      (.*?)(?:, [0-9,]+ tokens)?$", mini, re.MULTILINE) == KINDS
+    assert len(re.findall("✓ right", mini)) >= 10
     assert len(re.findall(r"^  answered  .* and a picture\n", mini, re.MULTILINE)) == 2
     assert re.search(r"^  read      \w+.*\n  wrote     ", done.stdout, re.MULTILINE)
     for task in ("caption", "spoken", "motion"):
@@ -78,8 +103,19 @@ def test_what_it_writes(toured) -> None:
     found = json.loads((demo_at / "results.json").read_text())
     assert [task["name"] for task in found["tasks"]] == ["caption", "spoken", "motion", "fact", "draw", "whether"]
     assert found["peak_memory_bytes"] < 4 * 2**30 and found["seconds"]["training"] > 1
+    tasks = [re.sub(", [0-9,]+ tokens$", "", told["task"]) for told in found["mini"]]
+    assert list(dict.fromkeys(tasks)) == KINDS and tasks.count("a drawing named in ten languages") == 10
+    assert all(told["asked"] and told["answered"] for told in found["mini"])
+    _, _, shown = page.partition(f"<h2>{mini_tour.HEADING}</h2>")
+    seen = [shown.count(part) for part in ('class="note"', "data:audio/wav", 'class="strip"', "<small>drawn")]
+    assert seen == [len(tasks), 4, 2, 2]
     steps = [json.loads(line)["step"] for line in (demo_at / "log.jsonl").read_text().splitlines()]
     assert steps[-1] == 2
+
+
+def test_a_demo_that_reached_for_a_network_would_fail(tmp_path: Path) -> None:
+    running = start(cwd=tmp_path, program="import socket; socket.create_connection(('localhost', 80))")
+    assert "OSError: there is no network" in running.communicate(timeout=60)[1]
 
 
 @pytest.mark.slow

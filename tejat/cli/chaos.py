@@ -149,6 +149,6 @@ def _print(told: dict[str, Any]) -> None:
         )
     if told["goodput"] is not None:
         print(
-            f"goodput: {told['goodput']:.1%} in these short runs; each fault cost {told['lost_s_per_fault']:.1f} s, "
-            f"of 600 s each that is {told['goodput_at_one_fault_per_600_s']:.1%}"
+            f"goodput: {told['goodput']:.1%} in these short runs; each fault that stopped the run cost "
+            f"{told['lost_s_per_fault']:.1f} s, at one in 600 s that is {told['goodput_at_one_fault_per_600_s']:.1%}"
         )

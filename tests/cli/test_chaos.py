@@ -17,6 +17,7 @@ from tejat.errors import BadInput
 from tejat.train.surviving import pulse, supervisor
 
 RECIPE = str(Path(__file__).parents[1] / "train" / "smallest.py")
+QUICKEST = str(Path(__file__).parents[1] / "train" / "surviving" / "quickest.py")
 
 
 def tejat(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
@@ -69,6 +70,19 @@ def test_what_trains_ends_with_it(number, tmp_path):
         assert output.startswith("0 schedules, 0 faults") and not place.exists()  # nothing is left in memory
     else:
         shutil.rmtree(place)
+
+
+def test_a_schedule_of_three_faults_loses_nothing(tmp_path):
+    """The first of two processes is killed; then the other's copy in memory is damaged; then a checkpoint is."""
+    words = (QUICKEST, "--processes", "2", "--schedules", "1", "--seed", "1089")
+    words += ("--steps", "24", "--set", "save_every=4")
+    words += ("--kinds", "kill,memory,checkpoint", "--out", str(tmp_path), "--json")
+    done = tejat("chaos", *words, seconds=600)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["schedules"] == told["bit_equal"] == 1
+    injected = {kind: count for kind, count in told["faults_by_kind"].items() if count}
+    assert injected == {"kill": 1, "memory": 1, "checkpoint": 1}
 
 
 @pytest.mark.slow

@@ -140,16 +140,21 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
             begin_again=trial.again,
             over=trial.over,
         )
-        try:
-            for fault in planned:
+        last: tuple[Fault, float] | None = None  # that came so late that no step was made after it
+        for fault in planned:
+            try:
                 at = injector.inject(fault)
-                outcome.done.append(fault)
-                outcome.recoveries += trial.recovery(fault, at)
-        except Over:
-            pass
+            except Over as over:
+                if over.struck is not None:
+                    last = fault, over.struck
+                break
+            outcome.done.append(fault)
+            outcome.recoveries += trial.recovery(fault, at)
         code = trial.wait()
     outcome.seconds = trial.seconds
     outcome.survived = code == 0
+    if last is not None:
+        outcome.done.append(last[0])
     if code == 0:
         found = result(trial.directory, trials.steps)
         differ = [name for name in wanted if found[name] != wanted[name]]
@@ -158,7 +163,9 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
         outcome.verdicts = len(verdicts.read_text().splitlines()) if verdicts.is_file() else 0
         account = goodput.read(trial.directory)
         outcome.goodput = account.goodput
-        again = account.seconds.get(goodput.Kind.LOST, 0.0)
+        if last is not None:
+            outcome.recoveries += to_the_end(trial.directory, *last)
+        again = account.seconds[goodput.Kind.LOST] + account.seconds[goodput.Kind.REPLAY]
         outcome.lost = sum(recovery.seconds for recovery in outcome.recoveries) + again
     else:
         outcome.wrong = f"code {code}: {trial.said()}"
@@ -255,6 +262,18 @@ class _Trial:
             at = next(event["at"] for event in told if event["event"] == "fault")
         memory = [event["memory"] for event in told if event["event"] == "generation" and event["at"] <= back["at"]]
         return [Recovery(fault.kind, memory[-1], back["at"] - at, back["cpu"], at)]
+
+
+def to_the_end(directory: Path, fault: Fault, struck: float) -> list[Recovery]:
+    """What a fault cost after which no step was made again, of a run that has ended well: the time from it, or from the
+    last step where that came later, to the end. Empty where nothing failed."""
+    told = [event for event in events.read(directory / "surviving") if event["at"] >= struck]
+    begun = [event for event in told if event["event"] == "generation"]
+    if not begun:
+        return []
+    stepped = [stretch.end for stretch in goodput.read(directory).processes[0] if stretch.steps]
+    at = max([struck, *stepped])
+    return [Recovery(fault.kind, begun[-1]["memory"], told[-1]["at"] - at, None, at)]
 
 
 def result(directory: Path, steps: int) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def draw(outcomes: Sequence[Outcome], out: Path) -> None:
     left.set_ylabel("seconds until steps were made again")
     left.set_ylim(bottom=0)
     if found:
+        left.set_ylim(top=1.25 * max(each.seconds for _, each in found))  # no point lies among what the legend shows
         left.legend(loc="upper right", frameon=False, fontsize=8)
     same = sum(outcome.bit_equal for outcome in outcomes)
     left.set_title(f"{len(outcomes)} schedules, {same} the same to the bit", loc="left", fontsize=10)

@@ -72,7 +72,12 @@ def schedule(
 
 
 class Over(Exception):
-    """The run ended before the fault could come."""
+    """The run ended before the fault could come; or, where `struck` tells when it came, before another step was made:
+    at its last save, for one."""
+
+    def __init__(self, struck: float | None = None):
+        super().__init__()
+        self.struck = struck
 
 
 class Injector:
@@ -118,7 +123,7 @@ class Injector:
                 self._slow(fault.rank, drawn)
                 return at
             case Kind.FLIP:  # the process itself was told of it when it began
-                self._until(lambda: self._reached(fault.step + 2))
+                self._until(lambda: self._reached(fault.step + 2), struck=at)
                 return at
             case Kind.HOST:
                 domain = self._domains()[fault.rank]
@@ -150,16 +155,21 @@ class Injector:
                 old = {beat.process for beat in self._beats().values()}
                 self._signal(fault.rank, signal.SIGKILL)
                 other = drawn.choice(sorted(self._beats()))
-                self._until(lambda: self._restores(other, old), 0.002)
-                self._signal(other, signal.SIGKILL)
+                self._until(lambda: self._restores(other, old), 0.002, struck=at)
+                self._signal(other, signal.SIGKILL, struck=at)
             case Kind.SUPERVISOR:
-                os.kill(self._supervisor(), signal.SIGKILL)
-                self._begin_again()
+                self._end_supervisor(signal.SIGKILL)
             case Kind.NOTICE:
-                os.kill(self._supervisor(), signal.SIGTERM)
-                self._begin_again()
-        self._until(lambda: len(self._stepping()) > before)
+                self._end_supervisor(signal.SIGTERM)
+        self._until(lambda: len(self._stepping()) > before, struck=at)
         return at
+
+    def _end_supervisor(self, number: signal.Signals) -> None:
+        before = self._supervisor()
+        os.kill(before, number)
+        self._begin_again()
+        if self._supervisor() == before:  # it had come to the run's end
+            raise Over
 
     def _slow(self, rank: int, drawn: random.Random) -> None:
         process = self._process(rank)
@@ -175,10 +185,10 @@ class Injector:
 
     # ---- What is known of the run --------------------------------------------------------------------------------
 
-    def _until(self, true: Callable[[], bool], pause: float = 0.02) -> None:
+    def _until(self, true: Callable[[], bool], pause: float = 0.02, struck: float | None = None) -> None:
         while not true():
             if self._over():
-                raise Over
+                raise Over(struck)
             time.sleep(pause)
 
     def _beats(self) -> dict[int, pulse.Beat]:
@@ -188,12 +198,12 @@ class Injector:
     def _process(self, rank: int) -> int:
         return self._beats()[rank].process
 
-    def _signal(self, rank: int, number: signal.Signals) -> None:
+    def _signal(self, rank: int, number: signal.Signals, struck: float | None = None) -> None:
         try:
             os.kill(self._process(rank), number)
         except (KeyError, ProcessLookupError) as error:
             if self._over():
-                raise Over from error
+                raise Over(struck) from error
             raise
 
     def _reached(self, step: int) -> bool:

@@ -19,8 +19,9 @@ _TRIALS = "trials.json"
 
 
 class Recovery(NamedTuple):
-    """From a fault to the next step that was finished. `cpu`: seconds of processors that the processes took from their
-    beginning to that step, all together; `at`: when the fault came, of `time.time`. Older lines do not tell them."""
+    """From a fault to the next step that was finished, or to the run's end where there was none. `cpu`: seconds of
+    processors that the processes took from their beginning to that step, all together; `at`: when the fault came, of
+    `time.time`. Older lines do not tell them."""
 
     kind: Kind
     memory: bool  # from copies in memory
@@ -46,7 +47,7 @@ class Outcome:
     verdicts: int = 0  # of audits
     goodput: float = 0.0
     seconds: float = 0.0
-    lost: float = 0.0  # seconds until steps were made again after faults, and those of steps that were made again
+    lost: float = 0.0  # seconds of recoveries, of steps that were made again, and of replay
     load: float = 0.0  # processes that wanted a core, in the mean of the minute before the end
     sources: str = ""  # which version of Tejat it was
     at: float = field(default_factory=time.time)
@@ -109,7 +110,8 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     recoveries = [each for outcome in outcomes for each in outcome.recoveries]
     injected = [fault for outcome in outcomes for fault in outcome.done]
     survived = [outcome for outcome in outcomes if outcome.survived]
-    lost = sum(outcome.lost for outcome in survived) / max(1, sum(len(outcome.done) for outcome in survived))
+    # By those that stopped the run: what only slows it down, or is made good in passing, would flatter the mean.
+    lost = sum(outcome.lost for outcome in survived) / max(1, sum(len(outcome.recoveries) for outcome in survived))
     from_memory = [each for each in recoveries if each.memory]
     return {
         "schedules": len(outcomes),

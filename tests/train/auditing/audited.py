@@ -1,9 +1,12 @@
-"""What test_auditor runs in a process of eight virtual devices: steps that are struck by flips, and what is found.
+"""What test_auditor runs in a process of eight virtual devices: steps that flips strike, rows that are no numbers,
+a program that never gives the same twice, and what is found.
 
 Prints, as JSON, a line for each case: its verdicts, whether the weights are those of an unharmed run, and whether the
 process ended with a bad device.
 """
 
+import copy
+import itertools
 import json
 import sys
 import tempfile
@@ -30,6 +33,26 @@ CASES = {
 }
 
 
+def of_bad_rows(bench: trial.Bench) -> None:
+    """The second batch makes a loss that is no number, on whatever devices."""
+    batch = bench.batch
+    bad = batch(1)._replace(weights=batch(1).weights * np.nan)
+    bench.batch = lambda number: bad if number == 1 else batch(number)
+
+
+def of_chance(bench: trial.Bench) -> None:
+    """Each time a step is made, its weights come out otherwise."""
+    make, times = bench.make, itertools.count(1)
+
+    def made(*words):
+        state, sums = make(*words)
+        more = np.float32(next(times))
+        params = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf) + more, leaf.sharding), state.params)
+        return jax.block_until_ready(state._replace(params=params)), sums
+
+    bench.make = made
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         bench = trial.Bench("data=2,fsdp=4", 3, Path(directory))
@@ -43,6 +66,14 @@ def main() -> None:
             same = state is not None and all(np.array_equal(a, b) for a, b in zip(state, right, strict=True))
             found = {"case": name, "flip": flip and asdict(flip), "verdicts": told["verdicts"], "same": same}
             print(json.dumps(found | {"ended": state is None}), flush=True)
+        for spoil in (of_bad_rows, of_chance):
+            spoiled = copy.copy(bench)
+            spoiled.directory = Path(directory, spoil.__name__)
+            spoil(spoiled)
+            auditor = Auditor(bench.every, bench.shards, bench.mesh, spoiled.directory, bench.held)
+            told = trial.run(spoiled, auditor, None, bench.begun(), 0, STEPS)
+            found = {"case": spoil.__name__, "verdicts": told["verdicts"], "ended": told["state"] is None}
+            print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

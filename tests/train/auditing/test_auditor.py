@@ -63,6 +63,24 @@ def test_a_device_that_errs_again_is_named_and_ends_the_process(found):
     assert found["a bad device"]["ended"]
 
 
+def test_what_all_devices_agree_on_is_the_programs_or_the_datas_and_the_run_goes_on(found):
+    told = found["of_bad_rows"]
+    assert {verdict["verdict"] for verdict in told["verdicts"]} == {"bug_or_data"} and not told["ended"]
+    first = told["verdicts"][0]
+    assert first["why"] == "the text loss is nan; all devices agree on it"
+    assert first["device"] is None and first["process"] is None
+
+
+def test_a_step_on_which_no_two_placements_agree_ends_the_process_and_names_nobody(found):
+    told = found["of_chance"]
+    (verdict,) = told["verdicts"]
+    assert told["ended"] and (verdict["verdict"], verdict["at"]) == ("persistent", 1)
+    assert verdict["why"] == "step 1, made again, gives another state; no two placements agree"
+    assert verdict["device"] is None and verdict["process"] is None
+    said = str(auditor.Corrupted(auditor.Verdict(**verdict)))
+    assert said.startswith("step 1 cannot be made: step 1, made again") and "try `tejat doctor --scan`" in said
+
+
 def test_what_is_usual_is_learned_and_what_is_not_is_doubted():
     spikes = Spikes()
 

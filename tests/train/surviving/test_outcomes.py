@@ -65,3 +65,5 @@ def test_the_summary_counts_what_was_lost():
     assert told["goodput"] == pytest.approx(0.8) and told["lost_s_per_fault"] == pytest.approx(6.0)
     assert told["goodput_at_one_fault_per_600_s"] == pytest.approx(600 / 606)
     assert outcomes.summary([dead])["recovery_s_p50"] is None
+    slowed = Outcome(3, [Fault(Kind.SLOW, 3, 1, 0)], [Fault(Kind.SLOW, 3, 1, 0)], [], True, True)
+    assert outcomes.summary([good, slowed])["lost_s_per_fault"] == 6.0  # not by what stopped nothing

@@ -36,8 +36,8 @@ def run(options: "Train", begun: float, again: str) -> int:
     from tejat.cli.training_bar import TrainingBar, tell_idle
     from tejat.model import multimodal
     from tejat.model.params import walk
-    from tejat.train import mesh, recipe
-    from tejat.train.surviving import alike, fleet, health, supervisor
+    from tejat.train import identity, mesh, recipe
+    from tejat.train.surviving import fleet, health, supervisor
 
     chosen = recipe.changed(recipe.read(options.recipe), list(options.set))
     mesh.parse(options.mesh)
@@ -47,7 +47,7 @@ def run(options: "Train", begun: float, again: str) -> int:
         raise BadInput(f"copy_every={chosen.copy_every} is no number of steps; 0 keeps no copies in memory")
     directory = options.out or Path("runs", chosen.name)
     if options.resume or number is not None:  # of several hosts, any may come when the run has begun
-        alike.check(chosen, directory)
+        identity.check_settings(directory, chosen)
     tell_idle(chosen, options.supervise)
     # Parameters and at most two moments, of four bytes each.
     state = 12 * sum(math.prod(param.shape) for _, param in walk(multimodal.params(chosen.config)))

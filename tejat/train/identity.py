@@ -30,13 +30,17 @@ def identity(recipe: Recipe, source: Source, vocabulary: Vocabulary) -> Identity
         document = source(index)
         digest.update(document.modality.tobytes())
         digest.update(document.tokens[document.tokens < vocabulary.text_size].tobytes())
+    tokenizer = hashlib.sha256(vocabulary.model).hexdigest()
+    return settings(recipe) | {"tokenizer": tokenizer, "documents": digest.hexdigest()}
+
+
+def settings(recipe: Recipe) -> Identity:
+    """What of it a recipe alone decides: no document is read, and no tokenizer made. Raises BadInput as `identity`."""
     return {
         "name": recipe.name,
         "seed": recipe.seed,
         "config": asdict(recipe.config),
-        "tokenizer": hashlib.sha256(vocabulary.model).hexdigest(),
         "pictures": recipe.pictures and hashlib.sha256(recipe.pictures.read_bytes()).hexdigest(),
-        "documents": digest.hexdigest(),
         "corpus": recipe.corpus and hashlib.sha256((recipe.corpus / "corpus.json").read_bytes()).hexdigest(),
         "weights": recipe.weights and _digest(recipe.weights / "model.safetensors"),
         "room": asdict(recipe.room),
@@ -71,6 +75,17 @@ def check(directory: Path, found: Identity) -> None:
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read ({error}); begin the run anew in another directory") from error
     compare(directory, kept, found)
+
+
+def check_settings(directory: Path, recipe: Recipe) -> None:
+    """As `check`, of what the recipe alone decides, before any process begins; these ask again, and of documents too.
+    What cannot be read is left for them to tell."""
+    try:
+        kept = json.loads((directory / NAME).read_text())
+        found = settings(recipe)
+    except (OSError, ValueError):
+        return
+    compare(directory, {name: kept.get(name) for name in found}, found)
 
 
 def compare(directory: Path, kept: Identity, found: Identity) -> None:

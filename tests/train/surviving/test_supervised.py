@@ -10,7 +10,7 @@ import pytest
 from tejat import cli
 from tejat.errors import BadInput
 from tejat.train import identity, recipe
-from tejat.train.surviving import alike, copies, events, supervisor
+from tejat.train.surviving import copies, events, supervisor
 from tejat.train.surviving.supervisor import Ended, Supervisor
 
 RECIPE = Path(__file__).with_name("quickest.py")
@@ -83,8 +83,8 @@ def test_the_same_configuration_goes_on_and_what_cannot_be_read_is_left_to_the_p
     assert begun("--resume", "--set", "schedule.peak=0.5", ends=Ended(supervisor.STOPPED, None, "", True)) == (130, 1)
     chosen, path = recipe.read(RECIPE), tmp_path / "run" / identity.NAME
     with pytest.raises(BadInput, match="was begun with schedule.peak = 0.5 and the recipe has 0.01"):
-        alike.check(chosen, tmp_path / "run")
+        identity.check_settings(tmp_path / "run", chosen)
     path.write_text(path.read_text()[:9])
-    alike.check(chosen, tmp_path / "run")
+    identity.check_settings(tmp_path / "run", chosen)
     path.unlink()
-    alike.check(chosen, tmp_path / "run")
+    identity.check_settings(tmp_path / "run", chosen)

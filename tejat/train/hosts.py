@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax._src import distributed  # the coordinator's memory has no public name yet
+from jax._src import clusters, distributed  # neither schedulers nor the coordinator's memory have public names yet
 from jax.sharding import NamedSharding, PartitionSpec
 
 from tejat.errors import BadInput
@@ -26,13 +26,14 @@ def join(
     coordinator: str | None = None,
     processes: int | None = None,
     process: int | None = None,
-    beside: tuple[int, int] = (0, 1),
+    beside: tuple[int, int] | None = None,
 ) -> None:
     """Joins the other processes of a job, if there are others. To be called before anything asks for a device.
 
-    Under SLURM, Open MPI, Kubernetes (JobSet) and on TPU pods, JAX finds them; on plain hosts, tell the address and
-    port of process 0, their number, and which this is. (k, n) `beside`: this is the k-th of n processes that share this
-    host's GPUs. Raises BadInput where some of the three are missing or wrong, or GPUs too few.
+    Under SLURM, Open MPI, Kubernetes (indexed jobs, JobSet) and on TPU pods, of several slices too, JAX finds them; on
+    plain hosts, tell the address and port of process 0, their number, and which this is. (k, n) `beside`: this is the
+    k-th of n processes that share this host's GPUs; without it, SLURM and Open MPI say which of them are its own.
+    Raises BadInput where some of the three are missing or wrong, GPUs too few, or a scheduler cannot be read.
     """
     told = (coordinator, processes, process)
     if any(value is not None for value in told):
@@ -43,10 +44,14 @@ def join(
         if ":" not in coordinator:
             raise BadInput(f"the coordinator {coordinator!r} has no port; write it as in 10.0.0.1:8476")
         _let_virtual_devices_wait()
-        jax.distributed.initialize(coordinator, processes, process, gpus(beside))
+        # Who is told all asks nobody: JAX would call on Kubernetes and on Google's metadata server even so. But where
+        # several processes share a host, their launcher knows which GPU is whose.
+        launched = beside is None and _launcher() and not _open_mpi_5()
+        mine, method = gpus(beside or (0, 1)), None if launched else "deactivate"
+        jax.distributed.initialize(coordinator, processes, process, mine, cluster_detection_method=method)
     elif _among_others():
         _let_virtual_devices_wait()
-        jax.distributed.initialize()
+        jax.distributed.initialize(cluster_detection_method="mpi4py" if _open_mpi_5() else None)
 
 
 def _let_virtual_devices_wait() -> None:
@@ -87,12 +92,74 @@ def gpus(
 
 
 def _among_others() -> bool:
-    """Does the environment speak of a job of several processes?"""
-    several = any(int(os.environ.get(name, "1")) > 1 for name in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"))
-    one_of_them = "SLURM_PROCID" in os.environ or "OMPI_COMM_WORLD_RANK" in os.environ
-    pod = "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
-    job = "JOB_COMPLETION_INDEX" in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ
-    return (several and one_of_them) or pod or job
+    """Does a scheduler run this process as one of several?
+
+    JAX's classes are asked, since `jax.distributed.initialize` goes by them. A machine without TPU chips asks nobody
+    over a network, unless it is a pod of an indexed Job. Raises BadInput where JAX could not read the job.
+    """
+    if _open_mpi_5():
+        several = int(os.environ["OMPI_COMM_WORLD_SIZE"]) > 1
+        if several and not find_spec("mpi4py"):
+            raise BadInput("JAX finds the processes of Open MPI 5 by mpi4py; install it by `pip install mpi4py`")
+        return several
+    if launcher := _launcher():
+        return launcher.get_process_count() > 1
+    named = _tpu_hosts()
+    if clusters.GkeTpuCluster.is_env_present():
+        if named > 1 and not os.environ.get("TPU_WORKER_ID", "").isdigit():
+            raise BadInput(f"this is one of {named} hosts with TPUs; set TPU_WORKER_ID to its number, from 0")
+        return named > 1
+    if named > 1:
+        told = f"this is to be one of {named} hosts with TPUs, and JAX sees none"
+        raise BadInput(f"{told}; install libtpu by `pip install 'tejat[tpu]'`, or unset TPU_WORKER_HOSTNAMES")
+    return _in_a_pod_of_googles() or _in_an_indexed_job()
+
+
+def _launcher() -> type[clusters.ClusterEnv] | None:
+    """What started this process and tells all of it in the environment."""
+    return next((each for each in (clusters.OmpiCluster, clusters.SlurmCluster) if each.is_env_present()), None)
+
+
+def _open_mpi_5() -> bool:
+    """Was this started by an Open MPI that no longer tells the address of its launcher, by which JAX found it?"""
+    return "OMPI_COMM_WORLD_SIZE" in os.environ and "OMPI_MCA_orte_hnp_uri" not in os.environ
+
+
+def _tpu_hosts() -> int:
+    """How many hosts with TPUs the environment names, in all slices: GKE's way to tell. 0 where it names none.
+
+    JAX's own count would ask the metadata server for the number of slices wherever there is only one.
+    """
+    named = clusters.GkeTpuCluster._get_worker_host_names_env_var()
+    return 0 if named is None else len(named.split(",")) * int(os.environ.get("MEGASCALE_NUM_SLICES") or 1)
+
+
+_FLAGS = "give --coordinator, --processes and --process"
+
+
+def _in_a_pod_of_googles() -> bool:
+    """Is this one of several TPU VMs? Google's metadata server knows; JAX asks it only where chips and libtpu are."""
+    try:
+        return clusters.GceTpuCluster.is_env_present() and clusters.GceTpuCluster.get_process_count() > 1
+    except ImportError as error:
+        raise BadInput("a TPU VM is read by requests; install it by `pip install 'tejat[tpu]'`") from error
+    except OSError as error:  # as all errors of requests are
+        told = "the metadata server of this TPU VM does not answer"
+        raise BadInput(f"{told}; if the host is alone, set TPU_SKIP_MDS_QUERY=1, else {_FLAGS}") from error
+
+
+def _in_an_indexed_job() -> bool:
+    """Is this one of several pods of a Job with completionMode Indexed, as those of a JobSet are? Kubernetes knows."""
+    if not {"JOB_COMPLETION_INDEX", "KUBERNETES_SERVICE_HOST"} <= os.environ.keys():
+        return False
+    if not find_spec("kubernetes"):
+        told = "JAX finds the other pods of this Job by the kubernetes package"
+        raise BadInput(f"{told}; install it by `pip install kubernetes`, or {_FLAGS}")
+    try:
+        return clusters.K8sCluster.is_env_present() and clusters.K8sCluster.get_process_count() > 1
+    except Exception as error:  # its client has many kinds, without a common one
+        told = f"Kubernetes does not tell of this pod's Job ({' '.join(str(error).split())[:100]})"
+        raise BadInput(f"{told}; let its service account read pods, jobs and services, or {_FLAGS}") from error
 
 
 def is_first() -> bool:

@@ -1,15 +1,18 @@
 """What test_mesh runs in a process of eight virtual devices: two steps on one of them, and on meshes of all.
 
-Prints, for each mesh, as JSON: the largest differences of gradients, of moments and of the sums from those of one
-device; that of weights from what the optimizer of one device makes of the mesh's own gradient ("weights"), and, with
-Muon, from what it makes of every piece alone, as if it were a whole matrix ("pieces").
+Several processes may have the devices between them. Prints, for each mesh, as JSON: the largest differences of
+gradients, of moments and of the sums from those of one device; that of weights from what the optimizer of one device
+makes of the mesh's own gradient ("weights"), and, with Muon, from what it makes of every piece alone, as if it were a
+whole matrix ("pieces"). Where each process has rows of its own, also the gradient's difference if those of the first
+were all that counts, as if nobody exchanged gradients ("unsummed").
 """
 
+import argparse
 import json
-import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +22,25 @@ import optax
 from tejat.codecs.framing import Framing
 from tejat.codecs.vocabulary import Vocabulary
 from tejat.data.loading import Loader
+from tejat.data.packing import Batch
 from tejat.model import multimodal
-from tejat.train import loop, mesh, optimizer, recipe, step
+from tejat.train import hosts, loop, mesh, optimizer, recipe, speed, step
+
+PARSER = argparse.ArgumentParser()
+PARSER.add_argument("meshes", nargs="+")
+PARSER.add_argument("--muon", action="store_true")
+PARSER.add_argument("--bare", action="store_true", help="the decoder alone, which compiles in seconds")
+PARSER.add_argument("--rows", type=int, default=8)
+PARSER.add_argument("--join", nargs=3, metavar=("COORDINATOR", "PROCESSES", "PROCESS"))
+OPTIONS = PARSER.parse_args()
+if OPTIONS.join:
+    hosts.join(OPTIONS.join[0], *map(int, OPTIONS.join[1:]))
 
 RECIPE = recipe.read(Path(__file__).with_name("smallest.py"))
-ROOM = replace(RECIPE.room, rows=8)
-SCHEDULE = replace(RECIPE.schedule, muon="--muon" in sys.argv)  # its products of whole matrices are hard to cut
-TREE = multimodal.params(RECIPE.config)
+ROOM = replace(RECIPE.room, rows=OPTIONS.rows)
+SCHEDULE = replace(RECIPE.schedule, muon=OPTIONS.muon)  # its products of whole matrices are hard to cut
+CONFIG = speed.bare(RECIPE.config) if OPTIONS.bare else RECIPE.config
+TREE = multimodal.params(CONFIG)
 OPTIMIZER = optimizer.build(SCHEDULE, TREE)
 
 
@@ -42,12 +57,40 @@ def keeping(_schedule, _tree) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
-def run(initial, batch, shardings=None):
+def run(advance, initial, batch, fetched):
     """The states after one step and after two, and the sums of the second, on the host."""
-    advance = step.build(RECIPE.config, SCHEDULE, shardings=shardings)
     first, _ = advance(initial, batch)
-    kept = jax.device_get(first)  # the next step takes its memory
-    return kept, *jax.device_get(advance(first, batch))
+    kept = fetched(first)  # the next step takes its memory
+    second, sums = advance(first, batch)
+    return kept, fetched(second), jax.device_get(sums)
+
+
+class Ran(NamedTuple):
+    """What a mesh made of a batch."""
+
+    where: step.TrainState
+    cut: int  # arrays of moments that no device has whole
+    states: tuple[step.TrainState, step.TrainState, dict[str, np.ndarray]]
+    unsummed: step.TrainState | None  # after two steps in which the rows of the first process alone count
+
+
+def over(text: str, initial, batch) -> Ran:
+    """The batch's steps on the mesh of all devices, those of other processes too."""
+    devices = mesh.make(mesh.parse(text))
+    mesh.check(devices, TREE, ROOM.rows)
+    where = mesh.state(devices, TREE, initial)
+    at, of = hosts.share(mesh.rows(devices), ROOM.rows)
+    mine = jax.tree.map(lambda array: np.split(array, of)[at], batch)
+    rows, state = mesh.spread(devices, mine), mesh.placed(initial, where)
+    cut = sum(not array.sharding.is_fully_replicated for array in jax.tree.leaves(state.moments))
+    advance = step.build(CONFIG, SCHEDULE, shardings=(where, mesh.rows(devices))).lower(state, rows).compile()
+    hosts.gather(None)  # gloo waits 30 s for whoever still compiles
+    states, unsummed = run(advance, state, rows, hosts.whole), None
+    if of == jax.process_count() > 1:
+        counted = mine if hosts.is_first() else mine._replace(weights=np.zeros_like(mine.weights))
+        lone = mesh.spread(devices, counted), mesh.placed(initial, where)
+        unsummed = run(advance, lone[1], lone[0], hosts.whole)[1]
+    return Ran(where, cut, states, unsummed)
 
 
 def updated(params, moments, gradient):
@@ -90,27 +133,33 @@ def of_rounding(gradient, alone) -> float:
     return max(jax.tree.leaves(jax.tree.map(part, gradient, alone)))
 
 
+def made() -> Batch:
+    """The batch of all processes: the recipe's first, or one of random tokens."""
+    if OPTIONS.bare:
+        return speed.batch(CONFIG, speed.Rows(ROOM.rows, 48, 20))
+    vocabulary = Vocabulary(RECIPE.tokenizer(), CONFIG.picture.codes)
+    source = RECIPE.documents(Framing(CONFIG, vocabulary, loop._codec(RECIPE)), RECIPE)
+    with closing(Loader(source, CONFIG, ROOM)) as batches:
+        return next(batches)[0]
+
+
 def main(meshes: list[str]) -> None:
     optimizer.build = keeping
-    vocabulary = Vocabulary(RECIPE.tokenizer(), RECIPE.config.picture.codes)
-    source = RECIPE.documents(Framing(RECIPE.config, vocabulary, loop._codec(RECIPE)), RECIPE)
-    with closing(Loader(source, RECIPE.config, ROOM)) as batches:
-        batch, _ = next(batches)
-    initial = jax.device_get(step.initial_state(RECIPE.config, SCHEDULE, 0))
-    _, alone, sums = run(jax.device_put(initial), batch)
+    batch = made()
+    initial = jax.device_get(step.initial_state(CONFIG, SCHEDULE, 0))
+    ran = {text: over(text, initial, batch) for text in meshes}
+    if not hosts.is_first():
+        return
+    _, alone, sums = run(step.build(CONFIG, SCHEDULE), jax.device_put(initial), batch, jax.device_get)
     whole = jax.jit(updated)
     found = {}
-    for text in meshes:
-        devices = mesh.make(mesh.parse(text))
-        mesh.check(devices, TREE, ROOM.rows)
-        where = mesh.state(devices, TREE, initial)
-        state = jax.device_put(initial, where)
-        cut = sum(not array.sharding.is_fully_replicated for array in jax.tree.leaves(state.moments))
-        before, after, added = run(state, mesh.spread(devices, batch), (where, mesh.rows(devices)))
+    for text, (where, cut, (before, after, added), unsummed) in ran.items():
         moments, gradient = after.moments
         found[text] = {"moments cut": cut, "moments": apart(moments, alone.moments[0])}
         found[text]["gradient"] = of_rounding(gradient, alone.moments[1])
         found[text]["weights"] = apart(after.params, whole(before.params, before.moments[0], gradient))
+        if unsummed is not None:
+            found[text]["unsummed"] = of_rounding(unsummed.moments[1], alone.moments[1])
         if SCHEDULE.muon:
             clipped, _ = optax.clip_by_global_norm(SCHEDULE.clip).update(gradient, ())  # a piece's norm is another
             pieces = jax.device_put((before.params, before.moments[0], clipped), (where.params, *where.moments))
@@ -122,4 +171,4 @@ def main(meshes: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main([word for word in sys.argv[1:] if word != "--muon"])
+    main(OPTIONS.meshes)

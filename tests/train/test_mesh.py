@@ -54,14 +54,65 @@ def test_two_steps_are_those_of_one_device(meshes):
     found = json.loads(on_eight_devices("sharded.py", *meshes))
     assert found.keys() == {*meshes} - {"--muon"}
     for name, wrong in found.items():
-        cut = any(axis in name for axis in ("fsdp", "sequence", "tensor"))
-        assert wrong["gradient"] < 1 and wrong["moments"] < 1e-7, name
-        assert wrong["weights"] < 1e-6, name  # rates are 2e-3
-        if cut and "--muon" in meshes:
+        is_of_one_device(name, wrong)
+        if cut(name) and "--muon" in meshes:
             assert wrong["pieces"] > 1e-3, f"{name}: the control, Muon of every piece alone, would pass too"
-        assert wrong["text_loss"] < 1e-2 and wrong["picture_loss"] < 1e-2  # sums over a thousand tokens
-        assert wrong["gradient_norm"] < 1e-4
-        assert bool(wrong["moments cut"]) == cut
+
+
+def cut(name: str) -> bool:
+    """Has a mesh no device that keeps all of every weight?"""
+    return any(axis in name for axis in ("fsdp", "sequence", "tensor"))
+
+
+def is_of_one_device(name: str, wrong: dict[str, float]) -> None:
+    """Are these differences (`sharded.py`) those of rounding?"""
+    assert wrong["gradient"] < 1 and wrong["moments"] < 1e-7, name
+    assert wrong["weights"] < 1e-6, name  # rates are 2e-3
+    assert wrong["text_loss"] < 1e-2 and wrong["picture_loss"] < 1e-2  # sums over a thousand tokens
+    assert wrong["gradient_norm"] < 1e-4
+    assert bool(wrong["moments cut"]) == cut(name)
+
+
+def in_processes(processes: int, devices: int, *words: str) -> str:
+    """What `sharded.py` prints in so many real processes, which have so many virtual devices between them."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices // processes}"
+    how = {"env": os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}, "cwd": HERE, "text": True}
+    told = [sys.executable, "sharded.py", *words, "--join", free_address(), str(processes)]
+    running = [subprocess.Popen([*told, str(n)], stdout=subprocess.PIPE, **how) for n in range(processes)]
+    try:
+        printed = [process.communicate(timeout=900)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [0] * processes
+    return printed[0].splitlines()[-1]  # before it, gloo tells whom it found
+
+
+WAITS = pytest.mark.xfail(
+    run=False,
+    reason="gloo: a process waits in the exchange of one group of devices while its peers begin that of another",
+)
+"""Seen with 4 and with 64 threads, in one run each; the first beginning of an exchange may wait 30 s."""
+
+
+@pytest.mark.parametrize(
+    ("processes", "devices", "words"),
+    [
+        (2, 2, ["fsdp=2", "--bare"]),
+        pytest.param(3, 6, ["data=3,tensor=2", "--rows=6"], marks=pytest.mark.slow),
+        pytest.param(4, 4, ["fsdp=4", "--bare"], marks=pytest.mark.slow),
+        pytest.param(2, 8, ["fsdp=4,tensor=2", "slice=2,fsdp=2,sequence=2"], marks=[pytest.mark.slow, WAITS]),
+        pytest.param(4, 4, ["slice=2,fsdp=2", "--bare"], marks=[pytest.mark.slow, WAITS]),
+    ],
+    ids=["quick", "three", "four", "two of several groups", "four of several groups"],
+)
+def test_two_steps_of_real_processes_are_those_of_one_device(processes, devices, words):
+    """As above, but over sockets."""
+    found = json.loads(in_processes(processes, devices, *words))
+    assert found.keys() == {word for word in words if not word.startswith("--")}
+    for name, wrong in found.items():
+        is_of_one_device(name, wrong)
+        assert wrong["unsummed"] > 100, f"{name}: the control, the gradient of one process alone, would pass too"
 
 
 TOGETHER = """
@@ -79,11 +130,16 @@ loop.train(chosen, Path(directory), mesh=mesh.chosen(text), resume=how == "resum
 """
 
 
-def begin(directory: Path, text: str, processes: int, how: str = "begin") -> list[subprocess.Popen]:
-    """The run in so many processes, which have eight virtual devices between them."""
+def free_address() -> str:
+    """Of a coordinator."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def begin(directory: Path, text: str, processes: int, how: str = "begin") -> list[subprocess.Popen]:
+    """The run in so many processes, which have eight virtual devices between them."""
+    coordinator = free_address()
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={8 // processes}"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     told = [str(directory), text, str(processes)]
@@ -116,9 +172,7 @@ def test_two_processes_train_as_one_does_and_one_goes_on_from_two(tmp_path, text
 @pytest.mark.slow
 def test_a_notice_to_one_of_two_processes_stops_both_after_the_same_step(tmp_path):
     """SIGTERM is what says that a machine will be taken away. JAX takes it from Python where there are several."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        together = ["--coordinator", f"127.0.0.1:{free.getsockname()[1]}", "--processes", "2", "--mesh", "data=2"]
+    together = ["--coordinator", free_address(), "--processes", "2", "--mesh", "data=2"]
     settings = [
         word
         for one in ("room.rows=8", "schedule.steps=100000", "log_every=2", "save_every=100000")

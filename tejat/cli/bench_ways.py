@@ -7,6 +7,7 @@ from typing import Any
 
 WAYS = {
     "one document a row": (False, ()),
+    "one document a row, deterministic": (False, ("--deterministic",)),
     "packed": (True, ()),
     "packed, deterministic": (True, ("--deterministic",)),
     "packed, 8-bit floats": (True, ("--float8",)),

@@ -1,6 +1,6 @@
 """The stage of `mini` after recipes/mini_reading.py: what that forgot beside what it learnt, in rows of 32,768 tokens.
 
-Not trained yet. On one H200, four rows of a step at a time (0.24 s each), with a worker for each of its sixteen rows:
+Not trained to its end yet. On one H200, four rows of a step at a time (0.24 s each), a worker for each of sixteen rows:
 
 tejat train recipes/mini_whole.py --set accumulate=4 --set workers=16 --set how.unrolled=false --set kept=/dev/shm/kept
 

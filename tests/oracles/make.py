@@ -142,7 +142,7 @@ def main() -> None:
     found = {key: np.ascontiguousarray(value) for name in shapes.REFERENCES for key, value in kept(name).items()}
     save_file(found, folder / "gemma4.safetensors")
     save_file(preprocessed(), folder / "preprocessing.safetensors")
-    text = json.dumps({name: listed(name) for name in shapes.REFERENCES}, indent=1)
+    text = json.dumps({name: listed(name) for name in shapes.REFERENCES}, separators=(",", ":"))
     (folder / "gemma4.json").write_text(text + "\n")
 
 

@@ -48,7 +48,7 @@ CONCEPTS = Source(
     True,  # openmoji and emojione-v1, which are held out; training sees permissive ones and CC-BY alone
     "1,900 things drawn in eleven styles and named in a hundred languages",
     54,
-    small=14 * MB,
+    small=12 * MB,
     heldout=media_concepts.heldout,
     measure=partial(worth, documents=12, text=30, image=40, video=20),
 )

@@ -4,6 +4,7 @@ From one clean point to the next, `audit_every` steps later, the auditor keeps t
 state as it was. Then:
 
     copies    of the state must be equal on all devices that hold one;
+    rest      what no other device holds must be, when a step begins, what the step before left there;
     an audit  makes the first step since the clean point again, its shards turned over the devices: the gradient that
               each shard has on another device, and the state after the step, must be equal to the bit;
     spikes    and values that are no numbers in the sums of a step raise a doubt at once, where the loop waits for them.
@@ -105,6 +106,7 @@ class Auditor(Guard):
         self._held, self._spikes, self._erred = held, Spikes(), Counter()
         self._clean: list[dict[str, np.ndarray]] | None = None
         self._window: list[tuple[Batch, Any, dict[str, Any]]] = []  # (batch, what was told of shards, sums) since then
+        self._rests: list[tuple[Any, Any]] = []  # digests of the state as a step left it, and as the next one found it
 
     # ---- What the loop tells ----------------------------------------------------------------------------------------
 
@@ -112,12 +114,16 @@ class Auditor(Guard):
         self._make, self._spent, self._compiled = make, spent, compiled
 
         def watched(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
+            if self._lonely:
+                self._rests.append((self._left, self._digest(state)))
             state, sums = make(state, batch)
             if self._pretended:
                 jax.block_until_ready(state)
             self._window.append((batch, sums["local"], {k: v for k, v in sums.items() if k != "local"}))
+            if self._lonely or len(self._window) == 1:
+                self._left = self._digest(state)
             if len(self._window) == 1:
-                self._first = self._held(state)
+                self._first = self._left
             return state, sums
 
         return watched
@@ -128,6 +134,7 @@ class Auditor(Guard):
             if self._held is None:
                 self._held = Held(self._mesh, jax.tree.map(lambda leaf: leaf.sharding, state))
                 self._held.compile(state, self._compiled)
+            self._lonely = self._held.lonely(state)
             self._certify(step - 1, state, [])
             if strays := self._held.strays(self._sum, state):
                 why = f"devices {strays} hold other copies of the state that the run goes on from than the others"
@@ -140,9 +147,10 @@ class Auditor(Guard):
         whole = keeps or step % self._every == 0
         if not (whole or settles):
             return state, pending
-        self._suspects = []
+        self._suspects, self._restless = [], []
         with self._spent(Kind.AUDIT):
             doubt = self._spikes.doubt([seen(sums, local, self._names) for _, local, sums in self._window])
+            doubt = self._rested(state) or doubt
             if whole:
                 found = np.asarray(self._held(state))
                 if strays := self._held.strays(found, state):
@@ -164,8 +172,8 @@ class Auditor(Guard):
     def _certify(self, step: int, state: TrainState, sums: list[dict[str, Any]]) -> None:
         """This state, and the steps that led to it from the last clean one, are clean."""
         self._spikes.learn(sums)
-        self._clean, self._at, self._window = _to_host(state), step, []
-        self._sum = np.asarray(self._held(state))
+        self._clean, self._at, self._window, self._rests = _to_host(state), step, [], []
+        self._sum = self._left = np.asarray(self._held(state))
         self._shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), state)
 
     def _again(self, clean: list[dict[str, np.ndarray]], batch: Batch, turn: int) -> _Run:
@@ -177,6 +185,24 @@ class Auditor(Guard):
     def _turn(self, number: int) -> int:
         """So many shards that each lies on another device than by any lower number, as long as there are others."""
         return number % self._groups * (self._shards // self._groups)
+
+    def _digest(self, state: TrainState) -> Any:
+        found = self._held(state)
+        return jax.block_until_ready(found) if self._pretended else found
+
+    def _rested(self, state: TrainState) -> str | None:
+        """A doubt, if the state changed between two steps, or after the last, where no device holds another copy."""
+        if not self._lonely:
+            return None
+        found, self._rests = [*self._rests, (self._left, self._digest(state))], []
+        self._left = found[-1][1]
+        for number, (left, then) in enumerate(found):
+            changed = (np.asarray(left) != np.asarray(then)).reshape(self._mesh.size, -1).any(axis=1)
+            if changed.any():
+                self._restless = np.flatnonzero(changed).tolist()
+                at = self._at + len(self._window) + 1 - len(found) + number
+                return f"the state that devices {self._restless} hold changed at rest, after step {at}"
+        return None
 
     def _audit(self) -> str | None:
         """A doubt, if the first step since the clean point comes out otherwise on other devices."""
@@ -213,7 +239,8 @@ class Auditor(Guard):
                 errors.update(self._who(run, truth))
             if first_wrong is None and not np.array_equal(np.asarray(local), truth):
                 first_wrong = self._at + number + 1
-                errors.update(self._who(_Run(0, None, np.asarray(local), held, {}), truth))
+                if not self._restless:  # else all made their gradients from a wrong state
+                    errors.update(self._who(_Run(0, None, np.asarray(local), held, {}), truth))
             if right is None:
                 self._blame(step, first_wrong or self._at + number + 1, doubt, errors, certain=False)
             made.append(right._replace(state=None))
@@ -221,8 +248,9 @@ class Auditor(Guard):
         if first_wrong is None and not np.array_equal(right.held, held):
             wrong = np.flatnonzero((right.held != held).reshape(self._mesh.size, -1).any(axis=1))
             first_wrong = step
-            if len(wrong) <= self._mesh.size // 2:
+            if len(wrong) <= self._mesh.size // 2 and not self._restless:
                 errors.update(wrong.tolist())
+        errors.update(self._restless)
         if first_wrong is None and not errors:
             errors.update(self._suspects)
         if first_wrong is None and not errors:
@@ -275,7 +303,7 @@ def guards(recipe: Recipe, mesh: Mesh | None, directory: Path) -> list[Guard]:
     Raises BadInput for audits without shards, or without a mesh of several devices; for flips that are none.
     """
     found: list[Guard] = []
-    if struck := flips.from_environment():
+    if (struck := flips.from_environment()) is not None:
         found.append(flips.Flips(struck))
     if recipe.audit_every:
         if mesh is None:

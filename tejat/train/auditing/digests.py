@@ -92,6 +92,11 @@ class Held:
             self._copies = np.asarray(columns).T
         return self._copies
 
+    def lonely(self, state: Tree) -> bool:
+        """Is there a part of the state that one device alone holds?"""
+        columns = self.copies(state).T if self.mesh.size > 1 else []
+        return any(np.unique(column, return_counts=True)[1].min() == 1 for column in columns)
+
     def strays(self, found: np.ndarray, state: Tree) -> list[int]:
         """Devices, by their place in the mesh, that hold another copy than most. Of two that differ, both."""
         digests, copies = found.reshape(self.mesh.size, -1), self.copies(state)

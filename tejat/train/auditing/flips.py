@@ -7,7 +7,7 @@ object, or a list of them, with the fields of `Flip`.
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import jax
@@ -41,6 +41,7 @@ class Flip:
     index: int = 0  # of the leaf, in the part that the device holds
     device: int = 0  # by its place in the mesh; inside a step, by the shard that it makes first
     lasting: bool = False  # it strikes every step from then on, those of audits and replays too: a bad device
+    machine: int | None = None  # of a supervised run: whichever process is on it, and none where it takes no part
 
 
 def read(text: str) -> list[Flip]:
@@ -57,9 +58,18 @@ def read(text: str) -> list[Flip]:
     return found
 
 
-def from_environment() -> list[Flip]:
-    """Those of TEJAT_FLIP. Raises BadInput as `read` does."""
-    return read(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else []
+def from_environment() -> list[Flip] | None:
+    """Those of TEJAT_FLIP; None where it is not set. Raises BadInput as `read` does."""
+    return read(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+
+
+def aim(machines: Sequence[int]) -> None:
+    """Of the environment's, keeps those of machines that take part: `machines` are those of the processes, of one
+    device each."""
+    if (found := from_environment()) is not None:
+        kept = [replace(f, device=machines.index(f.machine)) for f in found if f.machine in machines]
+        kept += [flip for flip in found if flip.machine is None]
+        os.environ[VARIABLE] = json.dumps([asdict(flip) for flip in kept])
 
 
 def flipped(array: np.ndarray, index: int, bit: int) -> np.ndarray:

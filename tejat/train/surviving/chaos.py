@@ -3,6 +3,9 @@
 Of a run that was harmed are compared, with the unharmed one's, to the bit: the parameters; checksums of the whole
 state, the optimizer's too; the losses of every line of the log; how many tokens and documents it saw, and its place in
 the data, row by row. So no sample was passed over or seen twice.
+
+Where fewer processes went on, sums are made in another order. Samples must be the same all the same, and losses and
+parameters within a tolerance (`shrunken`).
 """
 
 import fcntl
@@ -19,16 +22,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tejat.errors import BadInput
 from tejat.parts import write_whole
 from tejat.train import goodput
+from tejat.train import mesh as meshes
 from tejat.train.auditing import flips
 from tejat.train.auditing.auditor import VERDICTS
 from tejat.train.auditing.flips import Flip
 from tejat.train.surviving import events, faults, supervisor
 from tejat.train.surviving.exclusive import held
 from tejat.train.surviving.faults import Fault, Injector, Kind, Over
-from tejat.train.surviving.outcomes import Outcome, Record, Recovery
+from tejat.train.surviving.outcomes import Outcome, Record, Recovery, Shrunken
 from tejat.train.surviving.programs import sources
 
 LATE = (Kind.SLOW, Kind.DISK)
@@ -73,6 +79,13 @@ class Trials:
         told = {name: getattr(self, name) for name in ("mesh", "processes", "steps", "most", "standby")}
         return told | {"recipe": self.recipe.name, "settings": list(self.settings), "kinds": list(map(str, self.kinds))}
 
+    @property
+    def may_shrink(self) -> bool:
+        """Can fewer processes go on? Audits, where there are flips, want two at least."""
+        sizes = meshes.parse(self.mesh).values()
+        left = 2 if Kind.FLIP in self.kinds else 1
+        return self.processes > left and all(size in (1, self.processes) for size in sizes)
+
 
 def run(
     trials: Trials,
@@ -91,6 +104,9 @@ def run(
     """
     if trials.steps < trials.most + 4:
         raise BadInput(f"{trials.most} faults want a run of {trials.most + 4} steps at least; it has {trials.steps}")
+    if Kind.LOSS in trials.kinds and not trials.may_shrink:
+        told = f"of {trials.processes} processes with the mesh {trials.mesh} fewer cannot go on"
+        raise BadInput(f"{told}; leave the fault `loss` out, or give --processes 4 and --mesh data=4")
     place.mkdir(parents=True, exist_ok=True)
     with held(place / "trying", f"other trials are made in {place}; wait for them, or give another --out"):
         record = Record(place, trials.to_json())
@@ -114,7 +130,8 @@ def _unharmed(trials: Trials, place: Path, told: Callable[[str], None]) -> dict[
     """What a run comes to that nothing happens to, and of which version of the sources it is: once for each version."""
     version = hashlib.sha256(f"{sources()} {trials.recipe.read_text()}".encode()).hexdigest()[:12]
     kept = place / "unharmed.json"
-    if kept.is_file() and (found := json.loads(kept.read_text()))["version"] == version:
+    model = place / "unharmed" / "model"
+    if kept.is_file() and model.is_dir() and (found := json.loads(kept.read_text()))["version"] == version:
         return found
     shutil.rmtree(place / "programs", ignore_errors=True)
     told("the unharmed run begins")
@@ -159,6 +176,8 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
         found = result(trial.directory, trials.steps)
         differ = [name for name in wanted if found[name] != wanted[name]]
         outcome.bit_equal, outcome.wrong = not differ, ", ".join(differ)
+        if any(event["event"] == "shrunk" for event in events.read(trial.directory / "surviving")):
+            outcome.shrunk = shrunken(found, wanted, trial.directory, place / "unharmed")
         verdicts = trial.directory / VERDICTS
         outcome.verdicts = len(verdicts.read_text().splitlines()) if verdicts.is_file() else 0
         account = goodput.read(trial.directory)
@@ -169,7 +188,7 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
         outcome.lost = sum(recovery.seconds for recovery in outcome.recoveries) + again
     else:
         outcome.wrong = f"code {code}: {trial.said()}"
-    if outcome.bit_equal:
+    if outcome.kept:
         shutil.rmtree(trial.directory)
     return outcome
 
@@ -180,6 +199,7 @@ class _Trial:
     def __init__(self, trials: Trials, planned: Sequence[Fault], directory: Path, programs: Path):
         self._trials, self.directory, self.programs = trials, directory, programs
         struck = [fault.flip for fault in planned if fault.kind is Kind.FLIP]
+        self._alone = any(fault.kind is Kind.LOSS for fault in planned)
         if Kind.FLIP in trials.kinds:
             # A flip that never comes makes the program the same in all trials.
             told = json.dumps([asdict(flip) for flip in struck or [Flip("weights", sys.maxsize, 0)]])
@@ -204,6 +224,8 @@ class _Trial:
             settings += (f"shards={trials.processes}", "audit_every=1")
             # Who errs twice is taken out: without another in its place fewer would go on, to other bits.
             spares = ["--spares", str(2 * trials.most)]
+        if self._alone:
+            spares = ["--spares", "0"]
         words += [word for setting in settings for word in ("--set", setting)]
         words += ["--silence", str(trials.silence), "--programs", str(self.programs)]
         words += ["--mesh", trials.mesh] if trials.mesh else []
@@ -253,15 +275,21 @@ class _Trial:
         return lines[-1] if lines else "it said nothing"
 
     def recovery(self, fault: Fault, at: float) -> list[Recovery]:
-        """How long it took until a step was made again; empty where nothing had stopped."""
-        told = [event for event in events.read(self.directory / "surviving") if event["at"] >= at]
-        back = next((event for event in told if event["event"] == "stepping"), None)
-        if back is None:
-            return []
-        if fault.kind in LATE:
-            at = next(event["at"] for event in told if event["event"] == "fault")
-        memory = [event["memory"] for event in told if event["event"] == "generation" and event["at"] <= back["at"]]
-        return [Recovery(fault.kind, memory[-1], back["at"] - at, back["cpu"], at)]
+        return until_steps(self.directory, fault, at)
+
+
+def until_steps(directory: Path, fault: Fault, at: float) -> list[Recovery]:
+    """How long it took from a fault until a step was made again; empty where nothing has stopped or gone on yet."""
+    told = [event for event in events.read(directory / "surviving") if event["at"] >= at]
+    begun = None
+    for event in told:
+        if event["event"] == "generation":
+            begun = event
+        elif event["event"] == "stepping" and begun is not None:  # else it is of the generation that was struck
+            if fault.kind in LATE:
+                at = next((each["at"] for each in told if each["event"] == "fault"), at)
+            return [Recovery(fault.kind, begun["memory"], event["at"] - at, event["cpu"], at)]
+    return []
 
 
 def to_the_end(directory: Path, fault: Fault, struck: float) -> list[Recovery]:
@@ -292,8 +320,27 @@ def result(directory: Path, steps: int) -> dict[str, Any]:
     }
 
 
+def shrunken(found: dict[str, Any], wanted: dict[str, Any], directory: Path, unharmed: Path) -> Shrunken:
+    """How far a run that fewer processes ended is from the unharmed one."""
+    from safetensors.numpy import load_file
+
+    lines = list(zip(found["log"], wanted["log"], strict=False))
+    same = len(found["log"]) == len(wanted["log"]) and found["samples"] == wanted["samples"]
+    same &= all(here[name] == there[name] for here, there in lines for name in there if name.endswith("_count"))
+    losses = [(here[name], there[name]) for here, there in lines for name in there if name.endswith("_loss")]
+    off = float(np.max([0.0, *(abs(here - there) for here, there in losses if there is not None)]))  # NaN stays
+    ours, theirs = (load_file(path / "model" / "model.safetensors") for path in (directory, unharmed))
+    apart = sum(float(np.square(ours[name].astype(float) - theirs[name]).sum()) for name in theirs)
+    size = sum(float(np.square(theirs[name].astype(float)).sum()) for name in theirs)
+    return Shrunken(same, off, (apart / size) ** 0.5)
+
+
 def _said(outcome: Outcome) -> str:
     what = "same to the bit" if outcome.bit_equal else f"LOST: {outcome.wrong}"
+    if outcome.shrunk is not None:
+        what = "within" if outcome.kept else "LOST: not within"
+        off, apart = outcome.shrunk.loss, outcome.shrunk.parameters
+        what = f"fewer went on, {what} tolerance: losses {off:.1e} nats off, parameters {apart:.1e}"
     times = ", ".join(f"{each.kind} {each.seconds:.1f} s" for each in outcome.recoveries)
     late = len(outcome.planned) - len(outcome.done)
     more = f"; {late} came after the end" if late else ""

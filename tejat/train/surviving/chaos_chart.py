@@ -29,7 +29,7 @@ def draw(outcomes: Sequence[Outcome], out: Path) -> None:
         mine = [((at - begun) / 60, each.seconds) for at, each in found if each.memory is memory]
         if mine:
             left.scatter(*zip(*mine, strict=True), s=10, color=colour, alpha=0.7, linewidths=0, label=told)
-    lost = [((outcome.at - begun) / 60, 1.0) for outcome in outcomes if not outcome.bit_equal]
+    lost = [((outcome.at - begun) / 60, 1.0) for outcome in outcomes if not outcome.kept]
     if lost:
         left.scatter(*zip(*lost, strict=True), marker="x", s=30, color="#b83256", label="came to something else")
     left.set_xlabel("minutes since the first schedule began")
@@ -38,8 +38,11 @@ def draw(outcomes: Sequence[Outcome], out: Path) -> None:
     if found:
         left.set_ylim(top=1.25 * max(each.seconds for _, each in found))  # no point lies among what the legend shows
         left.legend(loc="upper right", frameon=False, fontsize=8)
-    same = sum(outcome.bit_equal for outcome in outcomes)
-    left.set_title(f"{len(outcomes)} schedules, {same} the same to the bit", loc="left", fontsize=10)
+    whole = [outcome for outcome in outcomes if outcome.shrunk is None]
+    title = f"{len(whole)} schedules, {sum(outcome.kept for outcome in whole)} the same to the bit"
+    if fewer := [outcome for outcome in outcomes if outcome.shrunk is not None]:
+        title += f"; {len(fewer)} shrank, {sum(outcome.kept for outcome in fewer)} within tolerance"
+    left.set_title(title, loc="left", fontsize=10)
 
     times = {kind: [each.seconds for _, each in found if each.kind is kind] for kind in Kind}
     kinds = sorted((kind for kind in times if times[kind]), key=lambda kind: -statistics.median(times[kind]))

@@ -32,12 +32,14 @@ class Kind(StrEnum):
     HOST = "host"  # a process dies, and with it its machine's memory and what its disk holds of compiled programs
     MEMORY = "memory"  # a bit of a copy in memory flips, and a process dies
     CHECKPOINT = "checkpoint"  # a bit of the newest checkpoint flips, and all memory is lost
+    REMOVED = "removed"  # the newest checkpoint is gone, or a file of it, and all memory is lost
     DISK = "disk"  # a process can write no more to files
     SAVE = "save"  # a process dies while a checkpoint is written
     RESTORE = "restore"  # a process dies, and another while the run is being restored
     SUPERVISOR = "supervisor"  # the supervisor dies
     NOTICE = "notice"  # the machine is about to be taken away: SIGTERM
     FLIP = "flip"  # a bit of the weights, of a moment or of a gradient flips on one device
+    LOSS = "loss"  # a machine is lost for good, and no spare is left: fewer processes go on
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,15 @@ class Fault:
 def schedule(
     seed: int, steps: int, processes: int, most: int = 3, kinds: tuple[Kind, ...] = tuple(Kind)
 ) -> list[Fault]:
-    """One to `most` faults of a run of so many steps, in the order in which they come; the same for the same seed."""
+    """One to `most` faults of a run of so many steps, in the order in which they come; the same for the same seed.
+
+    A loss comes alone: without spares, any other fault would be one too.
+    """
     drawn = random.Random(f"chaos {seed}")
     count = drawn.randint(1, most)
     at = sorted(drawn.sample(range(2, steps - 1), count))
-    return [Fault(drawn.choice(kinds), step, drawn.randrange(processes), drawn.getrandbits(32)) for step in at]
+    found = [Fault(drawn.choice(kinds), step, drawn.randrange(processes), drawn.getrandbits(32)) for step in at]
+    return [fault for fault in found if fault.kind is Kind.LOSS][:1] or found
 
 
 class Over(Exception):
@@ -110,12 +116,13 @@ class Injector:
 
         Raises Over where the run has ended before.
         """
-        self._until(lambda: self._reached(fault.step))
+        # The supervisor may see a step later than it is seen here: its "stepping" must not be taken for the next one.
+        self._until(lambda: self._reached(fault.step) and self._told())
         drawn = random.Random(fault.chance)
         before = len(self._stepping())
         at = time.time()
         match fault.kind:
-            case Kind.KILL:
+            case Kind.KILL | Kind.LOSS:
                 self._signal(fault.rank, signal.SIGKILL)
             case Kind.HANG:
                 self._signal(fault.rank, signal.SIGSTOP)
@@ -137,12 +144,18 @@ class Injector:
                 self._signal(fault.rank, signal.SIGSTOP)  # so that it does not write meanwhile
                 flip(drawn, [share.path for share in copies.survivors(self._place)])
                 self._signal(fault.rank, signal.SIGKILL)
-            case Kind.CHECKPOINT:
+            case Kind.CHECKPOINT | Kind.REMOVED:
                 self._until(lambda: bool(self._checkpoints()))
                 at = time.time()
                 self._signal(fault.rank, signal.SIGKILL)
                 newest = max(self._checkpoints(), key=lambda path: int(path.name))
-                flip(drawn, [path for path in newest.rglob("*") if path.is_file() and path.stat().st_size])
+                files = sorted(path for path in newest.rglob("*") if path.is_file() and path.stat().st_size)
+                if fault.kind is Kind.CHECKPOINT:
+                    flip(drawn, files)
+                elif drawn.random() < 0.5:
+                    shutil.rmtree(newest)
+                else:
+                    drawn.choice(files).unlink()
                 for domain in self._place.glob("domain-*"):
                     shutil.rmtree(domain, ignore_errors=True)
             case Kind.DISK:
@@ -210,6 +223,11 @@ class Injector:
         beats = self._beats().values()
         return bool(beats) and all(beat.phase is Phase.STEPPING and beat.done >= step for beat in beats)
 
+    def _told(self) -> bool:
+        """Has the supervisor told of the first step of the generation that trains?"""
+        begun = [event["event"] for event in self._events() if event["event"] in ("generation", "stepping")]
+        return begun[-1:] == ["stepping"]
+
     def _restores(self, rank: int, old: set[int]) -> bool:
         beat = self._beats().get(rank)
         return beat is not None and beat.process not in old and beat.phase is not Phase.BEGINNING
@@ -224,11 +242,13 @@ class Injector:
 
     def _domains(self) -> list[int]:
         """The machine of each process."""
-        begun = [event for event in read(self._directory / "surviving") if event["event"] == "generation"]
-        return begun[-1]["domains"]
+        return [event for event in self._events() if event["event"] == "generation"][-1]["domains"]
 
     def _stepping(self) -> list[dict[str, Any]]:
-        return [event for event in read(self._directory / "surviving") if event["event"] == "stepping"]
+        return [event for event in self._events() if event["event"] == "stepping"]
+
+    def _events(self) -> list[dict[str, Any]]:
+        return read(self._directory / "surviving")
 
 
 def flip(drawn: random.Random, paths: list[Path]) -> None:

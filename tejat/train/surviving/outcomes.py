@@ -30,6 +30,24 @@ class Recovery(NamedTuple):
     at: float | None = None
 
 
+LOSS, PARAMETERS = 1e-3, 1e-3
+"""Where fewer processes went on: by how much a loss of the log may differ, in nats; and the parameters at the end, all
+together, as a share of their length (root of the sum of squares)."""
+
+
+class Shrunken(NamedTuple):
+    """A run that fewer processes ended, beside the unharmed one."""
+
+    samples: bool  # the same, each once
+    loss: float  # the largest difference in the log, nats
+    parameters: float  # a share, as above
+
+    @property
+    def within(self) -> bool:
+        """The tolerance; numbers that are none are not."""
+        return self.samples and self.loss <= LOSS and self.parameters <= PARAMETERS
+
+
 _TOLD = ("survived", "bit_equal", "wrong", "verdicts", "goodput", "seconds", "lost", "load", "sources", "at")
 
 
@@ -51,6 +69,12 @@ class Outcome:
     load: float = 0.0  # processes that wanted a core, in the mean of the minute before the end
     sources: str = ""  # which version of Tejat it was
     at: float = field(default_factory=time.time)
+    shrunk: Shrunken | None = None  # where fewer processes went on
+
+    @property
+    def kept(self) -> bool:
+        """Was nothing lost?"""
+        return self.bit_equal if self.shrunk is None else self.shrunk.within
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -59,6 +83,7 @@ class Outcome:
             "done": [fault.to_json() for fault in self.done],
             "recoveries": [recovery._asdict() for recovery in self.recoveries],
             **{name: getattr(self, name) for name in _TOLD},
+            "shrunk": self.shrunk and self.shrunk._asdict(),
         }
 
     @classmethod
@@ -68,7 +93,8 @@ class Outcome:
             [Fault(**each | {"kind": Kind(each["kind"])}) for each in told[n]] for n in ("planned", "done")
         )
         recoveries = [Recovery(**each | {"kind": Kind(each["kind"])}) for each in told["recoveries"]]
-        return cls(told["seed"], planned, done, recoveries, **{name: told[name] for name in _TOLD})
+        shrunk = Shrunken(**told["shrunk"]) if told.get("shrunk") else None  # of older lines, none tells it
+        return cls(told["seed"], planned, done, recoveries, **{name: told[name] for name in _TOLD}, shrunk=shrunk)
 
 
 class Record:
@@ -106,31 +132,45 @@ class Record:
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """As `tejat chaos --json` tells it. Seconds are null where nothing had to recover."""
+    """As `tejat chaos --json` tells it. Seconds are null where nothing had to recover. Schedules in which fewer
+    processes went on are told of under "shrunk" alone, and nowhere else but in "hours" and by kind."""
+    everything, outcomes = outcomes, [outcome for outcome in outcomes if outcome.shrunk is None]
+    shrunk = [outcome for outcome in everything if outcome.shrunk is not None]
     recoveries = [each for outcome in outcomes for each in outcome.recoveries]
     injected = [fault for outcome in outcomes for fault in outcome.done]
     survived = [outcome for outcome in outcomes if outcome.survived]
     # By those that stopped the run: what only slows it down, or is made good in passing, would flatter the mean.
     lost = sum(outcome.lost for outcome in survived) / max(1, sum(len(outcome.recoveries) for outcome in survived))
     from_memory = [each for each in recoveries if each.memory]
+    of_kind = {kind: [each for one in everything for each in one.recoveries if each.kind == kind] for kind in Kind}
     return {
         "schedules": len(outcomes),
         "survived": len(survived),
         "bit_equal": sum(outcome.bit_equal for outcome in outcomes),
-        "lost": [outcome.seed for outcome in outcomes if not outcome.bit_equal],
+        "lost": [outcome.seed for outcome in everything if not outcome.kept],
+        "shrunk": {
+            "schedules": len(shrunk),
+            "within": sum(outcome.kept for outcome in shrunk),
+            "loss_off": max((outcome.shrunk.loss for outcome in shrunk), default=None),
+            "parameters_off": max((outcome.shrunk.parameters for outcome in shrunk), default=None),
+            "tolerance": {"loss": LOSS, "parameters": PARAMETERS},
+            "recovery_s_p50": quantile([each.seconds for one in shrunk for each in one.recoveries], 0.5),
+        },
         "faults": len(injected),
         "verdicts": sum(outcome.verdicts for outcome in outcomes),
-        "faults_by_kind": {kind: sum(fault.kind == kind for fault in injected) for kind in Kind},
+        "faults_by_kind": {kind: sum(fault.kind == kind for one in everything for fault in one.done) for kind in Kind},
+        "recoveries": len(recoveries),
+        "recoveries_from_memory": len(from_memory),
         "recovery_s_p50": quantile([each.seconds for each in recoveries], 0.5),
         "recovery_s_p99": quantile([each.seconds for each in recoveries], 0.99),
         "recovery_from_memory_s_p50": quantile([each.seconds for each in from_memory], 0.5),
         "recovery_from_memory_cpu_s_p50": quantile([r.cpu for r in from_memory if r.cpu is not None], 0.5),
-        "recovery_s_by_kind": {k: quantile([each.seconds for each in recoveries if each.kind == k], 0.5) for k in Kind},
+        "recovery_s_by_kind": {kind: quantile([each.seconds for each in of_kind[kind]], 0.5) for kind in Kind},
         "load_p50": quantile([outcome.load for outcome in outcomes], 0.5),
         "goodput": statistics.mean(outcome.goodput for outcome in survived) if survived else None,
         "lost_s_per_fault": lost,
         "goodput_at_one_fault_per_600_s": 600 / (600 + lost) if survived else None,
-        "hours": sum(outcome.seconds for outcome in outcomes) / 3600,
+        "hours": sum(outcome.seconds for outcome in everything) / 3600,
     }
 
 

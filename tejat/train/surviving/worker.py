@@ -165,6 +165,7 @@ def _train(order: Order, begun: float, turn: Connection | None) -> None:
     try:
         hosts.join(order.coordinator, len(order.domains), order.rank, order.beside)
         chosen = recipe.changed(recipe.read(order.recipe), list(order.settings))
+        flips.aim(order.domains)
         copies = Copies(order.place, order.domains, order.rank, chosen.copy_every, order.shares, order.abroad)
         parts = (chosen.config, chosen.schedule, chosen.room, chosen.bfloat16, chosen.picture_weight)
         what = f"{parts} {chosen.how} {chosen.accumulate} {order.mesh} {order.rank} of {len(order.domains)}"

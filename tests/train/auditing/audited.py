@@ -33,6 +33,14 @@ CASES = {
 }
 
 
+ALONE = {
+    "clean, alone": None,
+    "weights that one device alone holds": Flip("weights", step=2, bit=3, leaf=2, index=3, device=1),
+    "moments that one device alone holds": Flip("moments", step=6, bit=3, leaf=2, index=3, device=6),
+}
+"""On a mesh whose devices hold a part of the state each, and no copies; none of these steps is audited."""
+
+
 def of_bad_rows(bench: trial.Bench) -> None:
     """The second batch makes a loss that is no number, on whatever devices."""
     batch = bench.batch
@@ -55,17 +63,17 @@ def of_chance(bench: trial.Bench) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        bench = trial.Bench("data=2,fsdp=4", 3, Path(directory))
-        right = None
-        for name, flip in CASES.items():
-            bench.directory = Path(directory, name)
-            auditor = Auditor(bench.every, bench.shards, bench.mesh, bench.directory, bench.held)
-            told = trial.run(bench, auditor, flip, bench.begun(), 0, STEPS)
-            state = told["state"] and [np.asarray(leaf) for leaf in jax.tree.leaves(told["state"])]
-            right = right or state
-            same = state is not None and all(np.array_equal(a, b) for a, b in zip(state, right, strict=True))
-            found = {"case": name, "flip": flip and asdict(flip), "verdicts": told["verdicts"], "same": same}
-            print(json.dumps(found | {"ended": state is None}), flush=True)
+        for mesh, cases in (("fsdp=8", ALONE), ("data=2,fsdp=4", CASES)):
+            bench, right = trial.Bench(mesh, 3, Path(directory)), None
+            for name, flip in cases.items():
+                bench.directory = Path(directory, name)
+                auditor = Auditor(bench.every, bench.shards, bench.mesh, bench.directory, bench.held)
+                told = trial.run(bench, auditor, flip, bench.begun(), 0, STEPS)
+                state = told["state"] and [np.asarray(leaf) for leaf in jax.tree.leaves(told["state"])]
+                right = right or state
+                same = state is not None and all(np.array_equal(a, b) for a, b in zip(state, right, strict=True))
+                found = {"case": name, "flip": flip and asdict(flip), "verdicts": told["verdicts"], "same": same}
+                print(json.dumps(found | {"ended": state is None}), flush=True)
         for spoil in (of_bad_rows, of_chance):
             spoiled = copy.copy(bench)
             spoiled.directory = Path(directory, spoil.__name__)

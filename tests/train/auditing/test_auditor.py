@@ -33,8 +33,9 @@ def found() -> dict[str, dict]:
     return {line["case"]: line for line in lines}
 
 
-def test_where_nothing_is_wrong_nothing_is_found(found):
-    assert found["clean"]["verdicts"] == [] and found["clean"]["same"]
+@pytest.mark.parametrize("case", ["clean", "clean, alone"])
+def test_where_nothing_is_wrong_nothing_is_found(found, case):
+    assert found[case]["verdicts"] == [] and found[case]["same"]
 
 
 @pytest.mark.parametrize("case", ["a gradient, once", "an activation, once"])
@@ -50,6 +51,16 @@ def test_a_state_that_differs_between_copies_is_made_again(found, case):
     (verdict,) = found[case]["verdicts"]
     assert verdict["verdict"] == "transient"
     assert found[case]["same"]
+
+
+@pytest.mark.parametrize("part", ["weights", "moments"])
+def test_a_state_of_which_there_is_no_copy_is_compared_with_what_the_last_step_left(found, part):
+    told = found[f"{part} that one device alone holds"]
+    (verdict,) = told["verdicts"]
+    struck = told["flip"]
+    assert (verdict["verdict"], verdict["device"]) == ("transient", struck["device"])
+    assert verdict["why"].startswith(f"the state that devices [{struck['device']}] hold changed at rest, after step ")
+    assert verdict["why"].endswith(f" {struck['step'] - 1}") and told["same"]
 
 
 def test_a_number_that_is_none_is_made_again(found):

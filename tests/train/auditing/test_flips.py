@@ -1,5 +1,7 @@
 """Flips turn one bit over where they are told to, and nothing else: not the derivatives of an unharmed step."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,3 +61,18 @@ def test_a_run_that_goes_on_is_not_struck_by_what_it_has_behind_it():
             strike, _ = make(None, None)
             found += [int(strike[4])] if strike[0] >= 0 else []
         assert found == bits
+
+
+def test_a_bad_machine_strikes_by_whichever_process_is_on_it_and_not_where_it_takes_no_part(monkeypatch):
+    bad = {"site": "gradients", "step": 3, "bit": 2, "lasting": True, "machine": 2}
+    other = {"site": "weights", "step": 4, "bit": 1, "device": 3}
+    for machines, struck in (((0, 1, 2, 3), [2, 3]), ((2, 4), [0, 3]), ((0, 1, 4, 3), [3])):
+        monkeypatch.setenv(flips.VARIABLE, json.dumps([bad, other]))
+        flips.aim(machines)
+        assert [flip.device for flip in flips.from_environment()] == struck
+    monkeypatch.setenv(flips.VARIABLE, "[]")
+    flips.aim((0,))
+    assert flips.from_environment() == []  # the guard stays: its program is another one
+    monkeypatch.delenv(flips.VARIABLE)
+    flips.aim((0,))
+    assert flips.from_environment() is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tejat.errors import BadInput
 from tejat.train.surviving import outcomes
 from tejat.train.surviving.faults import Fault, Kind
-from tejat.train.surviving.outcomes import Outcome, Record, Recovery
+from tejat.train.surviving.outcomes import Outcome, Record, Recovery, Shrunken
 
 TRIALS = {"steps": 30, "settings": ["room.rows=8"]}
 number, seconds = st.integers(0, 2**31), st.floats(0, 1e6)
@@ -17,7 +17,18 @@ untold = st.none() | seconds
 faults = st.lists(st.builds(Fault, st.sampled_from(Kind), number, number, number), max_size=3)
 recoveries = st.lists(st.builds(Recovery, st.sampled_from(Kind), st.booleans(), seconds, untold, untold), max_size=3)
 some = st.builds(
-    Outcome, number, faults, faults, recoveries, st.booleans(), st.booleans(), st.text(), number, seconds, seconds
+    Outcome,
+    number,
+    faults,
+    faults,
+    recoveries,
+    st.booleans(),
+    st.booleans(),
+    st.text(),
+    number,
+    seconds,
+    seconds,
+    shrunk=st.none() | st.builds(Shrunken, st.booleans(), seconds, seconds),
 )
 
 
@@ -67,3 +78,20 @@ def test_the_summary_counts_what_was_lost():
     assert outcomes.summary([dead])["recovery_s_p50"] is None
     slowed = Outcome(3, [Fault(Kind.SLOW, 3, 1, 0)], [Fault(Kind.SLOW, 3, 1, 0)], [], True, True)
     assert outcomes.summary([good, slowed])["lost_s_per_fault"] == 6.0  # not by what stopped nothing
+
+
+def test_schedules_in_which_fewer_went_on_are_told_apart():
+    fault = Fault(Kind.LOSS, 3, 1, 0)
+    near = Outcome(0, [fault], [fault], [Recovery(Kind.LOSS, True, 30.0)], True, shrunk=Shrunken(True, 2e-4, 1e-5))
+    far = Outcome(1, [fault], [fault], [], True, shrunk=Shrunken(True, 2e-3, 1e-5))
+    twice = Outcome(2, [fault], [fault], [], True, shrunk=Shrunken(False, 0.0, 0.0))
+    good = Outcome(3, [], [], [], True, True)
+    told = json.loads(json.dumps(outcomes.summary([near, far, twice, good])))
+    assert (told["schedules"], told["bit_equal"], told["faults"], told["lost"]) == (1, 1, 0, [1, 2])
+    shrunk = told["shrunk"]
+    assert (shrunk["schedules"], shrunk["within"], shrunk["recovery_s_p50"]) == (3, 1, 30.0)
+    assert shrunk["loss_off"] == 2e-3 and shrunk["tolerance"]["loss"] == outcomes.LOSS == 1e-3
+    assert told["recovery_s_p50"] is None and told["recovery_s_by_kind"]["loss"] == 30.0
+    older = near.to_json()
+    del older["shrunk"]
+    assert Outcome.from_json(older).shrunk is None

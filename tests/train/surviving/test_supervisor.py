@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,28 +18,40 @@ from types import SimpleNamespace
 import pytest
 
 from tejat.train.auditing import auditor
+from tejat.train.auditing.flips import VARIABLE
 from tejat.train.guards import Phase
-from tejat.train.surviving import chaos, copies, events, pulse, standby, supervisor
+from tejat.train.surviving import chaos, copies, events, pulse, standby, supervisor, watching
 from tejat.train.surviving.copies import Slots
 from tejat.train.surviving.worker import Go
 
 RECIPE = Path(__file__).parents[1] / "smallest.py"
+QUICKEST = Path(__file__).with_name("quickest.py")
 SETTINGS = ("room.rows=8", "log_every=3", "save_every=12", "copy_every=2", "schedule.steps=12")
 
 
 class Run:
     """`tejat train --supervise`, in a process of its own."""
 
-    def __init__(self, directory: Path, processes: int, *words: str):
+    def __init__(
+        self,
+        directory: Path,
+        processes: int,
+        *words: str,
+        flips: list[dict] | None = None,
+        before: Sequence[str] = (),
+        recipe: Path = RECIPE,
+    ):
+        self._before = before
+        self._flips = {} if flips is None else {VARIABLE: json.dumps(flips)}
         self.directory, self.place = directory, supervisor.place_of(directory)
-        self._words = [str(RECIPE), "--out", str(directory), "--supervise", str(processes), *words]
+        self._words = [str(recipe), "--out", str(directory), "--supervise", str(processes), *words]
         self._words += [] if "--silence" in words else ["--silence", "10"]
         self._words[1:1] = [word for setting in SETTINGS for word in ("--set", setting)]
         self.process = self.begin()
 
     def begin(self, *words: str) -> subprocess.Popen:
-        environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-        command = [sys.executable, "-m", "tejat", "train", *self._words, *words]
+        environment = os.environ | {"JAX_PLATFORMS": "cpu"} | self._flips
+        command = [*self._before, sys.executable, "-m", "tejat", "train", *self._words, *words]
         self.process = subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True)
         return self.process
 
@@ -86,6 +99,18 @@ def test_a_process_that_is_killed_goes_on_from_memory_to_the_same_bits(alone, pr
     assert "process 0 was ended by SIGKILL; starting again" in told
     begun = [event for event in run.events() if event["event"] == "generation"]
     assert [event["memory"] for event in begun] == [False, True] and begun[1]["step"] >= 2
+    assert chaos.result(run.directory, 12) == alone
+
+
+@pytest.mark.slow
+def test_without_copies_all_is_made_again_that_is_newer_than_a_checkpoint(alone, programs, tmp_path):
+    """The control of the test above: it is the copies that save the work."""
+    run = Run(tmp_path / "run", 1, *programs, "--set", "copy_every=0")
+    os.kill(run.reached(0, 4).process, signal.SIGKILL)
+    code, told = run.ended()
+    assert code == 0, told
+    begun = [(event["step"], event["memory"]) for event in run.events() if event["event"] == "generation"]
+    assert begun == [(0, False), (0, False)]
     assert chaos.result(run.directory, 12) == alone
 
 
@@ -174,6 +199,33 @@ def test_a_full_disk_of_one_process_is_known_at_once_and_the_run_goes_on_from_me
 
 
 @pytest.mark.slow
+def test_a_file_system_that_is_full_holds_the_run_up_until_there_is_room(programs, tmp_path):
+    """ENOSPC for all processes at once: the run lies on a file system of its own, which is filled and emptied."""
+    (disk := tmp_path / "disk").mkdir()
+    mounted = 'mount -t tmpfs -o size=32m tmpfs "$0" && { "$@"; code=$?; cp -r "$0/run" "$0-kept"; exit $code; }'
+    own = ["unshare", "-rm", "sh", "-c", mounted, str(disk)]
+    if subprocess.run([*own[:3], "-c", f"mount -t tmpfs tmpfs {disk}"], capture_output=True).returncode:
+        pytest.skip("this system mounts nothing for its users")
+    unharmed = Run(tmp_path / "unharmed", 2, *programs, recipe=QUICKEST)
+    assert unharmed.ended()[0] == 0
+    run = Run(disk / "run", 2, *programs, "--set", "save_every=4", before=own, recipe=QUICKEST)
+    run.place = run.place.with_name(run.place.name.replace(f"-{os.getuid()}-", "-0-"))  # who it is in there
+    before = {run.reached(rank, 2).process for rank in range(2)}
+    filling = Path(f"/proc/{run.process.pid}/root", *disk.parts[1:], "filling")
+    with filling.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left on device"):
+        while True:
+            file.write(bytes(4096))
+    begun(run.place / "pulse-0", Phase.STEPPING, before)  # they have failed, and are begun again
+    filling.unlink()
+    code, told = run.ended()
+    assert code == 0, told
+    assert "starting again" in told
+    kept = tmp_path / "disk-kept"
+    assert [event["memory"] for event in events.read(kept / "surviving") if event["event"] == "generation"][1]
+    assert chaos.result(kept, 12) == chaos.result(unharmed.directory, 12)
+
+
+@pytest.mark.slow
 def test_sigterm_saves_and_leaves_and_the_run_goes_on(together, programs, tmp_path):
     run = Run(tmp_path / "run", 4, *programs)
     worker = run.reached(0, 3).process
@@ -213,6 +265,23 @@ def test_a_spare_takes_the_place_of_a_machine(together, programs, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_machine_that_lies_again_and_again_is_taken_out_and_the_run_goes_on_from_clean_state(programs, tmp_path):
+    words = (*programs, "--set", "shards=4", "--set", "audit_every=2", "--spares", "1")
+    unharmed = Run(tmp_path / "unharmed", 4, *words, flips=[], recipe=QUICKEST)
+    assert unharmed.ended()[0] == 0
+    bad = {"site": "gradients", "step": 5, "bit": 18, "leaf": 1, "index": 1, "lasting": True, "machine": 2}
+    run = Run(tmp_path / "run", 4, *words, flips=[bad], recipe=QUICKEST)
+    code, told = run.ended()
+    assert code == 0, told
+    assert "process 2) computes wrongly, first at step" in told and "machine 2 is replaced by a spare; 0 left" in told
+    begun = [(event["memory"], event["domains"]) for event in run.events() if event["event"] == "generation"]
+    assert begun == [(False, [0, 1, 2, 3]), (True, [0, 1, 4, 3])]
+    verdicts = [json.loads(line) for line in (run.directory / auditor.VERDICTS).read_text().splitlines()]
+    assert [(one["verdict"], one["process"], one["at"]) for one in verdicts] == [("persistent", 2, 5)]
+    assert chaos.result(run.directory, 12) == chaos.result(unharmed.directory, 12)
+
+
+@pytest.mark.slow
 def test_processes_that_stand_by_take_over_twice_and_are_gone_at_the_end(together, programs, tmp_path):
     run = Run(tmp_path / "run", 4, *programs, "--standby", "--silence", "300")
     trained = []
@@ -240,6 +309,65 @@ def begun(path: Path, phase: Phase, not_yet: Set[int] = frozenset()) -> int:
             return beat.process
         time.sleep(0.01)
     raise AssertionError(f"nobody is {phase} at {path}")
+
+
+BEATING = """
+import sys, time
+from pathlib import Path
+from tejat.train.surviving import pulse
+pulse.Pulse(Path(sys.argv[1])).enter(pulse.Phase.STEPPING)
+time.sleep(100)
+"""
+
+
+def test_a_process_that_is_kept_from_running_is_told_of(tmp_path, monkeypatch):
+    """Real hearts beat; one of them is stopped for most of the time."""
+    monkeypatch.setattr(supervisor, "STRAGGLERS", 1.0)
+    monkeypatch.setattr(watching, "TICK", 0.02)  # a second is long enough
+    told: list[str] = []
+    task = supervisor.Supervised(RECIPE, (), tmp_path / "run", 2, state_bytes=1, copy_every=2, rows=8)
+    watched = supervisor.Supervisor(task, told.append, print, tmp_path / "place")
+    pulses = [tmp_path / "place" / f"pulse-{rank}" for rank in range(2)]
+    beating = [subprocess.Popen([sys.executable, "-c", BEATING, str(path)]) for path in pulses]
+
+    def of_rank_1() -> list[dict]:
+        return [each for each in events.read(tmp_path / "run" / "surviving") if each["event"] == "straggler"]
+
+    def slowed() -> None:
+        deadline = time.monotonic() + 60
+        while not of_rank_1() and time.monotonic() < deadline:
+            for number, seconds in ((signal.SIGSTOP, 0.5), (signal.SIGCONT, 0.1)):
+                beating[1].send_signal(number)
+                time.sleep(seconds)
+        for each in beating:
+            each.kill()
+
+    try:
+        for path in pulses:
+            begun(path, Phase.STEPPING)
+        slowing = threading.Thread(target=slowed)
+        slowing.start()
+        ended = watched._watched([Child(each) for each in beating], pulses, 0, 0.0)
+        slowing.join()
+    finally:
+        for each in beating:
+            each.kill()
+            each.wait()
+    assert "was ended by SIGKILL" in ended.why
+    (slow,) = of_rank_1()
+    assert slow["rank"] == 1 and slow["share"] > 0.3 and slow["share"] > 2 * slow["usual"]
+    assert told == [f"process 1 did not run for {slow['share']:.0%} of the time, the others {slow['usual']:.0%}"]
+
+
+class Child:
+    """A process of `subprocess` as the supervisor looks at those of `multiprocessing`."""
+
+    def __init__(self, process: subprocess.Popen):
+        self._process, self.sentinel = process, os.pidfd_open(process.pid)
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.poll()
 
 
 def test_those_that_are_not_ready_do_not_take_over(tmp_path):

@@ -1,12 +1,14 @@
 """A run that is stopped and goes on in a fresh process, and one that is made again: the same weights, to the bit?
 
     python benchmarks/bit_exact.py recipes/mini_15m.py --steps 60 --set pictures=PATH    on one GPU, with a corpus
+    python benchmarks/bit_exact.py recipes/micro.py --steps 24 --bfloat16 --width 64 --no-fast
     python benchmarks/bit_exact.py tests/train/smallest.py --steps 8                     on a processor
 
 Three runs of the recipe, all `deterministic`: whole; stopped in the middle and gone on with by another process, with
 the kernels that were chosen kept beside its checkpoint; and the whole once more in a directory that is given the first
 one's choice of kernels. Then, unless --no-fast, two runs that are not, to show what the mode is for. Prints tokens a
-second too.
+second too. "kernels" tells whether the decoder's attention met the kernels that a GPU has: 16-bit rows, of more than a
+few tokens, with heads of certain widths do.
 """
 
 import hashlib
@@ -26,6 +28,10 @@ class Options:
     recipe: tyro.conf.Positional[Path]
     steps: int = 60
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    bfloat16: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Compute in it; as the recipe has it without."""
+    width: int | None = None
+    """Of the decoder's heads; the recipe's without."""
     fast: bool = True
     """Two runs that are not deterministic, too."""
     limit: float = 300.0
@@ -48,8 +54,26 @@ def main(options: Options) -> int:
             directory = name.replace(" ", "-")
             tell(name, directory, train(options, at / directory, False))
     same = len({each["weights"] for each in found[:3]}) == 1 and len({each["losses"] for each in found[:3]}) == 1
-    print(json.dumps({"same": same, "runs": found}, indent=1))
+    print(json.dumps({"same": same, "kernels": by_kernels(options), "runs": found}, indent=1))
     return 0 if same else 1
+
+
+def settings(options: Options) -> list[str]:
+    """What is changed of the recipe, as `tejat train --set` has it."""
+    wide = [f"config.decoder.head_width={options.width}"] if options.width else []
+    return [*options.set, *wide, *["bfloat16=true"] * options.bfloat16]
+
+
+def by_kernels(options: Options) -> bool:
+    """Does the decoder's attention of these runs meet the kernels of a GPU, where there is one?"""
+    import jax
+
+    from tejat.model import interval_kernel
+    from tejat.train import recipe
+
+    found = recipe.changed(recipe.read(options.recipe), settings(options))
+    fits = found.config.decoder.head_width in interval_kernel.WIDTHS and found.room.tokens > interval_kernel.LEAST
+    return jax.default_backend() == "gpu" and found.bfloat16 and fits
 
 
 def train(
@@ -59,9 +83,9 @@ def train(
     if chosen is not None and (chosen / "autotuned.txt").is_file():
         out.mkdir(parents=True)
         shutil.copy(chosen / "autotuned.txt", out)
-    settings = (*options.set, f"schedule.steps={options.steps}", "log_every=1", f"deterministic={exact}")
+    told = [*settings(options), f"schedule.steps={options.steps}", "log_every=1", f"deterministic={exact}"]
     command = [sys.executable, "-m", "tejat", "train", str(options.recipe), "--out", str(out), "--json"]
-    command += [word for setting in settings for word in ("--set", setting)] + ["--resume"] * resume
+    command += [word for setting in told for word in ("--set", setting)] + ["--resume"] * resume
     return stopping.run(command, out / "log.jsonl", options.limit, name=out.name, stop=stop)
 
 

@@ -40,15 +40,15 @@ class Plan:
     slices: int = 1
     """Of the topology, joined by the network of data centres."""
     mesh: str | None = None
-    """As `tejat train --mesh`; without it, the fastest by estimate that fits."""
-    tokens: int = 4_194_304
-    """Of a batch."""
+    """As `tejat train --mesh`; without it, the fastest by estimate that fits, with --keep and --tokens."""
+    tokens: int | None = None
+    """Of a batch; 4,194,304 without it, or two or four times as many where that is worth it."""
     context: int | None = None
     """Tokens of a row; those of the size without it."""
     accumulate: int | None = None
     """Parts that a batch is computed in, with --mesh."""
-    keep: Literal["everything", "products", "inputs"] = "inputs"
-    """Of each layer, for the backward pass."""
+    keep: Literal["everything", "products", "inputs"] | None = None
+    """Of each layer, for the backward pass; with --mesh and without it, inputs."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIELD=VALUE ...")] = ()
     """Changes of the size, as in decoder.layers=12."""
     price: float | None = None
@@ -70,6 +70,8 @@ class Plan:
     """That it lasts, with --goodput."""
     mtbf: float | None = None
     """Hours between two failures of a chip; Llama 3's without it."""
+    measured: Path | None = None
+    """What recovering took, in place of assumptions: the --out of `tejat chaos`, with --goodput."""
     corrupted: float | None = None
     """Days between two silent corruptions of the whole job; Gemini's, by the number of chips, without it."""
     seed: int = 0
@@ -84,14 +86,14 @@ def main(arguments: list[str]) -> int:
     """Run `tejat plan`. Raises BadInput for a size, topology, mesh or batch that cannot be."""
     options = parse(Plan, arguments, "tejat plan")
     if not options.goodput:
-        only_with("--goodput", options, "days", "mtbf", "corrupted", "seed", "chart")
+        only_with("--goodput", options, "days", "mtbf", "measured", "corrupted", "seed", "chart")
     if not options.serve:
         only_with("--serve", options, "rows")
     if options.mesh is None:
         only_with("--mesh", options, "accumulate")
     if options.context is not None and options.context < 1:
         raise BadInput(f"--context is {options.context} tokens of a row; give 1 or more")
-    if options.tokens < 1 or options.limit <= 0 or not (options.price is None or 0 < options.price < math.inf):
+    if options.tokens is not None and options.tokens < 1 or options.limit <= 0 or not _is_price(options.price):
         raise BadInput("--tokens is 1 or more, --limit some seconds, and --price a number of dollars; give others")
     if options.serve and options.goodput:
         raise BadInput("--goodput is of training, and --serve plans a deployment; give one of them")
@@ -112,6 +114,10 @@ def main(arguments: list[str]) -> int:
     return 0 if found["fits"] or options.estimate else 1
 
 
+def _is_price(dollars: float | None) -> bool:
+    return dollars is None or 0 < dollars < math.inf
+
+
 def plan(options: Plan) -> dict[str, Any]:
     """What `--json` prints."""
     # After the options are read: a wrong one is told without waiting for JAX.
@@ -121,59 +127,81 @@ def plan(options: Plan) -> dict[str, Any]:
     if options.price is not None:
         where = replace(where, chip=replace(where.chip, dollars=options.price))
     job = compiling.Job(
-        options.size,
-        options.topology,
-        options.slices,
-        {},
-        0,
-        keep=options.keep,
-        context=options.context,
-        changes=options.set,
+        options.size, options.topology, options.slices, {}, 0, context=options.context, changes=options.set
     )
     config = compiling.configured(job)
-    rows = max(1, options.tokens // config.context)
-    if options.tokens % config.context:
-        near = rows * config.context
-        raise BadInput(f"--tokens {options.tokens} is no multiple of the context, {config.context}; try {near}")
+    batches, keeps = _searched(options, config.context)
     law = None if options.law is None else scaling.law(options.law)
     media = compiling.batch_shapes(config, 1).inputs.media
     patches, frames = media.patches.shape[1], math.prod(media.mel.shape[1:3])
-    found = _candidates(options, config, where, rows, patches, frames)
+    found = _candidates(options, config, where, batches, keeps, patches, frames)
     if not found:
-        raise nearest.no_mesh(config, where, rows)
+        raise nearest.no_mesh(config, where, batches[0])
     if not options.estimate:
-        if wrong := nearest.too_small(config, where, rows, options.keep, found):
+        if wrong := nearest.too_small(config, where, batches, keeps, found):
             raise wrong
         topology.ready(where)
     tried, result = [], None
-    for candidate in () if options.estimate else found[:TRIES]:
+    for candidate in () if options.estimate else _worth_trying(found, tried):
         told = _mesh(candidate)
         print(
-            f"compiling {options.size} for {where}, mesh {told}, parts of a batch: {candidate.accumulate} …",
+            f"compiling {options.size} for {where}, mesh {told}, {candidate.estimate.tokens:,} tokens in "
+            f"{candidate.accumulate} parts, {candidate.keep} kept …",
             file=sys.stderr,
         )
-        made = compiling.in_a_child(
-            replace(job, mesh=candidate.mesh, rows=rows, accumulate=candidate.accumulate), options.limit
-        )
+        how = {"mesh": candidate.mesh, "rows": candidate.rows, "keep": candidate.keep}
+        made = compiling.in_a_child(replace(job, **how, accumulate=candidate.accumulate), options.limit)
         total = None if "error" in made else _total(made["bytes"])
-        tried.append({"mesh": told, "accumulate": candidate.accumulate, "bytes": total} | made)
+        tried.append(
+            {"mesh": told, "accumulate": candidate.accumulate, "keep": candidate.keep, "estimated": candidate.bytes}
+            | {"bytes": total}
+            | made
+        )
         if total is not None and total <= where.chip.memory:
             links, network = roofline.sent(made["exchanges"])
             more = {"tensor": candidate.mesh.get("tensor", 1), "links": links, "network": network}
-            more |= {"patches": patches, "frames": frames, "keep": options.keep, "accumulate": candidate.accumulate}
-            result = made | {"estimate": roofline.estimate(config, where, rows, **more), "mesh": told}
+            more |= {"patches": patches, "frames": frames, "keep": candidate.keep, "accumulate": candidate.accumulate}
+            estimate = roofline.estimate(config, where, candidate.rows, **more)
+            result = made | {"candidate": replace(candidate, estimate=estimate)}
             break
         reason = made.get("error") or f"it needs {total / 2**30:.1f} GiB of {where.chip.memory / 2**30:.1f}"
         print(f"  mesh {told}: {reason}", file=sys.stderr, flush=True)
     short = found[0].bytes > where.chip.memory if options.estimate else any(each["bytes"] for each in tried)
-    near = nearest.roomier(config, where, rows, options.keep, found) if short and not result else None
-    return _told(options, config, where, rows, found, tried, result, law) | {"nearest": near}
+    near = nearest.roomier(config, where, batches, keeps, found) if short and not result else None
+    return _told(options, config, where, found, tried, result, law) | {"nearest": near}
+
+
+def _searched(options: Plan, context: int) -> tuple[list[int], list[str]]:
+    """(rows of a batch, what layers keep): what was asked for, or what is looked at. Raises BadInput for tokens that
+    are no rows."""
+    from tejat.plan.search import KEEP, TOKENS
+
+    tokens = options.tokens or TOKENS
+    rows = max(1, tokens // context)
+    if tokens % context:
+        raise BadInput(f"--tokens {tokens} is no multiple of the context, {context}; try {rows * context}")
+    fixed = options.mesh is not None
+    batches = [rows] if fixed or options.tokens else [rows, 2 * rows, 4 * rows]
+    return batches, [options.keep or KEEP] if fixed or options.keep else ["inputs", "products", "everything"]
+
+
+def _worth_trying(found: list, tried: list[dict[str, Any]]):
+    """Those to be compiled, until one fits: after one that did not, those alone that need less by estimate."""
+    room = math.inf
+    for candidate in found:
+        if len(tried) == TRIES:
+            return
+        if candidate.bytes < room:
+            yield candidate
+            last = tried[-1]
+            if last["bytes"] or "does not fit" in last.get("error", ""):
+                room = 0.95 * candidate.bytes
 
 
 def goodput(options: Plan) -> dict[str, Any]:
     """What `--goodput` adds. Raises BadInput for times that are none."""
     from tejat.model import sizes
-    from tejat.plan import compiling, goodput, topology
+    from tejat.plan import compiling, goodput, goodput_measured, topology
 
     where = topology.parse(options.topology, options.slices)
     job = compiling.Job(options.size, options.topology, options.slices, {}, 0, changes=options.set)
@@ -186,60 +214,65 @@ def goodput(options: Plan) -> dict[str, Any]:
         days=options.days,
         corrupted_days=options.corrupted,
         seed=options.seed,
+        measured=None if options.measured is None else goodput_measured.read(options.measured),
         **more,
     )
 
 
-def _candidates(options: Plan, config, where, rows: int, patches: int, frames: int):
+def _candidates(options: Plan, config, where, batches: list[int], keeps: list[str], patches: int, frames: int):
     """The mesh that was asked for, or all."""
     from tejat.plan import nearest, search
     from tejat.train import mesh as meshes
 
     if options.mesh is None:
-        return search.candidates(config, where, rows, options.keep, patches, frames)
+        return search.candidates(config, where, batches, keeps, patches, frames)
     mesh, parts = meshes.parse(options.mesh), options.accumulate or 1
-    nearest.check_mesh(config, where, rows, options.keep, mesh, parts)
-    shape = {"slice": 1, "data": 1, "fsdp": 1, "sequence": 1, "tensor": 1} | mesh
-    return [search.candidate(config, where, rows, options.keep, patches, frames, shape, parts)]
+    nearest.check_mesh(config, where, batches[0], keeps[0], mesh, parts)
+    return [search.candidate(config, where, batches[0], keeps[0], patches, frames, mesh, parts)]
 
 
 def _total(held: dict[str, int]) -> int:
-    return held["arguments"] + held["temporaries"] + held["results"] + held["program"]
+    return sum(held[part] for part in ("arguments", "activations", "temporaries", "results", "program"))
 
 
-def _told(options: Plan, config, where, rows: int, found, tried, result, law) -> dict[str, Any]:
-    from tejat.plan import roofline
+def _told(options: Plan, config, where, found, tried, result, law) -> dict[str, Any]:
+    from tejat.plan import roofline, search
 
-    best = result["estimate"] if result else found[0].estimate
+    best = result["candidate"] if result else found[0]
     whole = {
         "size": options.size,
         "topology": str(where),
         "devices": where.chips,
-        "tokens": rows * config.context,
+        "tokens": best.estimate.tokens,
         "context": config.context,
         "fits": result is not None,
         "compiled": result is not None,
-        "mesh": result["mesh"] if result else _mesh(found[0]),
-        "hbm_gib_per_chip": _total(result["bytes"]) / 2**30 if result else found[0].bytes / 2**30,
-        "memory_gib": {name: size / 2**30 for name, size in result["bytes"].items()} if result else None,
+        "mesh": _mesh(best),
+        "accumulate": best.accumulate,
+        "keep": best.keep,
+        "hbm_gib_per_chip": (_total(result["bytes"]) if result else best.bytes) / 2**30,
+        "memory_gib": {k: size / 2**30 for k, size in (result["bytes"] if result else best.parts).items()},
         "exchanges": result["exchanges"] if result else None,
         "dcn_bytes_per_step": roofline.sent(result["exchanges"])[1] if result else None,
         "compile_s": result["compile_s"] if result else None,
         "parameters": result["parameters"] if result else None,
         "tried": [{k: v for k, v in each.items() if k not in ("exchanges", "parameters")} for each in tried],
     }
-    whole |= roofline.as_json(best) | {"assumed": roofline.assumed(where)}
-    whole["run"] = roofline.run(config, where, best, law=law)
+    whole |= roofline.as_json(best.estimate) | {"assumed": roofline.assumed(where)}
+    whole["assumed"]["critical_tokens"] = roofline.critical(config)
+    whole["run"] = roofline.run(config, where, best.estimate, law=law)
     whole["best"] = [
         {
             "mesh": _mesh(each),
+            "tokens": each.estimate.tokens,
             "accumulate": each.accumulate,
+            "keep": each.keep,
             "gib": each.bytes / 2**30,
             "step_s": each.estimate.step_s,
             "mfu": each.estimate.mfu,
             "bound": each.estimate.bound,
         }
-        for each in found[:SHOWN]
+        for each in search.different(found, SHOWN)
     ]
     return whole
 
@@ -250,19 +283,22 @@ def _mesh(candidate) -> str:
 
 def table(found: dict[str, Any]) -> str:
     """For people."""
+    parts = found["memory_gib"]
     lines = [
         f"{found['size']} on {found['topology']} ({found['devices']:,} chips), {found['tokens']:,} tokens a step "
-        f"in rows of {found['context']:,}",
+        f"in rows of {found['context']:,}, {found['accumulate']} parts, {found['keep']} of layers kept",
         "",
     ]
+    held = (
+        f"  parameters {parts['parameters']:.2f}, optimizer {parts['optimizer']:.2f}, activations "
+        f"{parts['activations']:.2f}, temporaries {parts['temporaries']:.2f}"
+    )
     if found["compiled"]:
-        parts = found["memory_gib"]
-        rest = parts["arguments"] - parts["parameters"] - parts["optimizer"]
+        batch = parts["arguments"] - parts["parameters"] - parts["optimizer"]
         lines += [
             f"compiled in {found['compile_s']:.0f} s with the mesh {found['mesh']}; a chip holds "
             f"{found['hbm_gib_per_chip']:.2f} GiB:",
-            f"  parameters {parts['parameters']:.2f}, optimizer {parts['optimizer']:.2f}, batch {rest:.2f}, "
-            f"temporaries {parts['temporaries']:.2f}, program {parts['program']:.2f}",
+            f"{held}, batch {batch:.2f}, program {parts['program']:.2f}",
             "",
             "| exchange | over | times a step | GB a chip |",
             "|---|---|---|---|",
@@ -275,6 +311,12 @@ def table(found: dict[str, Any]) -> str:
         why = "nothing that was compiled fits" if found["tried"] else "by estimate it does not fit"
         mend = f"; {found['nearest']} does, by estimate" if found["nearest"] else ""
         lines += [f"{why}{mend}; what follows is estimated", ""]
+    if not found["compiled"]:
+        lines += [
+            f"a chip holds, by estimate, {found['hbm_gib_per_chip']:.2f} GiB with the mesh {found['mesh']}:",
+            held,
+        ]
+        lines.append("")
     run = found["run"]
     foretold = "" if run["loss"] is None else f", loss {run['loss']:.3f}"
     lines += [
@@ -285,14 +327,15 @@ def table(found: dict[str, Any]) -> str:
         f"${short(run['dollars'])} ({run['tokens'] / run['parameters']:.3g} tokens a parameter"
         f"{foretold}; {short(run['tokens_per_day'])} tokens a day)",
         *_assumed(found["assumed"]),
+        f"a batch beyond {short(found['assumed']['critical_tokens'])} tokens saves few steps (Kaplan et al. 2020)",
         "",
-        "| mesh, by estimate | parts | GiB a chip | s a step | MFU | bound by |",
-        "|---|---|---|---|---|---|",
+        "| mesh, by estimate | tokens | parts | kept | GiB a chip | s a step | MFU | bound by |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for each in found["best"]:
         lines.append(
-            f"| {each['mesh']} | {each['accumulate']} | {each['gib']:.1f} | {each['step_s']:.3g} | {each['mfu']:.1%} | "
-            f"{each['bound']} |"
+            f"| {each['mesh']} | {short(each['tokens'])} | {each['accumulate']} | {each['keep']} | {each['gib']:.1f} | "
+            f"{each['step_s']:.3g} | {each['mfu']:.1%} | {each['bound']} |"
         )
     return "\n".join(lines + (_survival(found["goodput"]) if "goodput" in found else []))
 
@@ -316,6 +359,7 @@ def _survival(found: dict[str, Any]) -> list[str]:
         f"{found['days']:g} days with {found['stops_per_day']:.2g} stops a day and a silent corruption every "
         f"{found['corruption_days']:.3g} days; a checkpoint takes {spent['save']:.3g} s, its restoring "
         f"{spent['restore']:.3g} s, a copy in memory {spent['copy']:.2g} s:",
+        *(f"{name} {each['seconds']:.3g} s, the median of {each['of']}" for name, each in found["measured"].items()),
         "",
         "| what is done about faults | useful time | best cadence, s | saving | recovering | work made again |",
         "|---|---|---|---|---|---|",

@@ -73,6 +73,7 @@ def plan(options: "Plan") -> dict[str, Any]:
         "tried": tried,
         **asdict(best),
         "bound": best.bound,
+        "assumed": serving.assumed(where),
         "best": [asdict(each) | {"bound": each.bound} for each in found[:SHOWN]],
     }
 
@@ -114,6 +115,7 @@ def table(found: dict[str, Any]) -> str:
         f"{1 / found['step_s']:,.0f} tokens/s an answer, {found['tokens_per_s']:,.0f} in all, "
         f"${found['dollars_per_million']:.3g} a million",
         f"prompts: {found['prompt_tokens_per_s']:,.0f} tokens/s, ${found['prompt_dollars_per_million']:.3g} a million",
+        *_assumed(found["assumed"]),
         "",
         "| rows | context | keys, GiB |",
         "|---|---|---|",
@@ -129,3 +131,14 @@ def table(found: dict[str, Any]) -> str:
             f"{each['tokens_per_s']:,.0f} | {each['dollars_per_million']:.3g} | {each['bound']} |"
         )
     return "\n".join(lines)
+
+
+def _assumed(taken: dict[str, float]) -> list[str]:
+    return [
+        f"assumed of a chip: products at {taken['products_share']:.0%} of {taken['flops'] / 1e12:,.0f} TFLOP/s, "
+        f"memory at {taken['bandwidth_share']:.0%} of {taken['bandwidth'] / 1e9:,.0f} GB/s, an exchange waits "
+        f"{taken['wait_s'] * 1e6:g} µs and goes at {taken['links'] / 1e9:,.0f} GB/s; ${taken['dollars']:.2f} an hour;",
+        f"weights and keys in bfloat16, in {taken['memory_share']:.0%} of its memory, rows "
+        f"{taken['filled_share']:.0%} full in the mean; prompts read {taken['prompts']} at a time, "
+        f"{taken['prompt_tokens']} tokens of each",
+    ]

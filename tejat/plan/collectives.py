@@ -13,7 +13,7 @@ import numpy as np
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute", "ragged-all-to-all")
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4}
 _BYTES |= {"s64": 8, "u64": 8, "f64": 8, "f8e4m3fn": 1, "f8e5m2": 1, "s4": 1, "u4": 1, "c64": 8}
-_SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
+SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 _HEAD = re.compile(r"^(?:ENTRY\s+)?%?([\w.\-]+)\s*(?:\([^{]*)?\{\s*$")
 _OP = re.compile(rf"=\s*(.*?)\s({'|'.join(KINDS)})(-start)?\(")
 _SEND = re.compile(r"=\s*\((.*?), u32\[\].*?\ssend\(.*xla_megascale_runtime.*_xla_megascale_transfer_type=\"(\w+)\"")
@@ -32,7 +32,7 @@ class Exchange:
 
 def exchanges(text: str, devices: int, slices: int = 1) -> list[Exchange]:
     """All of a program's, summed by kind and network; the largest first."""
-    computations, entry = _computations(text)
+    computations, entry = computations_of(text)
     times = _times(computations, entry)
     found: dict[tuple[str, bool], Exchange] = {}
     for name, lines in computations.items():
@@ -57,7 +57,7 @@ def exchanges(text: str, devices: int, slices: int = 1) -> list[Exchange]:
     return sorted(found.values(), key=lambda each: -each.bytes)
 
 
-def _computations(text: str) -> tuple[dict[str, list[str]], str]:
+def computations_of(text: str) -> tuple[dict[str, list[str]], str]:
     """(lines of every computation, the name of the first to run)."""
     found: dict[str, list[str]] = {}
     entry, lines = "", []
@@ -126,7 +126,7 @@ def _crosses(groups: np.ndarray, per_slice: int) -> bool:
 
 def _sent(kind: str, result: str, line: str, size: int) -> float:
     """Bytes that a device sends, by the algorithm of a ring."""
-    shapes = [_size(dtype, sizes) for dtype, sizes in _SHAPE.findall(result) if dtype in _BYTES]
+    shapes = [bytes_of(dtype, sizes) for dtype, sizes in SHAPE.findall(result) if dtype in _BYTES]
     if not shapes or size < 2 and kind != "collective-permute":
         return 0.0
     whole = max(shapes) if "-start(" in line else sum(shapes)  # begun: a tuple of what goes in and what comes out
@@ -142,7 +142,7 @@ def _sent(kind: str, result: str, line: str, size: int) -> float:
 
 def _between(kind: str, what: str, slices: int) -> float:
     """Bytes that a device sends to other slices, by the same algorithm, of what it gives to the runtime."""
-    whole = sum(_size(dtype, sizes) for dtype, sizes in _SHAPE.findall(what) if dtype in _BYTES)
+    whole = sum(bytes_of(dtype, sizes) for dtype, sizes in SHAPE.findall(what) if dtype in _BYTES)
     share = (slices - 1) / slices
     return whole * {
         "all-reduce": 2 * share,
@@ -152,5 +152,5 @@ def _between(kind: str, what: str, slices: int) -> float:
     }.get(kind, 1.0)
 
 
-def _size(dtype: str, sizes: str) -> float:
+def bytes_of(dtype: str, sizes: str) -> float:
     return _BYTES[dtype] * float(np.prod([int(n) for n in sizes.split(",") if n] or [1]))

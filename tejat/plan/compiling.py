@@ -38,7 +38,7 @@ def compiled(job: Job) -> dict[str, Any]:
     from tejat.model import multimodal
     from tejat.model.params import abstract
     from tejat.model.passes import Pass
-    from tejat.plan import collectives
+    from tejat.plan import activations, collectives
     from tejat.train import mesh as meshes
     from tejat.train import optimizer, step
 
@@ -68,13 +68,17 @@ def compiled(job: Job) -> dict[str, Any]:
     lowered = build.lower(shapes, batch)
     program = lowered.compile()
     took = time.monotonic() - begun
-    found = collectives.exchanges(program.as_text(), where.chips, where.slices)
+    text = program.as_text()
+    found, memory = collectives.exchanges(text, where.chips, where.slices), child.held(program)
+    waiting = min(activations.held(text), memory["temporaries"])
     return {
         "compile_s": took,
         "bytes": {
-            "parameters": _held(shapes.params, lies.params),
-            "optimizer": _held(shapes.moments, lies.moments),
-            **child.held(program),
+            "parameters": held(shapes.params, lies.params),
+            "optimizer": held(shapes.moments, lies.moments),
+            **memory,
+            "activations": waiting,
+            "temporaries": memory["temporaries"] - waiting,
         },
         "exchanges": [asdict(each) for each in found],
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(shapes.params)),
@@ -109,7 +113,7 @@ def batch_shapes(config, rows: int):
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype), one)
 
 
-def _held(shapes, shardings) -> int:
+def held(shapes, shardings) -> int:
     """Bytes of these arrays on one device."""
     import jax
 

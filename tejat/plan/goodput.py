@@ -4,15 +4,16 @@ What fails, how often, is public:
   Llama 3 405B (arXiv 2407.21783, section 3.3.4): 466 interruptions in 54 days on 16,384 GPUs, 419 of them unexpected.
   Gemini (arXiv 2312.11805, section 5): silent data corruption every week or two; goodput from 85% to 97%.
 What recovery costs is in `Costs`, where each number says what it is: the bytes follow from the plan, the rest are
-assumptions that a measurement replaces.
+assumptions that a measurement replaces (`goodput_measured`).
 
 A run is simulated from fault to fault, many runs and many cadences side by side. For checkpoints alone there is a
 closed form beside it (Daly 2006, equation 20), and rules for the best cadence: Young 1974, Daly 2006 (equation 37).
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -65,6 +66,13 @@ class Costs:
     audit: float = 300.0  # until an audit sees it
     replay: float = 60.0  # of the doubted steps, on other devices
     both: float = 0.02  # of stops: those that take all copies of something with them
+
+
+class Measured(NamedTuple):
+    """A cost that was measured: the median of so many."""
+
+    seconds: float
+    of: int
 
 
 @dataclass(frozen=True)
@@ -241,15 +249,17 @@ def study(
     hours: float = HOURS,
     corrupted_days: float | None = None,
     seed: int = 0,
+    measured: Mapping[str, Measured] | None = None,
 ) -> dict[str, Any]:
     """What `tejat plan --goodput` prints: each policy at its best cadence, and all that it was found from.
 
-    Raises BadInput for times that are none.
+    `measured`: fields of `Costs` that are no assumptions. Raises BadInput for times that are none.
     """
     for name, value in (("--days", days), ("--mtbf", hours), ("--corrupted", corrupted_days)):
         if value is not None and not 0 < value < math.inf:
             raise BadInput(f"{name} {value:g} is no time; give more than none")
     faults, known = Faults.of(chips, hours, corrupted_days), costs(parameters, chips, slices, network)
+    known = replace(known, **{name: found.seconds for name, found in (measured or {}).items()})
     rule = young(known.save, faults.stop)
     # Storage takes one checkpoint after the other.
     cadences = np.geomspace(known.save, max(rule * 16, 6 * 3600.0), 33)
@@ -276,6 +286,7 @@ def study(
         "stops_per_day": DAY / faults.stop,
         "corruption_days": faults.corruption / DAY,
         "costs_s": {name: getattr(known, name) for name in ("save", "restore", "copy", "copy_restore")},
+        "measured": {name: found._asdict() for name, found in (measured or {}).items()},
         "young_s": rule,
         "daly_s": daly(known.save, faults.stop),
         "closed_form": expected(rule, known.save, down, faults.stop),

@@ -1,6 +1,7 @@
 """What cannot be planned, told before anything is compiled, with the nearest that can."""
 
 import math
+from collections.abc import Sequence
 
 from jax.sharding import AbstractMesh
 
@@ -31,7 +32,11 @@ def check_mesh(
     shape = {axis: mesh.get(axis, 1) for axis in meshes.AXES}
     told = ",".join(f"{axis}={size}" for axis, size in mesh.items())
     copies, wrong = math.prod(shape[axis] for axis in meshes.ROWS), ""
-    if math.prod(shape.values()) != where.chips:
+    if shape["slice"] != where.slices:
+        has = f"slice={shape['slice']}" if "slice" in mesh else "no slice axis"
+        wrong = f"the mesh {told} has {has} and {where} wants slice={where.slices}"
+        shape["slice"] = where.slices
+    elif math.prod(shape.values()) != where.chips:
         wrong = f"the mesh {told} is of {math.prod(shape.values())} devices and {where} has {where.chips}"
     elif config.context % shape["sequence"]:
         wrong = f"the mesh {told} does not divide the context of {config.context:,} tokens"
@@ -51,7 +56,7 @@ def check_mesh(
 
 def _mesh(config, where: Topology, rows: int, keep: str, shape: dict[str, int], accumulate: int) -> str:
     """The words for the mesh whose axes are nearest to those asked for, the fastest of them."""
-    found = search.candidates(config, where, rows, keep)
+    found = search.candidates(config, where, [rows], [keep])
     if not found:
         return _elsewhere(config, where, rows)
 
@@ -60,7 +65,7 @@ def _mesh(config, where: Topology, rows: int, keep: str, shape: dict[str, int], 
         return round(off, 6), each.accumulate != accumulate, each.estimate.step_s
 
     best = min(found, key=far)
-    return best.words if best.accumulate != accumulate > 1 else f"--mesh {best.told}"
+    return f"--mesh {best.told}" + f" --accumulate {best.accumulate}" * (best.accumulate != accumulate > 1)
 
 
 def no_mesh(config: ModelConfig, where: Topology, rows: int) -> BadInput:
@@ -72,13 +77,13 @@ def no_mesh(config: ModelConfig, where: Topology, rows: int) -> BadInput:
 
 def _elsewhere(config, where: Topology, rows: int) -> str:
     """The words for the nearest number of tokens, and of chips, that a mesh divides."""
-    copies = {mesh["slice"] * mesh["fsdp"] for mesh in search.dividing(config, where)}
+    copies = {search.copies(mesh) for mesh in search.dividing(config, where)}
     found = []
     if copies:
         tokens = min((_multiple(rows, each) for each in copies), key=lambda near: abs(near - rows)) * config.context
         found.append(f"--tokens {tokens}")
     for near in topology.near(where):
-        if any(rows % (mesh["slice"] * mesh["fsdp"]) == 0 for mesh in search.dividing(config, near)):
+        if any(rows % search.copies(mesh) == 0 for mesh in search.dividing(config, near)):
             found.append(near.words)
             break
     return " or ".join(found) or "a model whose width these chips divide"
@@ -88,38 +93,42 @@ def _multiple(rows: int, of: int) -> int:
     return max(1, round(rows / of)) * of
 
 
-def too_small(config: ModelConfig, where: Topology, rows: int, keep: str, found: list[Candidate]) -> BadInput | None:
+def too_small(
+    config: ModelConfig, where: Topology, batches: Sequence[int], keeps: Sequence[str], found: list[Candidate]
+) -> BadInput | None:
     """Why none of these is worth compiling, with the nearest that is; None where one may fit."""
     least, memory = min(each.bytes for each in found), where.chip.memory
     if least <= HOPELESS * memory:
         return None
-    near = roomier(config, where, rows, keep, found)
+    near = roomier(config, where, batches, keeps, found)
     return BadInput(
         f"{config.name} needs about {least / GIB:.0f} GiB a chip on {where}, and one has {memory / GIB:.0f}; "
         f"try {near or 'a shorter --context'}"
     )
 
 
-def roomier(config: ModelConfig, where: Topology, rows: int, keep: str, found: list[Candidate]) -> str | None:
+def roomier(
+    config: ModelConfig, where: Topology, batches: Sequence[int], keeps: Sequence[str], found: list[Candidate]
+) -> str | None:
     """The words for the nearest that fits by estimate: another mesh that needs less than those that were `found`, the
     least topology beyond, or one of other chips (a slice keeps a whole model). None where there is none."""
     least, most = min(each.bytes for each in found), SAFE * where.chip.memory
-    for each in search.candidates(config, where, rows, keep):
+    for each in search.candidates(config, where, batches, keeps):
         if each.bytes <= min(most, SAFE * least):
             return each.words
-    if near := _larger(config, topology.larger(where), rows, keep):
+    if near := _larger(config, topology.larger(where), batches, keeps):
         return near.words
     others = [chip for chip in CHIPS.values() if chip.is_tpu == where.chip.is_tpu and chip != where.chip]
     begun = (Topology(chip, topology.built(chip)[0] if chip.is_tpu else (1,)) for chip in others)
-    ends = [near for each in begun if (near := _larger(config, each, rows, keep))]
+    ends = [near for each in begun if (near := _larger(config, each, batches, keeps))]
     return min(ends, key=lambda near: near.chips).words if ends else None
 
 
-def _larger(config, where: Topology, rows: int, keep: str) -> Topology | None:
+def _larger(config, where: Topology, batches: Sequence[int], keeps: Sequence[str]) -> Topology | None:
     """The least topology on which a mesh fits by estimate, this one or one that it becomes by doubling."""
     while where.slices <= MOST_SLICES and where.chips <= MOST_CHIPS:
         if search.least(config, where) <= SAFE * where.chip.memory:
-            there = search.candidates(config, where, max(rows, where.slices), keep)
+            there = search.candidates(config, where, [max(rows, where.slices) for rows in batches], keeps)
             if there and there[0].bytes <= SAFE * where.chip.memory:
                 return where
         where = topology.larger(where)

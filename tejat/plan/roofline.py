@@ -8,6 +8,7 @@ docs/PERFORMANCE.md, "A step of training" and "Several GPUs".
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from tejat.model import audio, sizes, vision
@@ -77,13 +78,12 @@ def estimate(
 ) -> Estimate:
     """`links` and `network` are the bytes that a chip sends; `patches` and `frames` those of a row."""
     chip, chips, shape, taken = topology.chip, topology.chips, config.decoder, assumed(topology)
-    tokens = rows * config.context
-    seen = {kind: tokens * sizes.attention_flops(shape, config.context, kind) for kind in ATTENTION}
-    attention = sum(seen.values())
-    products = tokens * sizes.training_flops(config) - attention + rows * _towers(config, patches, frames)
+    tokens, one = rows * config.context, work(config, patches, frames)
+    seen = {kind: rows * each for kind, each in one.attention.items()}
+    attention, products = sum(seen.values()), rows * one.products
     moved = 2 * tokens * shape.layers * (STREAM * shape.width + GATED * shape.mlp) * AGAIN[keep]
     moved += 4 * SCORES * tokens * shape.vocabulary
-    held = sizes.parts(config).whole
+    held = one.parameters
     moved += OPTIMIZER * held + 3 * 2 * held / tensor * accumulate * chips
     peak = chips * chip.flops / AGAIN[keep]
     times = {
@@ -98,6 +98,38 @@ def estimate(
     longest = max(inside, times["network_s"])
     flops = attention + products
     return Estimate(longest, **times, tokens=tokens, flops=flops, mfu=flops / longest / (chips * chip.flops))
+
+
+@dataclass(frozen=True)
+class Work:
+    """FLOPs of a row of a model's context, forward and backward, and the parameters that they are of."""
+
+    attention: dict[str, float]
+    """By the kind of layer."""
+    products: float
+    parameters: int
+
+
+@cache
+def work(config: ModelConfig, patches: int, frames: int) -> Work:
+    """Counted once, however many meshes are looked at."""
+    length = config.context
+    seen = {kind: length * sizes.attention_flops(config.decoder, length, kind) for kind in ATTENTION}
+    products = length * sizes.training_flops(config) - sum(seen.values()) + _towers(config, patches, frames)
+    return Work(seen, products, sizes.parts(config).whole)
+
+
+def critical(config: ModelConfig) -> float:
+    """Tokens of a batch from which on more of them save hardly any steps: 2e8 / loss^(1/0.21), where the loss is that
+    of a model of this size on all the text that it needs, (8.8e13 / parameters)^0.076 (Kaplan et al. 2020, arXiv
+    2001.08361, sections 1.2 and 5.1)."""
+    loss = (8.8e13 / sizes.active(config.decoder)) ** 0.076
+    return 2e8 / loss ** (1 / 0.21)
+
+
+def needed(config: ModelConfig, tokens: int) -> float:
+    """How many tokens a run with batches of so many needs, beside one of small batches (McCandlish et al. 2018)."""
+    return 1 + tokens / critical(config)
 
 
 def _towers(config: ModelConfig, patches: int, frames: int) -> float:

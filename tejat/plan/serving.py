@@ -29,6 +29,9 @@ WAIT = 2e-6
 FULL = 0.92
 """Of the memory that rows are given; the rest is for what a step makes."""
 
+FILLED = 0.5
+"""Of a row's room, that its keys take while it is written, in the mean."""
+
 
 @dataclass(frozen=True)
 class Replica:
@@ -86,8 +89,8 @@ def estimate(
     multiplied = sum(p.size for name, p in _decoder(config) if sizes.multiplies(name, p))
     weights = 2 * (sizes.parts(config).whole - sizes.parts(config).picture) / tensor
     keys = rows * row_bytes(config, context, tensor)
-    # A step reads the decoder and not the towers, and of each row what it has so far: half its room in the mean.
-    read = (2 * multiplied / tensor + keys / 2) / (chip.bandwidth * MEMORY)
+    # A step reads the decoder and not the towers, and of each row what it has so far.
+    read = (2 * multiplied / tensor + FILLED * keys) / (chip.bandwidth * MEMORY)
     attention = sizes.attention_flops(shape, context) / 3  # of a token, forward
     work = (2 * multiplied + attention) / tensor
     if exchanges is None:
@@ -117,6 +120,24 @@ def estimate(
         dollars / written * 1e6,
         dollars / told * 1e6,
     )
+
+
+def assumed(where: Topology) -> dict[str, float]:
+    """What an estimate takes for granted: of a chip, per second and per hour, and the shares of it that are reached."""
+    chip = where.chip
+    return {
+        "flops": chip.flops,
+        "products_share": PRODUCTS,
+        "bandwidth": chip.bandwidth,
+        "bandwidth_share": MEMORY,
+        "links": chip.links,
+        "wait_s": WAIT,
+        "filled_share": FILLED,
+        "memory_share": FULL,
+        "prompts": TOGETHER,
+        "prompt_tokens": PART,
+        "dollars": chip.dollars,
+    }
 
 
 def _decoder(config: ModelConfig) -> list:

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from tejat import cli
+from tejat import bundle, cli
 from tejat.data import speed
 from tejat.data.corpus.build import build
+from tejat.model.params import walk
 
 pytest.importorskip("rensa")
 
@@ -89,6 +90,21 @@ def test_rates_of_writing(capsys, engine, bits):
     assert 1e8 < found["bandwidth_bytes_per_s"] < 1e13
     assert (found["peer"] is None) == (found["ratio"] is None)
     assert found["bytes_read"] == pytest.approx(940_000 * (4 if bits == 32 else 0.8), rel=0.2)
+
+
+def test_the_rate_of_a_model_that_is_there(tiny, tiny_q4, tmp_path, capsys):
+    """Of its decoder alone, in the bits that it has."""
+    pytest.importorskip("onnxruntime")
+    bundle.save(tmp_path / "q4", tiny_q4, "float16")
+    assert cli.main(["bench", "decode", "--model", str(tmp_path / "q4"), "--tokens", "16", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["size"], found["bits"]) == ("tiny", 4) and found["tokens_per_s"] > 1
+    assert found["bytes_read"] < 0.35 * sum(4 * leaf.size for _, leaf in walk(tiny.params["decoder"]))
+    assert cli.main(["bench", "decode", "--model", str(tmp_path / "q4"), "--bits", "8"]) == 2
+    assert "the model is in 4 bits; leave out --bits 8" in capsys.readouterr().err
+    bundle.save(tmp_path / "whole", tiny)
+    assert cli.main(["bench", "decode", "--model", str(tmp_path / "whole")]) == 2
+    assert "is not in four or eight bits; `tejat quantize` it first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from tejat.cli import plan as command
 from tejat.errors import BadInput
-from tejat.plan import goodput
+from tejat.plan import goodput, goodput_measured
 from tejat.plan.goodput import POLICIES, Costs, Faults
+from tejat.train.surviving.faults import Kind
+from tejat.train.surviving.outcomes import Outcome, Recovery
 
 NEVER = float("inf")
 COSTS = Costs(save=100, restore=200, copy=0.5, copy_restore=1)
@@ -81,3 +83,26 @@ def test_llama_3_as_it_was_is_near_what_its_authors_report():
     faults = replace(Faults.of(16_384), corruption=NEVER)
     curve = goodput.simulate(faults, known, POLICIES[0], np.geomspace(60, 7_200, 17), days=54)
     assert max(found.goodput for found in curve) == pytest.approx(0.893, abs=0.005)
+
+
+def test_costs_that_were_measured_take_the_place_of_assumptions(tmp_path, capsys):
+    def outcome(kind: str, memory: bool, *seconds: float) -> str:
+        recoveries = [Recovery(Kind(kind), memory, each) for each in seconds]
+        return json.dumps(Outcome(0, [], [], recoveries, True, True).to_json()) + "\n"
+
+    path = tmp_path / "chaos.jsonl"
+    lines = [outcome("kill", True, 9.0, 11.0, 400.0), outcome("kill", False, 99.0), outcome("hang", True, 19.5)]
+    path.write_text("".join(lines))
+    found = goodput_measured.read(tmp_path)
+    assert found == {"begin_warm": (11.0, 3), "notice": (8.5, 1)} == goodput_measured.read(path)
+    assumed, known = (goodput.study(560e9, 8_192, 2, 6.25e9, measured=each) for each in (None, found))
+    assert known["measured"]["begin_warm"] == {"seconds": 11.0, "of": 3} and assumed["measured"] == {}
+    for before, after in zip(assumed["policies"], known["policies"], strict=True):
+        assert after["goodput"] > before["goodput"]  # 60 s until a stop is noticed and 90 to begin were assumed
+    words = ["nano1", "--topology", "v5e:16x16", "--estimate", "--goodput", "--measured", str(tmp_path)]
+    assert command.main(words) == 0
+    assert "begin_warm 11 s, the median of 3\nnotice 8.5 s, the median of 1\n" in capsys.readouterr().out
+    for text, told in (("{}", "is no chaos.jsonl"), ("", "tells of no recovery"), (None, "cannot be read")):
+        path.write_text(text) if text is not None else path.unlink()
+        with pytest.raises(BadInput, match=told):
+            goodput_measured.read(path)

@@ -78,7 +78,7 @@ def test_what_people_read_has_the_work_of_a_step_and_what_is_assumed(capsys):
 
 
 def test_a_changed_network_changes_the_plan(capsys):
-    words = ("nano1", "--topology", "v5e:16x16")
+    words = ("nano1", "--topology", "v5e:16x16", "--mesh", "fsdp=64,tensor=4", "--accumulate", "2")
     whole, half = (
         planned(*words, *more, capsys=capsys) for more in ((), ("--set", "decoder.layers=13", "decoder.window=512"))
     )
@@ -98,7 +98,7 @@ def test_a_changed_network_changes_the_plan(capsys):
         (["nano1", "--context", "0"], "--context is 0"),
         (["nano1", "--price", "nan"], "--price a number of dollars"),
         (["nano1", "--set", "decoder.lairs=3"], "lairs"),
-        (["ultra", "--topology", "v5e:8x8"], r"needs about .* GiB a chip on v5e:8x8.*try --topology v5p:4x4x8"),
+        (["ultra", "--topology", "v5e:8x8"], r"needs about .* GiB a chip on v5e:8x8.*try --topology v5p:4x8x8"),
     ],
 )
 def test_what_cannot_be_planned_is_told_before_anything_is_compiled(words, told):
@@ -168,3 +168,28 @@ def test_a_step_is_compiled_for_devices_that_stand_in(capsys):
     memory = found["memory_gib"]
     assert memory["optimizer"] == pytest.approx(2 * memory["parameters"], rel=0.01)
     assert memory["parameters"] * 2**30 == pytest.approx(found["parameters"] * 4 / 2, rel=0.1)
+
+
+def test_batches_and_what_is_kept_and_copies_are_searched(capsys):
+    """A mesh that was asked for has one batch and what layers keep; the search, of each what is fastest and fits."""
+    words = ("nano1", "--topology", "v5e:16x16")
+    whole = planned(*words, capsys=capsys)
+    fixed = planned(*words, "--mesh", "fsdp=64,tensor=4", "--accumulate", "2", capsys=capsys)
+    assert (fixed["keep"], len(fixed["best"])) == ("inputs", 1)
+    assert whole["keep"] == "products" and whole["step_s"] < 0.8 * fixed["step_s"]
+    assert len({each["keep"] for each in whole["best"]}) > 1
+    kept = planned(*words, "--keep", "inputs", "--tokens", "8388608", capsys=capsys)
+    assert {(each["keep"], each["tokens"]) for each in kept["best"]} == {("inputs", 8_388_608)}
+    # Small weights cost less to add up once than to gather for every pass.
+    assert planned("mini", "--topology", "h200:8", "--keep", "inputs", capsys=capsys)["mesh"].startswith("data=")
+
+
+def test_a_larger_batch_has_to_gain_what_it_wastes(capsys):
+    found = planned("ultra", "--topology", "v4:16x16x16", "--slices", "8", capsys=capsys)
+    config = family.preset("ultra")
+    assert found["tokens"] == 4_194_304 and {each["tokens"] for each in found["best"]} > {4_194_304}
+    times = [each["step_s"] * roofline.needed(config, each["tokens"]) / each["tokens"] for each in found["best"]]
+    assert times == sorted(times)
+    # By tokens a second alone, which a run of fewer and larger steps does not gain, another would be first.
+    assert max(found["best"], key=lambda each: each["tokens"] / each["step_s"])["tokens"] > found["tokens"]
+    assert roofline.critical(config) == pytest.approx(3.2e7, rel=0.01)  # a loss of 1.47: 2e8 / 1.47^4.76

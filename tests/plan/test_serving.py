@@ -29,6 +29,19 @@ def test_the_cheapest_replica_that_fits(capsys):
     assert found["dollars_per_million"] == pytest.approx(256 * 1.2 / 3600 / found["tokens_per_s"] * 1e6)
 
 
+def test_what_is_assumed_is_told_and_used(capsys, monkeypatch):
+    words = ["nano1", "--topology", "v5e:4x4", "--serve", "--estimate", "--price", "0.5"]
+    assert command.main(words) == 0
+    told = capsys.readouterr().out
+    for each in ("products at 74% of 197 TFLOP/s", "memory at 80% of 819 GB/s", "waits 2 µs", "$0.50 an hour"):
+        assert each in told
+    assert "weights and keys in bfloat16, in 92% of its memory, rows 50% full in the mean" in told
+    half = planned(*words[:3], "--estimate", capsys=capsys)
+    monkeypatch.setattr(serving, "FILLED", 1.0)
+    full = planned(*words[:3], "--estimate", capsys=capsys)
+    assert full["read_s"] > half["read_s"] and full["assumed"]["filled_share"] == 1
+
+
 def test_keys_are_those_of_the_cache(capsys):
     found = planned("nano1", "--topology", "v5e:4x4", "--estimate", capsys=capsys)
     (one,) = (each for each in found["keys"] if (each["rows"], each["context"]) == (1, 32_768))

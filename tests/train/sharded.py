@@ -5,6 +5,9 @@ gradients, of moments and of the sums from those of one device; that of weights 
 makes of the mesh's own gradient ("weights"), and, with Muon, from what it makes of every piece alone, as if it were a
 whole matrix ("pieces"). Where each process has rows of its own, also the gradient's difference if those of the first
 were all that counts, as if nobody exchanged gradients ("unsummed").
+
+Of one process also, as XLA has it, how many patches and frames of sound every device encodes of the batch ("encoded"),
+and how many of these are no padding ("real …").
 """
 
 import argparse
@@ -23,7 +26,7 @@ from tejat.codecs.framing import Framing
 from tejat.codecs.vocabulary import Vocabulary
 from tejat.data.loading import Loader
 from tejat.data.packing import Batch
-from tejat.model import multimodal
+from tejat.model import audio, multimodal, placing, vision
 from tejat.train import hosts, loop, mesh, optimizer, recipe, speed, step
 
 PARSER = argparse.ArgumentParser()
@@ -93,6 +96,35 @@ def over(text: str, initial, batch) -> Ran:
     return Ran(where, cut, states, unsummed)
 
 
+def encoded(text: str, params, batch: Batch) -> dict[str, list[int]]:
+    """What each device of a mesh encodes of a batch that is spread over it."""
+    devices = mesh.make(mesh.parse(text))
+    media = mesh.spread(devices, batch.inputs.media)
+
+    def towers(params, media):
+        patches = media.patches.astype(jnp.float32)
+        seen = vision.encode(params["vision"], CONFIG.vision, patches, media.patch_positions, media.patch_images)
+        mel, real = (array.reshape(-1, *array.shape[2:]) for array in (media.mel, media.mel_real))
+        return seen, audio.encode(params["audio"], CONFIG.audio, mel, real)
+
+    with placing.in_force(mesh.rules(devices)):
+        seen, heard = jax.jit(towers)(mesh.placed(params, mesh.parameters(devices, TREE)), media)
+    frames, heard_of = CONFIG.audio.stride, batch.inputs.media.mel_real
+    sounds = heard_of.reshape(-1, heard_of.shape[-1])[:, ::frames]
+    found = {}
+    for name, array, real, each in (
+        ("patches", seen, batch.inputs.media.patch_images > 0, 1),
+        ("frames", heard, sounds, frames),
+    ):
+        held = array.sharding.devices_indices_map(array.shape)
+        parts = [real[held[device][: real.ndim]] for device in devices.devices.flat]
+        found |= {
+            name: [part.size * each for part in parts],
+            f"real {name}": [int(part.sum()) * each for part in parts],
+        }
+    return found
+
+
 def updated(params, moments, gradient):
     """The next weights."""
     updates, _ = OPTIMIZER.update(gradient, moments, params)
@@ -158,6 +190,8 @@ def main(meshes: list[str]) -> None:
         found[text] = {"moments cut": cut, "moments": apart(moments, alone.moments[0])}
         found[text]["gradient"] = of_rounding(gradient, alone.moments[1])
         found[text]["weights"] = apart(after.params, whole(before.params, before.moments[0], gradient))
+        if CONFIG.vision and jax.process_count() == 1:
+            found[text]["encoded"] = encoded(text, initial.params, batch)
         if unsummed is not None:
             found[text]["unsummed"] = of_rounding(unsummed.moments[1], alone.moments[1])
         if SCHEDULE.muon:

@@ -55,8 +55,20 @@ def test_two_steps_are_those_of_one_device(meshes):
     assert found.keys() == {*meshes} - {"--muon"}
     for name, wrong in found.items():
         is_of_one_device(name, wrong)
+        are_busy_alike(name, wrong["encoded"])
         if cut(name) and "--muon" in meshes:
             assert wrong["pieces"] > 1e-3, f"{name}: the control, Muon of every piece alone, would pass too"
+
+
+def are_busy_alike(name: str, counted: dict[str, list[int]]) -> None:
+    """Have encoders as much to do on every device? Of 8 rows of the tour, with 128 patches and a sound of 112 frames in
+    each, and whatever documents fill: what is left of a row is computed with and weighs nothing."""
+    copies = 8
+    for axis in ("slice", "data", "fsdp", "sequence"):
+        copies //= mesh.parse(name).get(axis, 1)  # heads are cut among those that are left
+    for what, size in (("patches", 8 * 128), ("frames", 8 * 112)):
+        assert counted[what] == [size * copies // 8] * 8, (name, what)
+        assert 0 < sum(counted[f"real {what}"]) < size * copies, (name, what)
 
 
 def cut(name: str) -> bool:

@@ -4,7 +4,14 @@ python recipes/ladder.py small     4M and 15M at three lengths, three seeds at t
 python recipes/ladder.py tell      the law, the rule of rates, and what they say of mini: before it is trained
 python recipes/ladder.py mini      mini on the same tokens, beside what was foretold
 python recipes/ladder.py float8    the longest 15M once more, its products of 8-bit floats
-python recipes/ladder.py draw      what each size can do of what the largest can: ladder.png
+python recipes/ladder.py draw      how likely each size finds what is held out, as a share of the largest: ladder.png
+python recipes/ladder.py kept      one of each size once more, side by side, whose models are written: for the suites
+
+What each size can do of what the largest can, suite by suite, is measured of the last ones and drawn so:
+
+for size in 4m 15m mini; do
+  tejat eval runs/ladder/$size-576-0/model --suite all --limit 200 --minutes 8 --out runs/ladder/of-$size; done
+tejat eval trends runs/ladder/of-4m runs/ladder/of-15m runs/ladder/of-mini --out runs/ladder/suites.png
 
 Each takes --corpus and --pictures, and adds to runs/ladder/ladder.json, which `tejat plan SIZE --law` reads. On one
 H100, whose host had ten processes for the batches: small 11 minutes, mini 4.5 (218 s of them steps and compiling).
@@ -36,7 +43,7 @@ LOSSES = "text: text", "media: picture", "media: image_text"
 
 @dataclass(frozen=True)
 class Options:
-    what: Annotated[Literal["small", "tell", "mini", "float8", "draw"], tyro.conf.Positional]
+    what: Annotated[Literal["small", "tell", "mini", "float8", "draw", "kept"], tyro.conf.Positional]
     out: Path = Path("runs/ladder")
     corpus: Path = Path("runs/corpus")
     pictures: Path = Path("runs/pictures-mini/picture.safetensors")
@@ -62,7 +69,7 @@ def main(options: Options) -> int:
     if options.what == "mini":
         tell(options)
     base = _recipe("mini_15m", options)
-    rungs = {"small": small, "mini": largest, "float8": eight_bits}[options.what](options)
+    rungs = {"small": small, "mini": largest, "float8": eight_bits, "kept": kept}[options.what](options)
     ladder.climb(base, rungs, options.out, heldout=unseen, batches=options.held)
     return 0
 
@@ -87,6 +94,12 @@ def largest(options: Options) -> list[Rung]:
 def eight_bits(options: Options) -> list[Rung]:
     rung = _rung(f"float8-15m-{options.steps}-0", "mini_15m", options, 1, 0)
     return [replace(rung, how=replace(rung.how, float8=True))]
+
+
+def kept(options: Options) -> list[Rung]:
+    sizes = {"4m": "mini_4m", "15m": "mini_15m", "mini": "mini"}
+    rungs = [_rung(f"{size}-{options.steps}-0", name, options, 1, 0) for size, name in sizes.items()]
+    return [replace(rung, keep=True) for rung in rungs]
 
 
 def unseen(framing, base):

@@ -73,7 +73,7 @@ class Programs(Grading):
 
     def __init__(self, ground: Ground):
         super().__init__(
-            SUITE, "figure-to-code", partial(items, ground), lambda said, item: 0.0, "plots", max_tokens=400
+            SUITE, "figure-to-code", partial(items, ground), lambda said, item: 0.0, "plots", max_tokens=1_024
         )
 
     def items(self) -> Sequence[Item]:

@@ -63,15 +63,16 @@ class Kept:
 def _falls(result: Result) -> Estimate:
     """Bits per byte from the 16,384th token on, less those from the 1,024th to the 4,096th, of the same documents."""
     late, early = ("32768",), ("2048", "4096")
-    pairs = []
-    for outcome in result.outcomes.values():
-        found = outcome.detail or {}
+    pairs, clusters = [], []
+    for item in result.items:
+        found = result.outcomes[item.id].detail or {}
         if all(end in found for end in (*late, *early)):
             pairs.append([_rate([found[end] for end in ends]) for ends in (late, early)])
+            clusters.append(item.cluster)
     if not pairs:
         return Estimate(np.nan, np.nan, np.nan, np.nan, 0, 0)
     first, second = zip(*pairs, strict=True)
-    return statistics.paired_difference(first, second)
+    return statistics.paired_difference(first, second, clusters)
 
 
 def _rate(stretches: Sequence[Sequence[float]]) -> float:

@@ -11,19 +11,19 @@ from tejat.data.shards import Writer
 from tejat.errors import BadInput
 from tejat.evals import maths_suite, promised_suite, promises
 from tejat.evals.ground import Ground
-from tejat.evals.long_context_suite import ByPosition, Retrieving
+from tejat.evals.long_context_suite import ByPosition, Preceded, Retrieving
 from tejat.evals.promised_suite import Finding
 from tejat.evals.statistics import proportion
 from tejat.evals.tasks import Item, Outcome
 from tejat.infer.likelihood import Likelihood
 
 
-def result(task: str, scores, details=None, **row):
+def result(task: str, scores, details=None, together: int = 1, **row):
     suite, _, name = task.partition(".")
     estimate = proportion(scores)._asdict() if scores else {}
     details = details or [None] * len(scores)
     outcomes = {str(n): Outcome(score, (), 1.0, d) for n, (score, d) in enumerate(zip(scores, details, strict=True))}
-    items = [SimpleNamespace(cluster=str(n)) for n in range(len(scores))]
+    items = [SimpleNamespace(id=str(n), cluster=str(n // together)) for n in range(len(scores))]
     return SimpleNamespace(row=SimpleNamespace(suite=suite, name=name, **estimate), outcomes=outcomes, items=items)
 
 
@@ -47,6 +47,14 @@ def test_numbers_stand_beside_their_aims_and_what_was_not_measured_is_listed() -
     rows = promises.table(found).rows
     assert any("not measured" in row for row in rows) and any(row[-1] == "yes" for row in rows)
     assert {one.to_json()["is"] for one in found} == {"at most", "at least"}
+
+
+def test_pages_in_other_languages_of_one_page_count_once() -> None:
+    stretches = [{"2048": [20, 10], "4096": [20, 10], "32768": [n, 10]} for n in (11, 11, 15, 15, 16, 16)]
+    each, pairs = (promises.kept([result("long-context.documents", [0.0] * 6, stretches, together=n)]) for n in (1, 2))
+    alone, together = (next(one.found for one in found if one.found) for found in (each, pairs))
+    assert alone.value == pytest.approx(together.value) and (alone.clusters, together.clusters) == (6, 3)
+    assert together.low < alone.low < alone.high < together.high
 
 
 def test_a_value_is_found_where_it_is_likeliest_at_every_place(tiny, ground: Ground, monkeypatch) -> None:
@@ -101,3 +109,26 @@ def test_a_stretch_of_a_document_counts_from_half_of_it_on(tiny, tokens: int, st
     model = SimpleNamespace(bundle=tiny, score=lambda document: scored)
     (outcome,) = task.measure(model, [Item("a", "a", (), (tiny.vocabulary.decode(ids),))])
     assert list(outcome.detail) == stretches and outcome.detail["128"][0] == pytest.approx(128)
+
+
+@pytest.mark.parametrize(("context", "before"), [(6_000, [256, 1_024, 4_096]), (2_000, [256]), (700, [0])])
+def test_the_same_end_of_a_document_with_more_and_more_before_it(tiny, context: int, before: list[int]) -> None:
+    """A model that loses half a bit a token by what it does not see, and that is asked for the same end each time."""
+    task, text = Preceded("long-context", "preceded", list), "".join(f"word {n} " for n in range(4_000))
+    vocabulary, seen = tiny.vocabulary, []
+
+    def score(document) -> SimpleNamespace:
+        (part,) = document.parts
+        ids = vocabulary.encode(part.text)
+        seen.append(part.text)
+        return SimpleNamespace(tokens=ids, logprobs=np.full(len(ids), -np.log(2) * 1_000 / len(ids)))
+
+    config = SimpleNamespace(config=SimpleNamespace(context=context), vocabulary=vocabulary)
+    items = [Item("a", "a", (), (text,)), Item("b", "b", (), (text,))]
+    outcomes = task.measure(SimpleNamespace(bundle=config, score=score), items)
+    assert [*map(int, outcomes[0].detail)] == before
+    ends = {said[-100:] for said in seen}
+    assert len(ends) == 1 and len({*seen}) == len(before)
+    if len(before) > 1:
+        found = task.remarks(items, outcomes)
+        assert len(found) == len(before) - 1 and all(one.value < 0 for one in found.values())

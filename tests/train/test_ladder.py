@@ -114,3 +114,15 @@ def test_images_read_as_codes(small):
     drawn = framing.encode(Document((Text("a boat"), Image(pixels)), (False, True), (None, None)))
     assert drawn.loss[drawn.item >= 0].all() and (drawn.item >= 0).sum() == codes.sum()
     assert jax.tree.leaves(seen.media)
+
+
+def test_models_for_the_suites_are_one_of_each_size_on_the_same_batches(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("ladder_recipe", Path(__file__).parents[2] / "recipes" / "ladder.py")
+    told = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(told)
+    options = told.Options("kept", out=tmp_path, steps=48)
+    rungs = told.kept(options)
+    assert [rung.name for rung in rungs] == ["4m-48-0", "15m-48-0", "mini-48-0"]
+    assert all(rung.keep and rung.schedule.steps == 48 for rung in rungs)
+    asked = ladder._of_a_batch(told._recipe("mini_15m", options).config)
+    assert all(ladder._of_a_batch(rung.config) == asked for rung in rungs)

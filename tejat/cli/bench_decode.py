@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -13,18 +13,21 @@ from tejat.errors import BadInput
 
 @dataclass(frozen=True)
 class BenchDecode:
-    """Measure how fast a size of the family writes one answer, with random weights; beside llama.cpp on the same
-    weights where llama-cpp-python is installed.
+    """Measure how fast a size of the family writes one answer, with random weights, or a model with its own; beside
+    llama.cpp on the same weights where llama-cpp-python is installed.
 
     Example: tejat bench decode --engine onnx --size mini --bits 4
+             tejat bench decode --model mini
     """
 
     engine: Literal["jax", "onnx"] = "onnx"
     """What computes."""
     size: str = "mini"
     """A size of the family."""
-    bits: Literal[4, 8, 16, 32] = 4
-    """Of the matrices; ONNX Runtime has 4, 8 and 32."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
+    """Instead of a size: a model that comes with Tejat, or a directory, of which the decoder is measured."""
+    bits: Literal[4, 8, 16, 32] | None = None
+    """Of the matrices; ONNX Runtime has 4, 8 and 32. Default: 4, or those that --model has."""
     tokens: int = 128
     """Of an answer."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -38,12 +41,14 @@ def main(arguments: list[str]) -> int:
         raise BadInput(f"--tokens is {options.tokens}; give 16 to 4,096")
 
     # After the options are read: a wrong one is told without waiting for JAX.
+    from tejat import bundle
     from tejat.infer import speed
 
     def told(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    found = speed.measure(options.size, options.engine, options.bits, options.tokens, told)
+    of = options.size if options.model is None else bundle.find(options.model)
+    found = speed.measure(of, options.engine, options.bits, options.tokens, told)
     if options.json:
         print(json.dumps(found))
         return 0

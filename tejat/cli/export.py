@@ -44,6 +44,8 @@ class Export:
     """A new directory; of gguf, a new file."""
     type: Literal["F32", "F16", "Q8_0", "Q4_0"] | None = None
     """Of the matrices in gguf; default: Q4_0 or Q8_0 as the model has them, else F16."""
+    check: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of gguf: write nothing, and say whether the file that is there is as it was exported."""
     cache: Literal[32, 8] = 32
     """Of onnx: bits of each number of the keys and values that answers keep; 8 take a quarter of the memory, write
     faster behind long contexts, and read prompts more slowly."""
@@ -60,7 +62,7 @@ class Export:
 def main(arguments: list[str]) -> int:
     """Run `tejat export`. Raises BadInput for a model, a directory or a file that cannot be used."""
     options = parse(Export, arguments, "tejat export")
-    for format, names in {"gguf": ("type",), "onnx": ("cache",), "app": ("runtime", "serve", "port")}.items():
+    for format, names in {"gguf": ("type", "check"), "onnx": ("cache",), "app": ("runtime", "serve", "port")}.items():
         if options.format != format:
             only_with(f"`tejat export {format}`", options, *names)
 
@@ -79,6 +81,12 @@ def main(arguments: list[str]) -> int:
         _report_files({"directory": str(options.directory), "bytes": sum(files.values()), "files": files}, options)
     elif options.format == "app":
         _app(model, options)
+    elif options.check:
+        from tejat.export import gguf_hash
+
+        gguf_hash.check(options.directory)
+        size = options.directory.stat().st_size
+        _report_files({"file": str(options.directory), "bytes": size, "whole": True}, options)
     else:
         from tejat.export import gguf
 

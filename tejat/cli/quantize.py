@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     from tejat.export import quantize
 
     before = bundle.load(bundle.find(options.model))
-    fitted_to, measured_on = _documents(options.documents, before.framing)
+    fitted_to, measured_on = documents(options.documents, before.framing)
     plan = quantize.Plan(options.bits, options.embedding, options.pictures, options.method)
     print(f"{options.model}: {len(fitted_to)} documents to fit to, {len(measured_on)} to measure on …", file=sys.stderr)
     after = quantize.quantize(before, plan, fitted_to)
@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _documents(path: str | None, framing: "Framing") -> tuple[list["Encoded"], list["Encoded"]]:
+def documents(path: str | None, framing: "Framing") -> tuple[list["Encoded"], list["Encoded"]]:
     """(some to fit to, others to measure on). Raises BadInput where there are fewer than two."""
     if path is None:
         from tejat.data.tour import Tour

@@ -1,8 +1,9 @@
 """A model as one GGUF file, for llama.cpp and what is built on it: the decoder, its tokenizer, and picture codes.
 
 llama.cpp knows the network as "gemma4". Matrices are F32, F16, Q8_0 or Q4_0; of a model from `tejat quantize` the last
-two are its very codes and scales. The table of text and codes has eight bits beside matrices of four. Picture codes are
-rows of the vocabulary like others, `<|code0|>` and so on: who reads an answer's ids draws it by `tejat`.
+two are its very codes and scales. The table of text and codes has eight bits beside matrices of four, if it is not in
+four itself. Picture codes are rows of the vocabulary like others, `<|code0|>` and so on: who reads an answer's ids
+draws it by `tejat`.
 """
 
 import os
@@ -16,7 +17,7 @@ from tejat import bundle
 from tejat.bundle import Bundle
 from tejat.codecs.vocabulary import BOS, EOS, PAD, UNK
 from tejat.errors import BadInput
-from tejat.export import processor, tokenizer
+from tejat.export import gguf_hash, processor, tokenizer
 from tejat.export.plain_decoder import check
 from tejat.model import decoder, quantised
 from tejat.model.decoder import DecoderConfig, head_shape
@@ -73,7 +74,7 @@ def write(made: Bundle, file: Path, type: Type | None = None) -> Done:
     try:
         import gguf
     except ImportError as error:
-        raise BadInput("the GGUF export needs the gguf package; install it by `pip install 'tejat[export]'`") from error
+        raise BadInput("the GGUF export needs the gguf package; `pip install gguf`") from error
     config = made.config.decoder
     check(config, "GGUF")
     if config.position_scale != 1.0:
@@ -85,6 +86,7 @@ def write(made: Bundle, file: Path, type: Type | None = None) -> Done:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         writer = gguf.GGUFWriter(part, "gemma4")
+        gguf_hash.promise(writer)
         _describe(writer, made, gguf.LlamaFileType[{"F32": "ALL_F32"}.get(type, f"MOSTLY_{type}")])
         _write_tokenizer(writer, made)
         count = 0
@@ -95,6 +97,7 @@ def write(made: Bundle, file: Path, type: Type | None = None) -> Done:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
+        gguf_hash.seal(part)
         os.replace(part, file)
     except OSError as error:
         raise BadInput(f"{file} cannot be written ({error.strerror or error}); choose another place") from error

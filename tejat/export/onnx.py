@@ -44,7 +44,7 @@ def write(
     try:
         import onnx
     except ImportError as error:
-        raise BadInput("the ONNX export needs the onnx package; install it by `pip install 'tejat[export]'`") from error
+        raise BadInput("the ONNX export needs the onnx package; `pip install onnx`") from error
     with appearing(folder) as fresh:
         for name, graph in _networks(made, cache_bits):
             told(name)

@@ -1,6 +1,7 @@
 """How fast a size of the family writes, one answer at a time, and what share of the memory's speed that is.
 
 Weights are random, for noise takes as long to write as sense does; those in four or eight bits are drawn on the grid.
+Or they are those of a model's decoder.
 A step reads every matrix of the decoder once, so what memory gives a second bounds it: measured in the same run. The
 peer is llama.cpp with the very same weights, its rounds between ours.
 """
@@ -20,10 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tejat import sample
+from tejat import bundle, sample
 from tejat.bundle import Bundle
 from tejat.codecs import vocabulary
-from tejat.codecs.vocabulary import Vocabulary
+from tejat.codecs.vocabulary import EOS, PAD, Vocabulary
 from tejat.errors import BadInput
 from tejat.infer.onnx_model import cores
 from tejat.infer.options import Options
@@ -48,15 +49,29 @@ _TYPES = {4: "Q4_0", 8: "Q8_0", 16: "F16", 32: "F32"}
 
 
 def measure(
-    size: str, engine: Literal["jax", "onnx"], bits: Width, tokens: int, told: Callable[[str], None] = lambda text: None
+    model: str | Path,
+    engine: Literal["jax", "onnx"],
+    bits: Width | None,
+    tokens: int,
+    told: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Tokens a second of an answer of so many `tokens`, the median of some rounds, beside llama.cpp where it is there.
 
-    Raises BadInput for a size that is none, for bits in which the engine does not compute, and where memory is short.
+    `model` is a size of the family, in random weights, or a directory of weights; `bits` are 4, or those that it has.
+
+    Raises BadInput for a size that is none, for bits in which the engine does not compute or the model is not, and
+    where memory is short.
     """
-    check(engine, bits)
-    told(f"drawing {size} in {bits} bits …")
-    made = drawn(size, bits, -(-(tokens + 64) // 256) * 256)
+    context = -(-(tokens + 64) // 256) * 256
+    if isinstance(model, Path):
+        made = taken(model, context)
+        bits = _bits_of(made, bits)
+        check(engine, bits)
+    else:
+        bits = bits or 4
+        check(engine, bits)
+        told(f"drawing {model} in {bits} bits …")
+        made = drawn(model, bits, context)
     with tempfile.TemporaryDirectory() as place:
         writes: dict[str, Callable[[int], float]] = {engine: _ours(engine, made, bits, Path(place))}
         if find_spec("llama_cpp") is not None:
@@ -74,7 +89,7 @@ def measure(
     speed, peer, moved = max(bandwidths), found.get("llama.cpp"), bytes_read(made, bits)
     return {
         "engine": engine,
-        "size": size,
+        "size": made.config.name,
         "bits": bits,
         "tokens_per_s": round(found[engine], 1),
         "bandwidth_fraction": round(found[engine] * moved / speed, 3),
@@ -126,6 +141,35 @@ def drawn(size: str, bits: Width, context: int) -> Bundle:
     return Bundle(config, Vocabulary(pieces, 0), params, None)
 
 
+def taken(model: Path, context: int) -> Bundle:
+    """The decoder of a model, without towers. What ends an answer is as unlikely as padding, which nothing is followed
+    by: it goes on for as long as it is asked to."""
+    found = bundle.load(model, in_blocks=True)
+    decoder, ends = dict(found.params["decoder"]), [EOS, found.vocabulary["<turn|>"]]
+
+    def never(rows: Any) -> np.ndarray:
+        rows = np.array(rows)
+        rows[ends] = rows[PAD]
+        return rows
+
+    if isinstance(table := decoder["embedding"], Quantised):
+        decoder["embedding"] = replace(table, codes=never(table.codes), scales=never(table.scales))
+    else:
+        decoder["embedding"] = never(table)
+    config = replace(found.config, vision=None, audio=None, picture=None, context=context)
+    return replace(found, config=config, params={"decoder": decoder}, pictures=None)
+
+
+def _bits_of(made: Bundle, asked: Width | None) -> Width:
+    blocks = made.params["decoder"]["blocks"]
+    held = min((leaf.bits for _, leaf in walk(blocks) if isinstance(leaf, Quantised)), default=None)
+    if held is None and (asked is None or asked < 16):
+        raise BadInput("the model is not in four or eight bits; `tejat quantize` it first, or give --bits 16 or 32")
+    if held is not None and asked not in (None, held):
+        raise BadInput(f"the model is in {held} bits; leave out --bits {asked}")
+    return held or asked  # type: ignore[return-value]
+
+
 def bytes_read(made: Bundle, bits: Width) -> int:
     """What a step reads of the decoder's matrices, the table once, for the scores."""
     each = 2 if bits == 16 else 4
@@ -164,7 +208,8 @@ def _ours(name: str, made: Bundle, bits: Width, place: Path) -> Callable[[int], 
     prompt = made.framing.prompt([Turn("user", (Text("Tell me of the sea and of the stars."),))])
 
     def write(tokens: int) -> float:
-        return _rate(piece.tokens for piece in engine.stream(prompt, Options(max_tokens=tokens, pictures=False)))
+        pieces = engine.stream(prompt, Options(max_tokens=tokens, pictures=False))
+        return _rate((piece.tokens for piece in pieces), tokens)
 
     def write_whole(tokens: int) -> float:
         begun = time.perf_counter()
@@ -180,14 +225,14 @@ def _ours(name: str, made: Bundle, bits: Width, place: Path) -> Callable[[int], 
     return write_whole if name == "jax" and jax.default_backend() != "cpu" else write
 
 
-def _rate(pieces: Iterator[Any]) -> float:
-    """Tokens a second from the first piece to the last."""
+def _rate(pieces: Iterator[Any], wanted: int) -> float:
+    """Tokens a second from the first piece to the last, of so many tokens."""
     times, counts = [], []
     for tokens in pieces:
         times.append(time.perf_counter())
         counts.append(len(tokens))
-    if len(times) < 2:
-        raise BadInput("the answer ended at once, so that there is nothing to measure; ask for more tokens")
+    if len(times) < 2 or sum(counts) < wanted:
+        raise BadInput(f"the answer ended after {sum(counts)} tokens of {wanted}; give another --tokens")
     return sum(counts[1:]) / (times[-1] - times[0])
 
 

@@ -1,7 +1,7 @@
 """The page of `tejat export app`: its parts against Tejat's own by Node, and the whole in a real Chromium.
 
-The parts run as they are shipped, all modules in one. The Chromium test needs the npm package onnxruntime-web, in
-node_modules of the repository or where ONNXRUNTIME_WEB says; without it, it skips and says so.
+The parts run as they are shipped, all modules in one. The Chromium tests need the npm package onnxruntime-web: in
+node_modules of the repository, where ONNXRUNTIME_WEB says, or fetched by npm; without it they skip and say so.
 """
 
 import base64
@@ -308,11 +308,23 @@ def test_it_is_served_with_what_threads_need(served, tmp_path) -> None:
 
 
 @pytest.fixture(scope="module")
-def written(model, tmp_path_factory) -> Path:
-    if not (PACKAGE / "package.json").is_file():
-        pytest.skip(f"the npm package {app.PACKAGE} is not in {PACKAGE}; run `npm install {app.PACKAGE}`")
+def runtime(tmp_path_factory) -> Path:
+    """The npm package: the one that is there, or one that is fetched for these tests."""
+    if (PACKAGE / "package.json").is_file():
+        return PACKAGE
+    if (npm := shutil.which("npm")) is None:
+        pytest.skip(f"the npm package {app.PACKAGE} is not in {PACKAGE}, and npm is not on this machine")
+    folder = tmp_path_factory.mktemp("npm")
+    install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", f"{app.PACKAGE}@^1.30"]
+    if (done := subprocess.run(install, cwd=folder, capture_output=True, text=True)).returncode:
+        pytest.skip(f"npm cannot install {app.PACKAGE} here: {done.stderr.strip().splitlines()[-1:]}")
+    return folder / "node_modules" / app.PACKAGE
+
+
+@pytest.fixture(scope="module")
+def written(model, runtime, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("written") / "app"
-    app.export(model, folder, PACKAGE)
+    app.export(model, folder, runtime)
     return folder
 
 

@@ -1,18 +1,23 @@
 """The GGUF file: read back by the `gguf` package, and run by llama.cpp against JAX on prompts several windows long."""
 
 import dataclasses
+import io
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image as pillow
 
-from tejat import sample
+from tejat import cli, sample
 from tejat.codecs import vocabulary
 from tejat.errors import BadInput
+from tejat.infer import constraints
+from tejat.infer.constraints import Asked, Rule, State
 from tejat.model import decoder, multimodal
 from tejat.model.multimodal import Inputs
 from tejat.model.params import unflatten, walk
+from tejat.parts import Text, Turn, to_png
 
 gguf = pytest.importorskip("gguf")
 
@@ -62,6 +67,34 @@ def test_blocks_are_those_of_the_format(moved, quantised, tmp_path) -> None:
         np.testing.assert_array_equal(found[f"blk.{n}.ffn_down.weight"], block["down"].T)
         np.testing.assert_array_equal(found[f"blk.{n}.attn_q_norm.weight"], block["q_norm"])
         np.testing.assert_array_equal(found[f"blk.{n}.layer_output_scale.weight"], [block["scalar"]])
+
+
+def test_a_file_that_was_changed_is_told(tiny_q4, tmp_path, capsys) -> None:
+    file, changed = tmp_path / "whole.gguf", tmp_path / "changed.gguf"
+    exporting.write(tiny_q4, file)
+    words, whole = ["export", "gguf", "mini", str(changed), "--check"], file.read_bytes()
+
+    def told(data: bytes) -> str:
+        changed.write_bytes(data)
+        assert cli.main(words) == 2
+        printed = capsys.readouterr()
+        assert printed.out == "" and printed.err.count("\n") == 1
+        return printed.err
+
+    changed.write_bytes(whole)
+    assert cli.main(words) == 0 and "changed.gguf has" in capsys.readouterr().out
+    for at in (
+        len(whole) - 1,
+        len(whole) // 2,
+        whole.index(b"gemma4.context_length"),
+        whole.index(b"tejat.sha256") + 30,
+    ):
+        other = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        assert "is not the file that was exported (its hash differs); copy or export it again" in told(other)
+    assert "its hash differs" in told(whole[:-32]) and "its hash differs" in told(whole + b"0")
+    assert "tells its hash" in told(whole[:100]) and "tells its hash" in told(b"no GGUF" + whole)
+    changed.unlink()
+    assert cli.main(words) == 2 and "cannot be read (No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("type", "off"), [("F32", 0.0), ("F16", 2e-3), ("Q8_0", 0.02), ("Q4_0", 0.3)])
@@ -115,7 +148,7 @@ def tokens(moved):
 def by_jax(tokens):
     """Scores of every place by a bundle."""
 
-    def scores(bundle) -> np.ndarray:
+    def scores(bundle, tokens=tokens) -> np.ndarray:
         @jax.jit
         def run(params, ids):
             places, zeros = jnp.arange(LENGTH)[None], jnp.zeros_like(ids)
@@ -185,6 +218,42 @@ def test_a_norm_left_out_is_seen(moved, tokens, expected, tmp_path, name) -> Non
     wrong = dataclasses.replace(moved, params={"decoder": mine | {"blocks": blocks}})
     exporting.write(wrong, tmp_path / "model.gguf", "F32")
     assert np.abs(by_llama(tmp_path / "model.gguf", tokens) - expected).max() > 0.02
+
+
+@pytest.mark.oracle
+def test_llama_cpp_draws(moved, quantised, by_jax, tmp_path) -> None:
+    """Its scores, our rule of pictures, our decoder, a PNG; of whole weights each code is one that JAX likes best."""
+    llama = pytest.importorskip("llama_cpp")
+    rule, size = Rule.of(moved.vocabulary, moved.config.picture), moved.config.decoder.vocabulary
+    asked = Asked(np.asarray([True]), np.asarray([3]), np.asarray([4]))
+    begun = [*moved.framing.prompt([Turn("user", (Text("Draw: a star."),))]).tokens.tolist(), rule.picture_begin]
+
+    def may(ids) -> np.ndarray:
+        """What the rule lets come after these."""
+        state = State(*np.zeros((3, 1), np.int32))
+        for token in ids[len(begun) - 1 :]:
+            state = constraints.advance(rule, state, np.asarray([token], np.int32))
+        return constraints.allowed(rule, state, asked, np.asarray([99]), size)[0]
+
+    for bundle, type in ((moved, "F32"), (quantised, "Q4_0")):
+        exporting.write(bundle, tmp_path / type, type)
+        model = llama.Llama(str(tmp_path / type), n_ctx=256, n_threads=1, verbose=False, type_k=0, type_v=0)
+        only = llama.LogitsProcessorList([lambda ids, scores: np.where(may(ids), scores, -np.inf).astype(np.float32)])
+        ids = list(begun)
+        for token in model.generate(begun, temp=0.0, repeat_penalty=1.0, logits_processor=only):
+            ids.append(token)
+            if token == rule.picture_end:
+                break
+        model.close()
+        (picture,) = moved.framing.decode(ids[len(begun) - 1 :])
+        patch = moved.config.picture.patch
+        assert pillow.open(io.BytesIO(to_png(picture))).size == (4 * patch, 3 * patch)
+        if bundle is moved:
+            scores = by_jax(moved, np.asarray([ids + [0] * (LENGTH - len(ids))], np.int32))
+            for at in range(len(begun), len(ids)):
+                mine = scores[at - 1]
+                assert mine[may(ids[:at])].max() - mine[ids[at]] < 0.02
+            assert len(set(ids[len(begun) :])) > 6
 
 
 @pytest.mark.oracle

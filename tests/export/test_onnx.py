@@ -136,10 +136,9 @@ def test_a_norm_left_out_is_seen(drawn_apart, tokens, expected, tmp_path, name) 
     assert np.abs(found - expected).max() > 0.02
 
 
-@pytest.fixture(scope="module")
-def quantised(drawn_apart):
-    """In four bits, its table in eight."""
-    return quantize.quantize(drawn_apart, quantize.Plan(method="nearest"))
+@pytest.fixture(scope="module", params=[8, 4], ids=["table in 8 bits", "table in 4, as mini's"])
+def quantised(drawn_apart, request):
+    return quantize.quantize(drawn_apart, quantize.Plan(embedding=request.param, method="nearest"))
 
 
 def test_the_grid_is_the_one_of_the_operators(quantised, tokens, tmp_path) -> None:

@@ -1,6 +1,7 @@
 """Which engine runs a model, and `tejat generate` on either."""
 
 import json
+import sys
 
 import jax
 import numpy as np
@@ -65,9 +66,16 @@ def test_without_onnx_runtime_jax_runs_it_and_says_what_would_be_faster(models, 
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
     told: list[str] = []
     assert export_for(models / "blocks", told=told.append) is None and export_for(models / "whole") is None
-    assert told == ["JAX runs it; ONNX Runtime is several times as fast on a CPU: pip install 'tejat[export]'"]
+    assert told == ["JAX runs it, several times as slowly as ONNX Runtime would on a CPU: `pip install onnxruntime`"]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert export_for(models / "blocks", told=told.append) is None and len(told) == 1
+
+
+def test_without_onnx_jax_runs_it_and_says_why(models, cache, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    told: list[str] = []
+    assert export_for(models / "blocks", told=told.append) is None and not cache.exists()
+    assert "pip install onnx`" in told[-1] and "JAX does" in told[-1]
 
 
 def test_what_an_engine_cannot_run_is_told(models, cache) -> None:

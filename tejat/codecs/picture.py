@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from tejat.codecs.image import cut, fitted, join, resize, squares
+from tejat.codecs.image import cut, fitted, join, resize, squares, whitened
 from tejat.codecs.vocabulary import LARGEST_SIDE
 from tejat.errors import BadInput
 from tejat.model import picture as network
@@ -79,7 +79,7 @@ class PictureCodec:
         return found
 
     def decode(self, codes: Int[np.ndarray, "h w"]) -> UInt8[np.ndarray, "H W 3"]:
-        """Pixels of a grid of codes."""
+        """Pixels of a grid of codes; what is nearly white is white."""
         rows, columns = codes.shape
         if not (1 <= rows <= self.config.table and 1 <= columns <= self.config.table):
             raise BadInput(f"a picture of {columns} x {rows} codes is outside 1..{self.config.table} a side")
@@ -89,7 +89,7 @@ class PictureCodec:
         if self._on_device is None:
             self._on_device = jax.device_put(self.params)  # once, and not with every picture
         patches = _decode(self._on_device, self.config, *(_padded(a, room) for a in arrays))
-        return join(np.asarray(patches)[0, : codes.size], rows, columns)
+        return whitened(join(np.asarray(patches)[0, : codes.size], rows, columns))
 
 
 def _padded(array: np.ndarray, room: int) -> np.ndarray:

@@ -44,14 +44,22 @@ def judge() -> Classifier:
 class Recognised(Answering):
     """Right is a drawing that the judge takes for the thing asked for, an item's first answer.
 
-    `real`: a real drawing of each item's thing, in the style that models draw in.
+    `real`: a real drawing of each item's thing, in the style that models draw in; `heldout`: real drawings, in that
+    style too, of things that no training has.
     """
 
     metric = "recognised"
 
-    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Item]], real: Callable[[Item], Pixels]):
+    def __init__(
+        self,
+        suite: str,
+        name: str,
+        make: Callable[[], Sequence[Item]],
+        real: Callable[[Item], Pixels],
+        heldout: Callable[[], Sequence[Pixels]],
+    ):
         super().__init__(suite, name, make, max_tokens=None)
-        self._real = real
+        self._real, self._heldout = real, heldout
 
     @property
     def asked(self) -> str:
@@ -60,10 +68,9 @@ class Recognised(Answering):
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
         answers = drawn(model, [item.turns for item in items], [item.id for item in items])
         real = [self._real(item) for item in items]
-        codec = model.bundle.pictures
-        kept = [codec.decode(codec.encode(pixels)) for pixels in real]
+        through = [kept(model, Image(pixels)).pixels for pixels in real]
         pictures = [next((part.pixels for part in parts if isinstance(part, Image)), None) for parts in answers]
-        looks = [_look([p for p in side if p is not None]) for side in (pictures, real, kept)]
+        looks = [_look([p for p in side if p is not None]) for side in (pictures, real, through)]
         seen = iter(zip(*looks[0], strict=True))
         outcomes = []
         for at, (item, parts) in enumerate(zip(items, answers, strict=True)):
@@ -85,8 +92,9 @@ class Recognised(Answering):
         return "" if picture is None else _look([picture])[1][0]
 
     def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate | str]:
-        """Recognised of real drawings, and of these as the tokenizer keeps them; Fréchet distances, of which the last,
-        between two halves of the real ones, says how near so few can be at all."""
+        """Recognised of real drawings, and of these as the tokenizer keeps them; Fréchet distances to the real drawings
+        of the same things and to those of things held out, of as many drawings each. The last, between two halves of
+        the real ones, says how near so few can be at all."""
         details, clusters = [outcome.detail for outcome in outcomes], [item.cluster for item in items]
         told: dict[str, Estimate | str] = {
             "real drawings recognised": statistics.proportion([d["real"] for d in details], clusters),
@@ -95,11 +103,17 @@ class Recognised(Answering):
         }
         if (share := of_real(outcomes, clusters)).n:
             told["drawn, of the share of real ones"] = share
-        mine, real, kept = ([d["features"][k] for d in details if d["features"][k]] for k in range(3))
-        if min(map(len, (mine, real))) >= 32:
-            told["Fréchet distance to real drawings"] = f"{frechet(np.array(mine), np.array(real)):.3f} ({len(mine)})"
-            told["of what the tokenizer keeps"] = f"{frechet(np.array(kept), np.array(real)):.3f}"
-            told["of one half of the real to the other"] = f"{frechet(np.array(real[::2]), np.array(real[1::2])):.3f}"
+        found = [d["features"] for d in details if d["features"][0]]
+        if len(found) < 32:
+            return told
+        mine, real, through = (np.array([features[k] for features in found]) for k in range(3))
+        told["Fréchet distance to real drawings"] = f"{frechet(mine, real):.3f} ({len(mine)})"
+        told["of what the tokenizer keeps"] = f"{frechet(through, real):.3f}"
+        told["of one half of the real to the other"] = f"{frechet(real[::2], real[1::2]):.3f}"
+        if len(others := _look(self._heldout())[0]) >= 32:
+            for name, side in (("drawn", mine), ("what the tokenizer keeps", through), ("real ones", real)):
+                distance = f"{frechet(side, np.array(others)):.3f}"
+                told[f"Fréchet distance to {len(others)} held-out drawings: {name}"] = distance
         return told
 
 
@@ -139,6 +153,12 @@ def drawn(model: Any, prompts: Sequence[tuple[Turn, ...]], ids: Sequence[str]) -
         raise BadInput(f"{model.name!r} draws nothing; measure a model with an image tokenizer")
     seeds = [zlib.crc32(id.encode()) % 2**31 for id in ids]
     return [tuple(answer.parts) for answer in model.generate_batch(prompts, temperature=0.0, seeds=seeds)]
+
+
+def kept(model: Any, picture: Image) -> Image:
+    """A picture as the model's image tokenizer keeps it: nothing drawn by codes can be better."""
+    codec = model.bundle.pictures
+    return Image(codec.decode(codec.encode(picture.pixels)))
 
 
 def of_real(outcomes: Sequence[Outcome], clusters: Sequence[str]) -> Estimate:

@@ -6,20 +6,21 @@ Nothing is chosen: pictures are taken at even distances of what is held out, and
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image as pillow
 
 from tejat.codecs.image import fitted, resize
 from tejat.codecs.picture import PictureCodec
 from tejat.data import rasters
 from tejat.data.corpus.media_concepts import HELD_OUT_FAMILIES, STYLES
-from tejat.evals import legibility, picture_rivals
+from tejat.evals import legibility, picture_rivals, picture_sheets
 from tejat.evals.picture_classifier import Classifier, frechet, look
 from tejat.evals.picture_quality import Quality, quality, use
+from tejat.evals.picture_sheets import Cell
 from tejat.train.pictures import on_white
 
 RIVALS = 24  # pictures of a kind that WebP and AVIF are tried on, some 60 files of each
@@ -35,6 +36,8 @@ DRAWINGS: tuple[tuple[str, rasters.Split, str, tuple[str, ...]], ...] = (
 )
 """Kinds of drawings: name, split, axis on which they are held out, styles. Those trained on tell how hard the others
 are: a style of thin lines takes more bytes than one of plain shapes, for any codec."""
+
+Pixels = UInt8[np.ndarray, "H W 3"]
 
 SIZES = ((9, 12), (13, 17), (18, 30))  # pixels of letters, from and to
 
@@ -106,8 +109,7 @@ def report(
             row = quality(seen.pictures, drawn, seen.inside)
             rows[subject.name] = {"pictures": len(seen.pictures), **row._asdict()}
             if judge and len(drawn) > 1:
-                (before, _), (after, _) = look(judge, seen.pictures), look(judge, drawn)
-                rows[subject.name]["frechet"] = frechet(before, after)
+                rows[subject.name]["frechet"] = _distance(judge, seen.pictures, drawn)
         used = use(np.concatenate(codes), codec.config.codes)
         found["tokenizers"][name] = {
             "codebook": codec.config.codes,
@@ -120,15 +122,28 @@ def report(
         found["budgets"][name] = {str(n): _at(codec, subjects, n) for n in BUDGETS if _fits(codec, n)}
         if legibility.tesseract() and pages:
             told(f"{name}: reading")
-            found["legibility"][name] = _read(codec, subjects, pages)
+            found["legibility"][name] = _read(partial(_through, codec), subjects, pages)
     first = next(iter(codecs.values()))
+    within = {subject.name: subject.within(first, first.budget) for subject in subjects} if rivals else {}
     for name, encode in picture_rivals.codecs().items() if rivals else ():
         told(name)
-        found["rivals"][name] = {
-            subject.name: _rival(subject.within(first, first.budget), encode, bytes_of(first), rivals)
-            for subject in subjects
-        }
+        packed = partial(_packed, encode, bytes_of(first))
+        found["rivals"][name] = {kind: _rival(seen, packed, rivals, judge) for kind, seen in within.items()}
+        if legibility.tesseract() and pages:
+            told(f"{name}: reading")
+            found["legibility"][name] = _read(lambda page, packed=packed: packed(page)[0], [*within.values()], pages)
     return found
+
+
+def _through(codec: PictureCodec, picture: Pixels) -> Pixels:
+    return codec.decode(codec.encode(picture))
+
+
+def _packed(encode: Any, most: int, picture: Pixels) -> tuple[Pixels, int | None]:
+    """(what comes back of so many bytes, how many they are); of what does not fit the mean colour, for which the bytes
+    are enough."""
+    coded = picture_rivals.at_bytes(picture, most, encode)
+    return (coded.pixels, coded.bytes) if coded else (np.full_like(picture, picture.mean((0, 1))), None)
 
 
 def bytes_of(codec: PictureCodec) -> int:
@@ -152,21 +167,32 @@ def _at(codec: PictureCodec, subjects: Sequence[Subject], budget: int, most: int
     return rows
 
 
-def _rival(subject: Subject, encode: Any, most: int, count: int) -> dict[str, Any]:
+def _rival(
+    subject: Subject, packed: Callable[[Pixels], tuple[Pixels, int | None]], count: int, judge: Classifier | None
+) -> dict[str, Any]:
     places = np.linspace(0, len(subject.pictures) - 1, min(count, len(subject.pictures))).astype(int)
     shown, inside = [subject.pictures[k] for k in places], [subject.inside[k] for k in places]
-    made = [picture_rivals.at_bytes(picture, most, encode) for picture in shown]
-    # What does not fit is a picture of its mean colour, for which the bytes are enough.
-    drawn = [c.pixels if c else np.full_like(p, p.mean((0, 1))) for c, p in zip(made, shown, strict=True)]
-    told = {"pictures": len(shown), "too large": sum(c is None for c in made)}
-    sizes = [c.bytes for c in made if c]
-    return told | {"bytes": float(np.mean(sizes)) if sizes else None, **quality(shown, drawn, inside)._asdict()}
+    made = [packed(picture) for picture in shown]
+    drawn, sizes = [pixels for pixels, _ in made], [size for _, size in made if size is not None]
+    row = {"pictures": len(shown), "too large": len(made) - len(sizes)}
+    row |= {"bytes": float(np.mean(sizes)) if sizes else None, **quality(shown, drawn, inside)._asdict()}
+    if judge and len(drawn) > 1:
+        row["frechet"] = _distance(judge, shown, drawn)
+    return row
 
 
-def _read(codec: PictureCodec, subjects: Sequence[Subject], pages: Sequence[tuple[np.ndarray, dict]]) -> dict[str, Any]:
-    """Character error rates: of pages against what they say, of charts against what was read before."""
+def _distance(judge: Classifier, shown: Sequence[Pixels], drawn: Sequence[Pixels]) -> float:
+    (before, _), (after, _) = look(judge, shown), look(judge, drawn)
+    return frechet(before, after)
+
+
+def _read(
+    through: Callable[[Pixels], Pixels], subjects: Sequence[Subject], pages: Sequence[tuple[np.ndarray, dict]]
+) -> dict[str, Any]:
+    """Character error rates of what has been through a codec: of pages against what they say, of charts against what
+    was read before."""
     shown = [on_white(page) for page, _ in pages]
-    drawn = [codec.decode(codec.encode(page)) for page in shown]
+    drawn = [through(page) for page in shown]
     before, after = legibility.read(shown), legibility.read(drawn)
     said = [" ".join(told["text"].split()) for _, told in pages]
     rows: dict[str, Any] = {}
@@ -182,7 +208,7 @@ def _read(codec: PictureCodec, subjects: Sequence[Subject], pages: Sequence[tupl
         if subject.name == "charts":
             charts = subject.pictures[: len(pages)]
             before = legibility.read(charts, sparse=True)
-            after = legibility.read([codec.decode(codec.encode(chart)) for chart in charts], sparse=True)
+            after = legibility.read([through(chart) for chart in charts], sparse=True)
             rate = legibility.error_rate(before, after)
             rows["charts, against what was read before"] = {"pictures": len(charts), "before": 0.0, "after": rate}
     return rows
@@ -202,15 +228,13 @@ def tables(found: Mapping[str, Any]) -> str:
     for kind in kinds:
         shown = [_cell(rows[kind]) for _, rows in columns]
         lines.append(f"| {kind} | {found['tokenizers'][names[0]]['kinds'][kind]['pictures']} | {' | '.join(shown)} |")
-    if all("frechet" in row for name in names for row in found["tokenizers"][name]["kinds"].values()):
-        lines += [
-            "",
-            "| Fréchet distance to the originals | " + " | ".join(names) + " |",
-            "|---|" + "---|" * len(names),
-        ]
+    seen = [(name, rows) for name, rows in columns if all("frechet" in rows[kind] for kind in kinds)]
+    if seen:
+        head = [f"{name} ({max(row['pictures'] for row in rows.values())})" for name, rows in seen]
+        lines += ["", "Fréchet distance to the originals; only columns of as many pictures can be compared:", ""]
+        lines += ["| | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
         for kind in kinds:
-            values = [f"{found['tokenizers'][name]['kinds'][kind]['frechet']:.2f}" for name in names]
-            lines.append(f"| {kind} | {' | '.join(values)} |")
+            lines.append(f"| {kind} | " + " | ".join(f"{rows[kind]['frechet']:.2f}" for _, rows in seen) + " |")
     lines += [
         "",
         "| tokenizer | codes of a picture | bytes | codebook | used | perplexity |",
@@ -225,11 +249,11 @@ def tables(found: Mapping[str, Any]) -> str:
         lines += ["", f"| {name} | " + " | ".join(offered) + " |", "|---|" + "---|" * len(budgets)]
         lines += [f"| {kind} | " + " | ".join(_cell(rows[kind]) for rows in budgets.values()) + " |" for kind in kinds]
     if found["legibility"]:
-        rows = found["legibility"][names[0]]
+        readers = list(found["legibility"])
         lines += ["", "Character errors of what Tesseract reads:", ""]
-        lines += ["| | pictures | before | " + " | ".join(names) + " |", "|---|---|---|" + "---|" * len(names)]
-        for what, row in rows.items():
-            after = " | ".join(f"{found['legibility'][name][what]['after']:.1%}" for name in names)
+        lines += ["| | pictures | before | " + " | ".join(readers) + " |", "|---|---|---|" + "---|" * len(readers)]
+        for what, row in found["legibility"][names[0]].items():
+            after = " | ".join(f"{found['legibility'][name][what]['after']:.1%}" for name in readers)
             lines.append(f"| {what} | {row['pictures']} | {row['before']:.1%} | {after} |")
     else:
         lines += [
@@ -244,16 +268,12 @@ def _cell(row: Mapping[str, Any]) -> str:
     return f"{values.psnr:.1f} \\| {values.inside:.1f}, {values.ssim:.3f}"
 
 
-def sheet(codecs: Mapping[str, PictureCodec], subjects: Sequence[Subject], path: Path) -> None:
-    """Pictures of every kind, and under them what each tokenizer makes of them; nothing is chosen."""
-    rows = []
+def sheet(codecs: Mapping[str, PictureCodec], subjects: Sequence[Subject], path: Path, shown: int = SHOWN) -> None:
+    """Pictures of every kind, and beside each what each tokenizer makes of it; nothing is chosen."""
+    first, rows = next(iter(codecs.values())), []
     for subject in subjects:
-        places = np.linspace(0, len(subject.pictures) - 1, SHOWN).astype(int)
-        first = next(iter(codecs.values()))
         seen = subject.within(first, first.budget).pictures
-        shown = [seen[k] for k in places]
-        rows.append(np.concatenate(shown, 1))
-        for codec in codecs.values():
-            drawn = [codec.decode(codec.encode(picture)) for picture in shown]
-            rows.append(np.concatenate([resize(d, *p.shape[:2]) for d, p in zip(drawn, shown, strict=True)], 1))
-    pillow.fromarray(np.concatenate(rows)).save(path)
+        chosen = [seen[k] for k in np.linspace(0, len(seen) - 1, shown).astype(int)]
+        made = [[resize(_through(codec, one), *one.shape[:2]) for codec in codecs.values()] for one in chosen]
+        rows.append((subject.name, [Cell([one, *after]) for one, after in zip(chosen, made, strict=True)]))
+    picture_sheets.write(picture_sheets.sheet(rows), path)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from tejat import bundle
 from tejat.bundle import Bundle
 from tejat.codecs import audio as sound
-from tejat.codecs.image import Patches, cut, fitted, join, resize
+from tejat.codecs.image import Patches, cut, fitted, join, resize, whitened
 from tejat.codecs.picture import PictureCodec
 from tejat.codecs.vocabulary import LARGEST_SIDE, Vocabulary
 from tejat.errors import BadInput
@@ -129,7 +129,7 @@ class OnnxPictures(PictureCodec):
             raise BadInput(f"a picture of {columns} x {rows} codes is outside 1..{self.config.table} a side")
         y, x = np.divmod(np.arange(codes.size, dtype=np.int64), columns)
         arrays = {"codes": codes.reshape(-1).astype(np.int64), "positions": np.stack([x, y], 1)}
-        return join(self._model.session("picture_decoder").run(["patches"], arrays)[0], rows, columns)
+        return whitened(join(self._model.session("picture_decoder").run(["patches"], arrays)[0], rows, columns))
 
 
 def _check_version() -> None:

@@ -37,10 +37,14 @@ class PictureSize(NamedTuple):
         return (self.height, self.width) if self.exact else None
 
     def grid(self, picture: PictureConfig) -> tuple[int, int]:
-        """(rows, columns) of codes that the model draws for it."""
+        """(rows, columns) of codes that the model draws for it: of the grids just within the budget the one nearest to
+        the shape, which is what training draws where it is asked for (`presenting.concepts.SHAPES`)."""
         scale = math.gcd(self.width, self.height)
         longest = min(LARGEST_SIDE, picture.table)
-        return fitted(self.height // scale, self.width // scale, 1, picture.budget, longest)
+        rows, columns = fitted(self.height // scale, self.width // scale, 1, picture.budget, longest)
+        grids = [(rows + down, columns + across) for down in (0, 1) for across in (0, 1)]
+        within = [grid for grid in grids if max(grid) <= longest and math.prod(grid) <= picture.budget]
+        return min(within, key=lambda grid: abs(math.log(grid[1] * self.height / (grid[0] * self.width))))
 
 
 def checked(size: PictureSize) -> PictureSize:

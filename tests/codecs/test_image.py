@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tejat.codecs.image import cut, fitted, join, patchify, resize, some_budget, usual_budget
+from tejat.codecs.image import cut, fitted, join, patchify, resize, some_budget, usual_budget, whitened
 from tejat.errors import BadInput
 from tejat.model import family
 
@@ -143,3 +143,10 @@ def test_by_size_an_image_takes_a_budget_of_training_and_loses_no_pixel(height, 
     assert usual * 48**2 >= height * width or usual == config.budgets[-1]
     assert patchify(np.zeros((height, width, 3), np.uint8), config).count <= usual
     assert usual_budget(height, width, dataclasses.replace(config, budget_by_size=False)) == config.budgets[2]
+
+
+def test_only_what_is_white_but_for_a_grain_is_made_white():
+    shown = np.array([[[255, 250, 252], [249, 255, 255], [255, 255, 120]]], np.uint8)
+    found = whitened(shown)
+    np.testing.assert_array_equal(found, [[[255, 255, 255], [249, 255, 255], [255, 255, 120]]])
+    assert found.dtype == np.uint8 and shown[0, 0, 1] == 250

@@ -6,7 +6,7 @@ from PIL import Image as pillow
 from PIL import ImageDraw, ImageFont
 
 from tejat.codecs.picture import PictureCodec
-from tejat.evals import legibility, picture_classifier, picture_quality, picture_report, picture_rivals
+from tejat.evals import legibility, picture_classifier, picture_quality, picture_report, picture_rivals, picture_sheets
 from tejat.evals.picture_classifier import Classifier, ClassifierConfig
 from tejat.evals.picture_report import Subject
 from tejat.model import picture
@@ -82,6 +82,27 @@ def test_what_is_written_is_read():
     assert legibility.error_rate(["horses", ""], ["houses", ""]) == pytest.approx(1 / 6)
 
 
+def test_rivals_are_read_as_ours_is(gradient, drawn, monkeypatch):
+    """Pages and charts through every codec."""
+    monkeypatch.setattr(picture_report, "bytes_of", lambda codec: 300)
+    codec = PictureCodec(drawn(picture.params(CONFIG), seed=0), CONFIG)
+    monkeypatch.setattr(legibility, "tesseract", lambda: "there")
+    seen = []
+
+    def read(pictures, sparse=False):
+        seen.append(pictures)
+        return ["a b"] * len(pictures)
+
+    monkeypatch.setattr(legibility, "read", read)
+    squares = np.dstack([gradient, np.full((64, 64), 255, np.uint8)])[None]
+    pages = [(squares[0], {"text": "a c", "size": 10})]
+    found = picture_report.report({"ours": codec}, [Subject.of("charts", squares, 1)], pages, rivals=1)
+    assert set(found["legibility"]) == {"ours", *picture_rivals.codecs()} and len(seen) == 4 * len(found["legibility"])
+    assert all(len(rows) == 2 for rows in found["legibility"].values())
+    assert " | ".join(found["legibility"]) in picture_report.tables(found)
+    assert len({np.asarray(pictures[0]).tobytes() for pictures in seen[1::4]}) == len(found["legibility"])
+
+
 def test_a_report_has_every_row(gradient, drawn, tmp_path):
     params = drawn(picture.params(CONFIG), seed=0)
     codecs = {"ours": PictureCodec(params, CONFIG), "other": PictureCodec(params, CONFIG)}
@@ -94,6 +115,8 @@ def test_a_report_has_every_row(gradient, drawn, tmp_path):
     found = picture_report.report(codecs, subjects[:1], rivals=0, judge=judge)
     assert found["tokenizers"]["ours"]["kinds"]["circles"]["frechet"] >= 0 and not found["rivals"]
     assert "Fréchet distance" in picture_report.tables(found)
+    rivals = picture_report.report({"ours": codecs["ours"]}, subjects[:1], rivals=2, judge=judge)["rivals"]
+    assert all(row["circles"]["frechet"] >= 0 and row["circles"]["pictures"] == 2 for row in rivals.values())
     found = picture_report.report(codecs, subjects, rivals=1)
     ours = found["tokenizers"]["ours"]
     assert ours["bytes"] == 12 and ours["use"]["codes"] == 4 * 16 and ours["kinds"]["circles"]["pictures"] == 3
@@ -104,4 +127,6 @@ def test_a_report_has_every_row(gradient, drawn, tmp_path):
     assert "| circles | 3 | " in told and "Legibility was not measured" in told
     picture_report.sheet(codecs, subjects, tmp_path / "sheet.png")
     with pillow.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (32 * picture_report.SHOWN, 32 * 2 * 3)
+        line = picture_sheets.LETTERS + picture_sheets.GAP
+        side = 128 + 1  # room for the largest; these are smaller
+        assert sheet.size == (4 + picture_report.SHOWN * (3 * side + 4), 2 * (line + 128 + 4))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tejat.codecs.vocabulary import LARGEST_SIDE
+from tejat.data.presenting.concepts import SHAPES
 from tejat.errors import BadInput
 from tejat.infer import picture_size
 from tejat.infer.picture_size import LONGEST, MOST, PictureSize
@@ -23,6 +24,8 @@ def test_mini_draws_the_grids_that_it_was_taught() -> None:
     grids = {"1:1": (16, 16), "1024x1024": (16, 16), "16:9": (12, 21), "96x64": (13, 19), "64x128": (22, 11)}
     for words, grid in grids.items():
         assert picture_size.read(words).grid(MINI) == grid
+    for words, (width, height) in SHAPES.items():  # 4:3 is 14 x 18 and not 13 x 18, rounded down on both sides
+        assert picture_size.read(words).grid(MINI) == (height // MINI.patch, width // MINI.patch), words
     assert picture_size.read("16:9").pixels is None and picture_size.read("96x64").pixels == (64, 96)
 
 

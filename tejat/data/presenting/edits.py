@@ -116,7 +116,7 @@ def edit(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
 
 
 def begun(made: Drawing, spoken: str, random: np.random.Generator) -> tuple[str, Drawing]:
-    """(request, drawing) of a thing: as it is, in a colour, on a ground."""
+    """(request, drawing) of a thing: as it is, in a colour, on a ground, so many of it in figures or in words."""
     name, colour = made.names[0], _colour(random)
     called = WORDS["colours"][spoken][colour]
     way = random.random()
@@ -124,6 +124,10 @@ def begun(made: Drawing, spoken: str, random: np.random.Generator) -> tuple[str,
         return asking(WORDS["draw_colour"], spoken, random, name=name, colour=called), replace(made, tint=colour)
     if way < 0.5:
         return asking(WORDS["draw_on"], spoken, random, name=name, colour=called), replace(made, ground=colour)
+    if way < 0.65:
+        count = int(random.integers(2, MOST + 1))
+        told = str(count) if random.random() < 0.5 else WORDS["numbers"][spoken][count - 2]
+        return asking(WORDS["draw_many"], spoken, random, name=name, count=told), replace(made, count=count)
     return asking(DRAW["draw"], spoken, random, name=name), made
 
 
@@ -133,17 +137,27 @@ def changed(
     """(request, drawing after it) of a change that can be seen."""
     way = one([*CHANGES], random)
     if way == "add":
-        n = next(iter(sprites.others(items, k, 1, random)), None)
-        name = None if n is None else items[n].fields["names"].get(spoken)
-        if n is not None and name and name not in made.names and len(made.names) == 1 and made.count <= 3:
-            other = drawing(items[n], spoken, random)
-            english = made.english + other.english
-            after = replace(made, shown=made.shown + other.shown, names=made.names + other.names, english=english)
-            return asking(WORDS["add"], spoken, random, name=name), after
+        if (found := added(made, items, k, spoken, random)) is not None:
+            return found
         way = "mirror"
     if (way == "many" and len(made.names) > 1) or (way == "smaller" and (made.scale < 1 or made.count > 1)):
         way = "ground"
     return CHANGES[way](made, spoken, random)
+
+
+def added(
+    made: Drawing, items: Sequence[Item], k: int, spoken: str, random: np.random.Generator
+) -> tuple[str, Drawing] | None:
+    """(request, drawing after it) of another thing beside it; None where there is no room, or the thing found has no
+    name of its own."""
+    n = next(iter(sprites.others(items, k, 1, random)), None)
+    name = None if n is None else items[n].fields["names"].get(spoken)
+    if n is None or not name or name in made.names or len(made.names) > 1 or made.count > 3:
+        return None
+    other = drawing(items[n], spoken, random)
+    english = made.english + other.english
+    after = replace(made, shown=made.shown + other.shown, names=made.names + other.names, english=english)
+    return asking(WORDS["add"], spoken, random, name=name), after
 
 
 def question(made: Drawing, spoken: str, random: np.random.Generator) -> list[Turn]:

@@ -104,8 +104,11 @@ def animation(items: Sequence[Item], k: int, random: np.random.Generator) -> Doc
     return Document.from_turns(turns, "animation")
 
 
-def throw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """Item k flies towards a post and falls short of it, goes too far, or hits: how should it be thrown?"""
+def throw(items: Sequence[Item], k: int, random: np.random.Generator, count: int = 6) -> Document:
+    """Item k flies towards a post and falls short of it, goes too far, or hits: how should it be thrown?
+
+    The clip takes a second, in `count` frames.
+    """
     spoken = language(random)
     result = int(random.integers(3))
     post = random.uniform(0.55, 0.75)
@@ -116,7 +119,6 @@ def throw(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     ground.paste(floor, (0, SIDE - 6))
     goal = pillow.new("RGB", (5, 30), (200, 40, 40))
     ground.paste(goal, (round(post * SIDE) - 2, SIDE - 36))
-    count = 6
     rise = random.uniform(0.5, 0.8)
     drawn = []
     for n in range(count):
@@ -125,7 +127,7 @@ def throw(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
         y = 0.84 - 4 * rise * done * (1 - done) - (0.12 * done if result == 2 else 0)
         laid = [(ball, round(x * SIDE - ball.width / 2), max(0, round(y * SIDE - ball.height / 2)))]
         drawn.append(sprites.laid(ground, laid))
-    video = Video(np.stack(drawn), tuple(round(0.2 * n, 3) for n in range(count)))
+    video = Video(np.stack(drawn), tuple(round(n / (count - 1), 3) for n in range(count)))
     asked = asking(WORDS["better"], spoken, random)
     turns = (Turn("user", (video, Text(asked))), Turn("model", (Text(WORDS["advice"][spoken][result]),)))
     return Document.from_turns(turns, "throw")

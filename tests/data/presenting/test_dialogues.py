@@ -92,6 +92,18 @@ def test_so_many_are_drawn_as_are_told(plain, count):
     assert ndimage.label((pixels(many) < 200).any(-1))[1] == count
 
 
+def test_so_many_are_asked_for_in_figures_and_in_words():
+    numbers, found = edits.WORDS["numbers"]["de"], set()
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        asked, made = edits.begun(edits.drawing(ITEMS[0], "de", random), "de", random)
+        if made.count > 1:
+            figure, word = str(made.count) in asked, numbers[made.count - 2] in asked.lower()
+            assert figure != word and made.answer().parts[0].text.startswith(f"{made.count} × ")
+            found.add(figure)
+    assert found == {True, False} and {len(words) for words in edits.WORDS["numbers"].values()} == {edits.MOST - 1}
+
+
 @given(SEEDS)
 @settings(max_examples=15, deadline=None)
 def test_every_change_can_be_seen(seed):

@@ -1,0 +1,67 @@
+"""Sheets of pictures: rows with a title, in each some cells of one or several pictures with a line of words below."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image as pillow
+from PIL import ImageDraw, ImageFont
+
+GAP, LETTERS = 4, 11  # pixels between cells, and of letters
+_INK, _RIGHT, _WRONG = (60, 60, 60), (30, 130, 60), (190, 50, 40)
+_COLOURS = {None: _INK, True: _RIGHT, False: _WRONG}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Pictures side by side, words below, and whether they are right: green or red."""
+
+    pictures: Sequence[UInt8[np.ndarray, "H W 3"]]
+    words: str = ""
+    right: bool | None = None
+
+
+def sheet(rows: Iterable[tuple[str, Sequence[Cell]]], side: int = 128) -> pillow.Image:
+    """The rows, each with its title above; a picture is shrunk to `side` pixels where it is larger. Words that are too
+    long are cut."""
+    font = ImageFont.load_default(LETTERS)
+    drawn = [_row(title, cells, side, font) for title, cells in rows]
+    width = max(row.width for row in drawn)
+    canvas = pillow.new("RGB", (width, sum(row.height for row in drawn)), "white")
+    top = 0
+    for row in drawn:
+        canvas.paste(row, (0, top))
+        top += row.height
+    return canvas
+
+
+def write(canvas: pillow.Image, path: Path, most: int | None = None) -> None:
+    """As the ending of the name says; a WebP file in the best quality, of steps of five, that takes `most` bytes."""
+    qualities = range(90, 0, -5) if most is not None else [90]
+    for quality in qualities:
+        canvas.save(path, quality=quality, method=6) if path.suffix == ".webp" else canvas.save(path)
+        if most is None or path.stat().st_size <= most:
+            return
+
+
+def _row(title: str, cells: Sequence[Cell], side: int, font: ImageFont.FreeTypeFont) -> pillow.Image:
+    line = LETTERS + GAP
+    height = 2 * line + side + GAP if any(cell.words for cell in cells) else line + side + GAP
+    widths = [max(len(cell.pictures), 1) * (side + 1) + GAP for cell in cells]  # where nothing was drawn, a gap
+    row = pillow.new("RGB", (GAP + sum(widths), height), "white")
+    pen = ImageDraw.Draw(row)
+    pen.text((GAP, 0), title, fill="black", font=font)
+    left = GAP
+    for cell, width in zip(cells, widths, strict=True):
+        for n, pixels in enumerate(cell.pictures):
+            shown = pillow.fromarray(pixels)
+            shown.thumbnail((side, side), pillow.Resampling.LANCZOS)
+            row.paste(shown, (left + n * (side + 1), line))
+        words = cell.words if cell.words.isascii() else "(other letters)"  # which the font lacks
+        while words and pen.textlength(words, font) > width - GAP:
+            words = words[:-1]
+        pen.text((left, line + side), words, fill=_COLOURS[cell.right], font=font)
+        left += width
+    return row

@@ -1,12 +1,14 @@
 """Three ways to ask lm-evaluation-harness's questions of one model: do they agree, item by item?
 
 pip install 'tejat[eval,export]' 'lm-eval[api]' transformers torch accelerate
-python benchmarks/reference_adapter.py runs/mini --benchmarks DIR --items 100
+python benchmarks/reference_adapter.py mini --tasks sample_capitals_local sample_names_local --no-server
+python benchmarks/reference_adapter.py mini --tasks mmlu_redux_local --benchmarks DIR --items 100
 
-The same requests of a multiple-choice task go to our adapter (`tejat.evals.lm_evaluation`), to lm-eval's own for
+The same requests of multiple-choice tasks go to our adapter (`tejat.evals.lm_evaluation`), to lm-eval's own for
 transformers on an exported checkpoint (`HFLM`, by PyTorch), and to its `local-completions` on our server. Prints the
 largest difference of a log-likelihood, the accuracies, and the items whose answers differ, with the margin between
-their best two choices. Everything in float32 on a CPU.
+their best two choices. Everything in float32 on a CPU, ours by JAX: ONNX Runtime rounds what it multiplies four bits by
+(--engine onnx shows how much).
 """
 
 import argparse
@@ -18,66 +20,75 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--benchmarks", type=Path, required=True)
-    parser.add_argument("--task", default="mmlu_redux_local")
+    parser.add_argument("model", help="a model that comes with Tejat, or the directory of one")
+    parser.add_argument("--benchmarks", type=Path)
+    parser.add_argument("--tasks", nargs="+", default=["sample_capitals_local", "sample_names_local"])
     parser.add_argument("--items", type=int, default=100)
+    parser.add_argument("--engine", choices=("jax", "onnx"), default="jax")
     parser.add_argument("--no-server", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     os.environ.setdefault("TQDM_DISABLE", "1")
 
-    from tejat import api
-    from tejat.evals.ground import Ground
-    from tejat.evals.lm_eval_suite import Harnessed
+    from tejat import api, bundle
     from tejat.evals.lm_evaluation import TejatLM
-    from tejat.export import huggingface
 
-    task = Harnessed(options.task, Ground(benchmarks=options.benchmarks))
-    items = task.items()
-    chosen = [items[n] for n in np.linspace(0, len(items) - 1, min(options.items, len(items))).astype(int)]
-    requests = [instance for item in chosen for instance in task._instances[item.id]]
-    right = {item.id: item.choices.index(item.answers[0]) for item in chosen}
-    of = [item.id for item in chosen for _ in task._instances[item.id]]
-    print(f"{options.task}: {len(chosen)} items, {len(requests)} requests", flush=True)
-    checkpoint = Path(tempfile.mkdtemp()) / "checkpoint"
-    huggingface.export(options.model, checkpoint)
-    ways = {"ours": lambda: TejatLM(api.load(options.model)), "HFLM": lambda: _reference(checkpoint)}
-    scores, seconds = {}, {}
-    for name, load in ways.items():
-        lm, start = load(), time.monotonic()
-        scores[name] = np.array([total for total, _ in lm.loglikelihood(requests, disable_tqdm=True)])
-        seconds[name] = time.monotonic() - start
-        print(f"{name}: {seconds[name]:.0f} s", flush=True)
-    if not options.no_server:
-        start = time.monotonic()
-        scores["server"] = _served(options.model, checkpoint, requests)
-        seconds["server"] = time.monotonic() - start
-    found = {"model": str(options.model), "task": options.task, "items": len(chosen), "requests": len(requests)}
-    by_item: dict[str, list[int]] = defaultdict(list)
-    for at, id in enumerate(of):
-        by_item[id].append(at)
-    for name, mine in scores.items():
-        best = {id: int(np.argmax(mine[places])) for id, places in by_item.items()}
-        found[name] = {"accuracy": float(np.mean([best[id] == right[id] for id in by_item])), "s": seconds[name]}
-        if name != "ours":
-            found[name]["largest difference"] = float(np.abs(mine - scores["ours"]).max())
-            found[name]["other answers"] = [
-                {"item": id, "margin": _margin(scores["ours"][places])}
-                for id, places in by_item.items()
-                if best[id] != int(np.argmax(scores["ours"][places]))
-            ]
-    print(json.dumps(found, indent=1))
+    directory, found = bundle.find(options.model), []
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = TejatLM(api.load(directory, options.engine)), reference(directory, Path(folder))
+        for task in options.tasks:
+            ways = {"ours": ours.loglikelihood, "HFLM": theirs.loglikelihood}
+            if not options.no_server:
+                ways["server"] = lambda requests, **_: _served(directory, Path(folder), requests)
+            found.append({"model": options.model, "engine": options.engine, "task": task})
+            found[-1] |= compare(task, options.items, ways, options.benchmarks)
+            print(json.dumps(found[-1], indent=1), flush=True)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def compare(name: str, most: int, ways: Mapping[str, Callable[..., Any]], benchmarks: Path | None = None) -> dict:
+    """Asks `most` items of a task, from all over it, in each way; what the first says is what the others are held to.
+
+    Of every way: its accuracy and seconds; of the others the largest difference of a log-likelihood, and the items that
+    they answer otherwise, with the margin between the first way's best two choices.
+    """
+    from tejat.evals.ground import Ground
+    from tejat.evals.lm_eval_suite import Harnessed
+
+    task = Harnessed(name, Ground(benchmarks=benchmarks))
+    items = task.items()
+    chosen = [items[n] for n in np.linspace(0, len(items) - 1, min(most, len(items))).astype(int)]
+    requests = [instance for item in chosen for instance in task._instances[item.id]]
+    places, at = {}, 0
+    for item in chosen:
+        places[item.id] = slice(at, at := at + len(item.choices))
+    found: dict[str, Any] = {"items": len(chosen), "requests": len(requests)}
+    first: np.ndarray | None = None
+    for way, ask in ways.items():
+        begun = time.monotonic()
+        mine = np.array([total for total, _ in ask(requests, disable_tqdm=True)])
+        first = mine if first is None else first
+        said = {id: int(np.argmax(mine[place])) for id, place in places.items()}
+        right = [item.choices[said[item.id]] in item.answers for item in chosen]
+        found[way] = {"accuracy": float(np.mean(right)), "s": time.monotonic() - begun}
+        if mine is not first:
+            found[way]["largest difference"] = float(np.abs(mine - first).max())
+            found[way]["other answers"] = [
+                {"item": id, "margin": _margin(first[place])}
+                for id, place in places.items()
+                if said[id] != int(np.argmax(first[place]))
+            ]
+    return found
 
 
 def _margin(scores: np.ndarray) -> float:
@@ -85,18 +96,22 @@ def _margin(scores: np.ndarray) -> float:
     return float(first - second)
 
 
-def _reference(checkpoint: Path):
-    """lm-eval's adapter on a checkpoint for transformers."""
+def reference(model: Path, folder: Path) -> Any:
+    """lm-eval's adapter on a model, exported into a folder for transformers."""
     import torch
     from lm_eval.models.huggingface import HFLM
     from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+    from tejat.export import huggingface
+
+    checkpoint = folder / "checkpoint"
+    huggingface.export(model, checkpoint)
     network = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     return HFLM(pretrained=network, tokenizer=tokenizer, backend="causal", batch_size=8, add_bos_token=True)
 
 
-def _served(model: Path, checkpoint: Path, requests) -> np.ndarray:
+def _served(model: Path, folder: Path, requests) -> list[tuple[float, bool]]:
     """Through `tejat serve`, in a process of its own, by lm-eval's client of any completions server."""
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
@@ -118,7 +133,7 @@ def _served(model: Path, checkpoint: Path, requests) -> np.ndarray:
         client = LocalCompletionsAPI(
             base_url=f"{address}/completions",
             model=name,
-            tokenizer=str(checkpoint),
+            tokenizer=str(folder / "checkpoint"),
             tokenizer_backend="huggingface",
             tokenized_requests=True,
             batch_size=8,
@@ -130,7 +145,7 @@ def _served(model: Path, checkpoint: Path, requests) -> np.ndarray:
             whole = [BOS, *vocabulary.encode(context + continuation)]
             head = len([BOS, *vocabulary.encode(context.rstrip())])
             asked.append(((context, continuation), whole[:head], whole[head:]))
-        return np.array([total for total, _ in client._loglikelihood_tokens(asked, disable_tqdm=True)])
+        return client._loglikelihood_tokens(asked, disable_tqdm=True)
     finally:
         server.terminate()
         server.wait()

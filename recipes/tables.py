@@ -13,8 +13,8 @@ in OUT/tables/NAME.log, what it was asked in NAME.command beside it: asked other
 ends its chain, not the others.
 
 What the model card has stands in OUT/tables/card.md in the end, of whatever was measured: aims, then all tasks of all
-suites. Drawings are judged where runs/judge is; --train makes it, and its peer beside which names of pictures are
-told (two minutes of a GPU each).
+suites; in samples.md beside it are answers by lot (recipes/samples.py). Drawings are judged where runs/judge is;
+--train makes it, and its peer beside which names of pictures are told (two minutes of a GPU each).
 
 Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; and from with-SEED on, as many updates each:
 more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED.
@@ -42,6 +42,9 @@ TEJAT = (sys.executable, "-m", "tejat")
 WAYS = ("without", "with", "more", "dpo", "grpo")
 """Columns of the table, in this order."""
 SUITES = ("promised", "quick", "pictures", "long-context", "factuality", "safety")
+SKILLS = ("count", "where", "read", "advice", "translate", "from-english", "into-english", "check-solution", "physics")
+SKILLS += ("figure-to-code", "state", "state-chosen", "order", "order-chosen", "way", "way-chosen")
+"""Tasks of "all" that the card tells of and none of those suites has."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,17 @@ def measured(options) -> Iterator[Step]:
         command = [*TEJAT, "eval", options.model, "--suite", suite, "--corpus", str(options.corpus), "--out", str(out)]
         command += [] if suite == "quick" else ["--limit", str(options.limit)]
         yield Step(suite, tuple(command), out / "results.json")
+    tables = options.out / "tables"
+    command = [*TEJAT, "eval", options.model, "--suite", "all", "--tasks", *SKILLS, "--limit", str(options.limit)]
+    command += ["--corpus", str(options.corpus), "--out", str(tables / "skills")]
+    yield Step("skills", tuple(command), tables / "skills" / "results.json")
+    command = [
+        sys.executable,
+        str(HERE / "samples.py"),
+        *(str(tables / name) for name in ("promised", "quick", "skills")),
+    ]
+    command += ["--corpus", str(options.corpus), "--out", str(tables / "samples.md")]
+    yield Step("samples", tuple(command), tables / "samples.md")
     models = [_model(options, way, seed) for way in WAYS for seed in range(options.seeds)]
     if all((model / "config.json").is_file() for model in models):
         out = options.out / "tables" / "post-training"
@@ -208,7 +222,7 @@ def measured(options) -> Iterator[Step]:
 
 def card(tables: Path) -> str:
     """In Markdown what was found by the suites that have results: aims, then tasks; empty where none has."""
-    found = {name: tables / name / "results.json" for name in SUITES}
+    found = {name: tables / name / "results.json" for name in (*SUITES, "skills")}
     read = {name: json.loads(path.read_text()) for name, path in found.items() if path.is_file()}
     aims: dict[str, dict] = {}  # every suite tells every aim, and has measured some; the most items count
     for one in (one for told in read.values() for one in told["promises"] if one.get("value") is not None):
@@ -220,13 +234,16 @@ def card(tables: Path) -> str:
         lines.append(f"| {what} | {_found(one)} | {aim} | {'yes' if one['reached'] else 'no'} |")
     for name, told in read.items():
         lines += ["", f"`{told['command']}`, {told['hardware']}", ""]
-        lines += ["| task | measured by | found | chance | baseline | blanked |", "|---|---|---|---|---|---|"]
+        lines += [
+            "| task | measured by | found | chance | baseline | blanked | text only |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for task in told["tasks"]:
-            blanked = task["blanked"] and task["blanked"]["value"]
-            beside = (task["chance"], task["baseline"], blanked)
+            controls = (one and one["value"] for one in (task["blanked"], task.get("text_only")))
+            beside = (task["chance"], task["baseline"], *controls)
             rest = ("" if value is None else f"{value:.3f}" for value in beside)
             lines.append(f"| {name}: {task['name']} | {task['metric']} | {_found(task)} | {' | '.join(rest)} |")
-        lines += [f"| {name}: {task['name']} | not run: {task['reason']} | | | | |" for task in told["not_run"]]
+        lines += [f"| {name}: {task['name']} | not run: {task['reason']} | | | | | |" for task in told["not_run"]]
     return "\n".join(lines).strip() + "\n" if lines else ""
 
 

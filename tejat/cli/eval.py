@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tejat.evals.report import Report, Section
     from tejat.evals.tasks import Task
 
-FEWER = ("error", "baseline", "metric", "passes", "shuffled", "chance")
+FEWER = ("error", "baseline", "metric", "passes", "text only", "shuffled", "chance")
 """Columns that a narrow terminal does without; the report has them."""
 
 
@@ -319,7 +319,7 @@ def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequ
     from tejat.evals import harness
 
     head = ("task", "metric", "value", "95% interval", "error", "n")
-    head += ("chance", "blanked", "shuffled", "baseline", "passes")
+    head += ("chance", "blanked", "shuffled", "text only", "baseline", "passes")
     lines = [
         (
             row.name,
@@ -331,12 +331,17 @@ def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequ
             f"{row.chance:.3f}" if row.chance else "",
             f"{row.blanked.value:.3f}" if row.blanked else "",
             f"{row.shuffled.value:.3f}" if row.shuffled else "",
+            f"{row.text_only.value:.3f}" if row.text_only else "",
             f"{row.baseline:.3f}" if row.baseline is not None else "",
             {None: "", True: "yes", False: "no"}[row.passes],
         )
         for row in rows
     ]
     table.show(head, lines, ("metric",), FEWER)
+    for row in rows:
+        for name, one in row.verdicts.items():
+            above = f"{one.above.value:+.3f}, 95% interval {harness.interval(one.above)}"
+            print(f"{row.name}, {name}: {one.told}; minus text only {above}")
     for d in differences:
         print(f"{d.name}: {d.difference.value:+.3f} against the other, 95% interval {harness.interval(d.difference)}")
     for task in not_run:

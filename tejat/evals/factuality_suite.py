@@ -76,7 +76,9 @@ def _behaviours(ground: Ground) -> list[Task]:
         Judging(SUITE, "prompts-helpful", by_hand(True), answers, measuring.right, "right"),
         Judging(SUITE, "prompts-hedging", by_hand(False), answers, measuring.hedged, "owns up"),
     ]
-    return [task.with_(origin=cases.ORIGIN) for task in made]
+    # What cannot be answered cannot be answered of a grey picture either: only the others have a control.
+    ways = {"attribution": ("blanked",), "over-hedging": ("blanked",), "helpful": ("blanked",)}
+    return [task.with_(origin=cases.ORIGIN, ways=ways.get(task.name, ())) for task in made]
 
 
 def _sourced(item: Item) -> bool:

@@ -20,7 +20,8 @@ from tejat.errors import BadInput
 from tejat.evals import statistics
 from tejat.evals.progress import Progress
 from tejat.evals.statistics import Estimate
-from tejat.evals.tasks import Item, Outcome, Task, some
+from tejat.evals.tasks import TEXT_ONLY, Item, Outcome, Task, some
+from tejat.evals.verdicts import Verdict, verdict
 from tejat.parts import from_json, to_json, write_whole
 
 BROKEN = (ValueError, OSError, ImportError, LookupError, RuntimeError)
@@ -35,11 +36,13 @@ class Row:
       low, high: the 95% interval of `value`.
       chance: the mean probability of guessing right; None where guessing has no meaning.
       luck: the probability that guessing does as well as `value` or better.
-      blanked: the same with the media blanked; None where the task has none.
+      blanked: the same with the media blanked, over the items that have media; None where none has.
       difference: value minus blanked, over the same items.
       mcnemar: the p-value of that difference, where scores are right or wrong.
       shuffled: the same with sounds' samples and clips' frames out of order.
       order_adds: value minus shuffled.
+      text_only: the same without the media at all.
+      verdicts: of each control, what it was to show: that the number falls to `text_only`.
       baseline: the value of the best answer that looks at no item, and what that answer is.
       by: the task's number among the items of each tag: {"language": {"de": …}}.
       remarks: other numbers of all items together; as text those that have no error.
@@ -69,6 +72,8 @@ class Row:
     passes: bool | None = None
     shuffled: Estimate | None = None
     order_adds: Estimate | None = None
+    text_only: Estimate | None = None
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     by: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     remarks: dict[str, Estimate | str] = field(default_factory=dict)
     asked: str = ""
@@ -77,8 +82,9 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """For `json.dumps`: estimates as objects, and null for what is not a finite number."""
         row = asdict(self)
-        for name in ("blanked", "difference", "shuffled", "order_adds"):
+        for name in ("blanked", "difference", "shuffled", "order_adds", "text_only"):
             row[name] = _told(getattr(self, name))
+        row["verdicts"] = {way: {"above": _told(one.above), "verdict": one.told} for way, one in self.verdicts.items()}
         row["by"] = {tag: {name: _told(one) for name, one in found.items()} for tag, found in self.by.items()}
         row["remarks"] = {name: one if isinstance(one, str) else _told(one) for name, one in self.remarks.items()}
         return {key: finite(part) for key, part in row.items()}
@@ -235,25 +241,32 @@ def _batches(missing: Sequence[tuple[Item, str]], size: int) -> list[Sequence[tu
 
 
 def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], others: dict[str, dict[str, Outcome]]) -> Row:
-    clusters = [item.cluster for item in items]
-    whole = task.estimate(list(seen.values()), clusters)
+    clusters = {item.id: item.cluster for item in items}
+    whole = task.estimate(list(seen.values()), list(clusters.values()))
     mcnemar = chance = luck = passes = None
     if task.kind == "proportion":
         scores = [outcome.score for outcome in seen.values()]
         chances = [task.chance(item) for item in items]
         chance, luck = sum(chances) / len(chances), statistics.chance_tail(round(sum(scores)), chances)
         passes = whole.low >= bar(chance, 3) if chance > 0 else None
+    baseline, baseline_is = task.baseline(items) or (None, "")
     estimates: dict[str, Estimate] = {}
     differences: dict[str, Estimate] = {}
+    verdicts: dict[str, Verdict] = {}
     for way, outcomes in others.items():
-        estimates[way] = task.estimate(list(outcomes.values()), clusters)
-        differences[way] = task.difference(list(seen.values()), list(outcomes.values()), clusters)
+        changed, of = list(outcomes.values()), [clusters[id] for id in outcomes]
+        estimates[way] = task.estimate(changed, of)
+        differences[way] = task.difference([seen[id] for id in outcomes], changed, of)
+        if way != TEXT_ONLY and TEXT_ONLY in others:
+            above = task.difference(changed, list(others[TEXT_ONLY].values()), of)
+            verdicts[way] = verdict(differences[way], above, estimates[way], task.better, chance, baseline)
     if "blanked" in others and task.kind == "proportion":
-        pair = [[outcome.score for outcome in some.values()] for some in (seen, others["blanked"])]
-        mcnemar = statistics.mcnemar(*pair)
-        blind = estimates["blanked"].value
-        passes = passes is not False and whole.low >= bar(blind, 2) and whole.low > blind
-    baseline, baseline_is = task.baseline(items) or (None, "")
+        blanked = others["blanked"]
+        shown = [seen[id] for id in blanked]
+        mcnemar = statistics.mcnemar([one.score for one in shown], [one.score for one in blanked.values()])
+        if task.better == "higher":
+            blind, low = estimates["blanked"].value, task.estimate(shown, [clusters[id] for id in blanked]).low
+            passes = passes is not False and low >= bar(blind, 2) and low > blind
     return Row(
         suite=task.suite,
         name=task.name,
@@ -267,6 +280,8 @@ def _row(task: Task, items: Sequence[Item], seen: dict[str, Outcome], others: di
         difference=differences.get("blanked"),
         shuffled=estimates.get("shuffled"),
         order_adds=differences.get("shuffled"),
+        text_only=estimates.get(TEXT_ONLY),
+        verdicts=verdicts,
         by=_by(task, items, seen),
         remarks=dict(task.remarks(items, list(seen.values()))),
         asked=task.asked,

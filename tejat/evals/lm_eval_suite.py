@@ -1,7 +1,8 @@
 """Tasks of lm-evaluation-harness in our harness: its prompts, its filters, its metrics; our intervals and report.
 
-Any of its tasks by name, and those in `benchmarks/` on files of the user's own. What lm-eval computes of each item is
-kept; intervals, resuming and the pages are as of every other task.
+Any of its tasks by name, and those in `benchmarks/`: on files of the user's own, and on the bundled sample, those with
+pictures and sounds among them. What lm-eval computes of each item is kept; intervals, controls, resuming and the pages
+are as of every other task.
 """
 
 import json
@@ -11,6 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from sys import stderr
@@ -27,14 +29,23 @@ from tejat.parts import Audio, Image, Part, Text, Turn
 
 SUITE = "lm-eval"
 LOCAL = Path(__file__).parent / "benchmarks"
-NAMES = ("gsm8k_local", "humaneval_local", "mgsm_local", "mmlu_redux_local", "nq_open_local", "xquad_local")
+FILES = ("gsm8k_local", "humaneval_local", "mgsm_local", "mmlu_redux_local", "nq_open_local", "xquad_local")
+SAMPLE = (
+    "sample_capitals_local",
+    "sample_names_local",
+    "sample_pictures_local",
+    "sample_pictures_written_local",
+    "sample_words_local",
+    "sample_words_written_local",
+)
+NAMES = (*FILES, *SAMPLE)
 SEED = 1234  # of the examples that are drawn, lm-eval's own
 TAGS = ("language", "subject")
 """Columns of a data set that results are broken down by."""
 
 
 def tasks(ground: Ground, only: Sequence[str] = ()) -> list[Task]:
-    """Those named, or all on files of the user's own. Raises BadInput where lm-eval is not installed."""
+    """Those named, or all of `benchmarks/`. Raises BadInput where lm-eval is not installed."""
     if find_spec("lm_eval") is None:
         raise BadInput("the suite 'lm-eval' is lm-evaluation-harness; install it with `pip install 'tejat[eval]'`")
     return [Harnessed(name, ground) for name in only or NAMES]
@@ -125,15 +136,32 @@ class Harnessed(Answering):
             made.append(
                 Item(
                     id,
-                    str(doc.get("context") or doc.get("passage") or number),
-                    (Turn("user", (Text(str(first.args[0])), *_media(first))),),
+                    str(doc.get("context") or doc.get("passage") or doc.get("thing") or number),
+                    (Turn("user", (Text(str(first.args[0])), *self._media(first, number))),),
                     answers,
                     choices=choices,
                     chance=1 / len(choices) if choices else 0.0,
                     tags={tag: str(doc[tag]) for tag in TAGS if tag in doc},
                 )
             )
+        if any(isinstance(part, Audio) for item in made for part in item.turns[0].parts):
+            self.ways = ("blanked", "shuffled")
         return made
+
+    def _media(self, instance: Any, number: int) -> Sequence[Part]:
+        """The pictures and sounds of a request: what a control changes, and what the report shows. Raises BadInput
+        where the task shows something and has nothing to show: to ask in words alone would measure something else."""
+        if len(instance.args) < 3:
+            return ()
+        from tejat.evals.lm_evaluation import media_of
+
+        found = media_of(instance.args[2])
+        if not found:
+            raise BadInput(
+                f"row {number} of lm-eval's {self.name!r} has no picture or sound, which the task is about; add it, or "
+                "leave the row out"
+            )
+        return found
 
     def offered(self, item: Item) -> tuple[str, ...]:
         return tuple(choice.strip() for choice in item.choices)
@@ -144,19 +172,20 @@ class Harnessed(Answering):
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
         self.items()
         lm = self._adapter(model)
-        instances = [instance for item in items for instance in self._instances[item.id]]
-        for item in items:
-            for instance in self._instances[item.id]:
+        # Copies: an item and its control, which share what lm-eval made of them, may be asked together.
+        copies = [[copy(instance) for instance in self._instances[item.id]] for item in items]
+        by_kind: dict[str, list[Any]] = defaultdict(list)
+        for item, mine in zip(items, copies, strict=True):
+            for instance in mine:
                 instance.resps, instance.filtered_resps = [], {}
                 instance.arguments = shown(instance.args, item)
-        by_kind: dict[str, list[Any]] = defaultdict(list)
-        for instance in instances:
-            by_kind[instance.request_type] += [instance] * (instance.repeats or 1)
-        for kind, mine in by_kind.items():
-            for instance, response in zip(mine, getattr(lm, kind)(mine), strict=True):
+                by_kind[instance.request_type] += [instance] * (instance.repeats or 1)
+        for kind, asked in by_kind.items():
+            for instance, response in zip(asked, getattr(lm, kind)(asked), strict=True):
                 instance.resps.append(response)
         try:
-            return [self._judged(item) for item in self._filtered(instances, items)]
+            self._filter([instance for mine in copies for instance in mine])
+            return [self._judged(item, mine) for item, mine in zip(items, copies, strict=True)]
         except BadInput:
             raise
         except Exception as error:  # whatever a task's own filters and metrics raise
@@ -166,24 +195,27 @@ class Harnessed(Answering):
     def sampled(
         self, model: Any, prompts: Sequence[tuple[Turn, ...]], seeds: Sequence[int], temperature: float, max_tokens: int
     ) -> list[tuple[Part, ...]]:
-        """Answers to prompts as plain documents, each with its seed."""
+        """Answers to prompts as plain documents, or as turns where they have media, each with its seed."""
         from lm_eval.api.instance import Instance
 
         until = (self.task.config.generation_kwargs or {}).get("until", [])
         wishes = {"until": until, "do_sample": True, "temperature": temperature, "max_gen_toks": max_tokens}
-        requests = [
-            Instance("generate_until", {}, (turns[0].parts[0].text, wishes | {"seed": seed}), 0)
-            for turns, seed in zip(prompts, seeds, strict=True)
-        ]
+        requests = []
+        for turns, seed in zip(prompts, seeds, strict=True):
+            said = "\n".join(part.text for part in turns[0].parts if isinstance(part, Text))
+            media = _by_kind(turns[0].parts)
+            given = (media,) if any(media.values()) else ()
+            requests.append(Instance("generate_until", {}, (said, wishes | {"seed": seed}, *given), 0))
         return [(Text(text),) for text in self._adapter(model).generate_until(requests)]
 
     def judge(self, parts: tuple[Part, ...], item: Item) -> bool:
         """Is an answer right by the task's own filters and metric?"""
         text = "".join(part.text for part in parts if isinstance(part, Text))
-        for instance in self._instances[item.id]:
+        mine = [copy(instance) for instance in self._instances[item.id]]
+        for instance in mine:
             instance.resps, instance.filtered_resps = [text], {}
-        (same,) = self._filtered(self._instances[item.id], [item])
-        return self._judged(same).score == 1.0
+        self._filter(mine)
+        return self._judged(item, mine).score == 1.0
 
     def _adapter(self, model: Any) -> Any:
         known, lm = self._lm
@@ -194,15 +226,13 @@ class Harnessed(Answering):
             self._lm = model, lm
         return lm
 
-    def _filtered(self, instances: Sequence[Any], items: Sequence[Item]) -> Sequence[Item]:
+    def _filter(self, instances: Sequence[Any]) -> None:
         """Runs the task's filters over some of its instances."""
         for one in self.task._filters:
             one.apply(list(instances))
-        return items
 
-    def _judged(self, item: Item) -> Outcome:
-        """lm-eval's metrics of an item. The first filter's count; those of others are kept beside them."""
-        mine = self._instances[item.id]
+    def _judged(self, item: Item, mine: Sequence[Any]) -> Outcome:
+        """lm-eval's metrics of an item's instances. The first filter's count; others' are kept beside them."""
         doc = mine[0].doc
         detail: dict[str, Any] = {}
         for name in mine[0].filtered_resps:
@@ -241,25 +271,19 @@ class Harnessed(Answering):
 
 
 def shown(arguments: tuple[Any, ...], item: Item) -> tuple[Any, ...]:
-    """A request's arguments with the media of an item, which a control has greyed or silenced."""
+    """A request's arguments with the media of an item, which a control has greyed, silenced or left out."""
     if len(arguments) < 3:
         return arguments
-    parts = item.turns[0].parts
-    media = {"visual": [p for p in parts if isinstance(p, Image)], "audio": [p for p in parts if isinstance(p, Audio)]}
-    return (*arguments[:2], arguments[2] | {name: found for name, found in media.items() if found})
+    found = _by_kind(item.turns[0].parts)
+    return (*arguments[:2], {name: found.get(name, given) for name, given in arguments[2].items()})
 
 
-def _media(instance: Any) -> tuple[Part, ...]:
-    """The pictures and sounds of a request, so that a changed one is asked again and the report shows it."""
-    if len(instance.args) < 3:
-        return ()
-    from tejat.evals.lm_evaluation import _image, _listed, _sound
-
-    given = instance.args[2]
-    return (
-        *(_image(one) for one in _listed(given.get("visual"))),
-        *(_sound(one) for one in _listed(given.get("audio"))),
-    )
+def _by_kind(parts: Sequence[Part]) -> dict[str, list[Part]]:
+    """Media under the names that lm-eval hands them over by."""
+    return {
+        "visual": [part for part in parts if isinstance(part, Image)],
+        "audio": [part for part in parts if isinstance(part, Audio)],
+    }
 
 
 def _plain(value: Any) -> Any:

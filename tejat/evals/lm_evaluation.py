@@ -5,7 +5,7 @@
 
 A prompt is a plain document, or, where a chat template is asked for, a dialogue in our framing. Contexts that are
 scored several times, or begin alike, are read once (`tejat.infer.continuations`). Tasks with pictures or sounds become
-one turn of the user, in which they stand at their placeholders.
+one turn of the user, in which they stand at their placeholders; what is scored is then the beginning of the answer.
 """
 
 import re
@@ -31,6 +31,7 @@ TOKENS = 256  # of an answer where the task does not say
 MARK = "\ufdd0"
 """Stands on either side of a mark of the framing in a rendered dialogue. No text has this character, so none forges."""
 
+BEGIN, END = f"{MARK}<|turn>{MARK}", f"{MARK}<turn|>{MARK}"
 _MARKED = re.compile(f"{MARK}(.*?){MARK}")
 _PLACEHOLDER = re.compile(r"<(?:image|audio|video)>(?:\d+)?")
 
@@ -82,20 +83,46 @@ class TejatLM(TemplateLM):
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """A dialogue as a string whose marks `tok_encode` knows; open at its end where the model is to go on."""
         roles = {"assistant": "model", "developer": "system"}
-        begin, end = f"{MARK}<|turn>{MARK}", f"{MARK}<turn|>{MARK}"
         rendered = ""
         for number, message in enumerate(chat_history, 1):
             role = roles.get(message["role"], message["role"])
-            rendered += f"{begin}{role}\n{message['content']}"
+            rendered += f"{BEGIN}{role}\n{message['content']}"
             if number < len(chat_history) or add_generation_prompt:
-                rendered += f"{end}\n"
-        return rendered + (f"{begin}model\n" if add_generation_prompt else "")
+                rendered += f"{END}\n"
+        return rendered + (f"{BEGIN}model\n" if add_generation_prompt else "")
 
     def chat_template(self, chat_template: bool | str = False) -> str:
         """Its name: the template is code."""
         return "tejat" if chat_template else ""
 
     # What it computes
+
+    def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """(log-likelihood, is it the likeliest?) of each continuation of its context, which may have media."""
+        with_media = [number for number, request in enumerate(requests) if len(request.args) > 2]
+        alone = [number for number, request in enumerate(requests) if len(request.args) == 2]
+        found: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
+        for numbers, way in ((with_media, self._answers), (alone, super().loglikelihood)):
+            if numbers:
+                scored = way([requests[number] for number in numbers], disable_tqdm=disable_tqdm)
+                for number, one in zip(numbers, scored, strict=True):
+                    found[number] = one
+        return found
+
+    def _answers(self, requests: Sequence[Instance], disable_tqdm: bool) -> list[tuple[float, bool]]:
+        """Of answers to turns with media; a turn is read once for all of its answers."""
+        asked: dict[Any, list[int]] = {}
+        for number, request in enumerate(requests):
+            context, _, given = request.args
+            asked.setdefault((context, *(id(one) for one in _given(given))), []).append(number)
+        prompts = [self._turn(*requests[numbers[0]].args[::2]) for numbers in asked.values()]
+        # lm-eval's blank before an answer parts it from a context that ours is not glued to.
+        ids = [self.vocabulary.encode(request.args[1].lstrip()) for request in requests]
+        wanted = [[ids[number] for number in numbers] for numbers in asked.values()]
+        return self._likely(prompts, wanted, list(asked.values()), [request.args for request in requests])
+
+    def _turn(self, context: str, given: dict[str, Any]) -> Encoded:
+        return self.model.bundle.framing.prompt(_turns(context, given))
 
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[tuple[str, str], list[int], list[int]]], **_: Any
@@ -106,15 +133,26 @@ class TejatLM(TemplateLM):
             places.setdefault(tuple(self._fitting(context, len(wanted))), []).append(number)
         prompts = [_plain(context) for context in places]
         wanted = [[requests[n][2] for n in numbers] for numbers in places.values()]
-        empty = [not all(mine) for mine in wanted]
-        if any(empty):
+        return self._likely(prompts, wanted, list(places.values()), [request[0] for request in requests])
+
+    def _likely(
+        self,
+        prompts: Sequence[Encoded],
+        wanted: Sequence[Sequence[Sequence[int]]],
+        places: Sequence[Sequence[int]],
+        asked: Sequence[Any],
+    ) -> list[tuple[float, bool]]:
+        """Of each prompt's continuations, whose places among all requests `places` has; a cache knows a request by what
+        `asked` has of it."""
+        if not all(len(ids) for mine in wanted for ids in mine):
             raise BadInput("a task asks for the likelihood of no text at all; mend the task")
-        found: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        for numbers, scored in zip(places.values(), continuations(self.model.engine, prompts, wanted), strict=True):
-            for number, one in zip(numbers, scored, strict=True):
-                greedy = bool((one.best == np.asarray(requests[number][2])).all())
+        found: list[tuple[float, bool]] = [(0.0, False)] * len(asked)
+        scored = continuations(self.model.engine, prompts, wanted)
+        for numbers, mine, likely in zip(places, wanted, scored, strict=True):
+            for number, ids, one in zip(numbers, mine, likely, strict=True):
+                greedy = bool((one.best == np.asarray(ids)).all())
                 found[number] = float(one.logprobs.sum(dtype=np.float64)), greedy
-                self.cache_hook.add_partial("loglikelihood", requests[number][0], found[number])
+                self.cache_hook.add_partial("loglikelihood", asked[number], found[number])
         return found
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
@@ -140,8 +178,8 @@ class TejatLM(TemplateLM):
         for request in requests:
             context, wishes, *more = request.args
             wish = _options(dict(wishes))
-            if more and any(more[0].values()):
-                prompts.append(self.model.bundle.framing.prompt([Turn("user", _parts(context, more[0]))]))
+            if more:
+                prompts.append(self._turn(context, more[0]))
             else:
                 prompts.append(_plain(self._fitting(self.tok_encode(context), wish.max_tokens or TOKENS)))
             options.append(wish)
@@ -185,10 +223,25 @@ def _options(wishes: dict[str, Any]) -> Options:
     )
 
 
-def _parts(context: str, given: dict[str, Any]) -> tuple[Part, ...]:
+def _turns(context: str, given: dict[str, Any]) -> list[Turn]:
+    """The turns of a rendered dialogue, or a context as one turn of the user, with their media. Those that have no
+    placeholder stand at the beginning of the first turn that is the user's."""
+    rendered = [piece.partition("\n")[::2] for piece in context.split(BEGIN)[1:]]
+    said = [(role, text.partition(END)[0]) for role, text in rendered if (role, text) != ("model", "")]
+    said = said or [("user", context)]
+    found = media_of(given)
+    places = [len(_PLACEHOLDER.findall(text)) for _, text in said]
+    places[[role for role, _ in said].index("user")] += max(0, len(found) - sum(places))
+    ends = [sum(places[: n + 1]) for n in range(len(places))]
+    return [
+        Turn(role, _parts(text, found[end - count : end]))
+        for (role, text), count, end in zip(said, places, ends, strict=True)
+    ]
+
+
+def _parts(context: str, found: Sequence[Image | Audio]) -> tuple[Part, ...]:
     """A context with its media at their placeholders; those that have none come first."""
-    found = [_image(one) for one in _listed(given.get("visual"))] + [_sound(one) for one in _listed(given.get("audio"))]
-    texts = _PLACEHOLDER.split(_MARKED.sub("", context))
+    texts = _PLACEHOLDER.split(context)
     unplaced = max(0, len(found) - (len(texts) - 1))
     parts: list[Part] = list(found[:unplaced])
     rest = iter(found[unplaced:])
@@ -198,6 +251,15 @@ def _parts(context: str, given: dict[str, Any]) -> tuple[Part, ...]:
         if text:
             parts.append(Text(text))
     return tuple(parts)
+
+
+def media_of(given: dict[str, Any]) -> list[Image | Audio]:
+    """The pictures and the sounds that lm-eval hands over with a request."""
+    return [*map(_image, _listed(given.get("visual"))), *map(_sound, _listed(given.get("audio")))]
+
+
+def _given(given: dict[str, Any]) -> list[Any]:
+    return [*_listed(given.get("visual")), *_listed(given.get("audio"))]
 
 
 def _listed(media: Any) -> list[Any]:

@@ -1,4 +1,5 @@
-"""Long context: a value found by its key among thousands, by depth; bits per byte of long documents, by position.
+"""Long context: a value found by its key among thousands, by depth; bits per byte of long documents, by position and
+by how much of them stands before.
 
 After the paper's section on context: key-value pairs first, then the question. Lists of one length share their pairs,
 and the questions of a list are a cluster: each list is read once.
@@ -8,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,13 +30,15 @@ LENGTHS = {"1k": 1_024, "2k": 2_048, "4k": 4_096, "8k": 8_192, "16k": 16_384, "3
 QUESTIONS = 16  # of each list
 DEPTHS = ("0 – 20%", "20 – 40%", "40 – 60%", "60 – 80%", "80 – 100%")
 POSITIONS = (128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
+BEFORE, LAST = (256, 1_024, 4_096, 15_360, 31_000), 1_024
 SOURCES = ("linux-docs", "debian-handbook", "python-docs", "postgresql-docs", "debian-reference")
 
 
 def tasks(ground: Ground) -> list[Task]:
-    """A task for each length, and one of long documents."""
+    """A task for each length, and two of long documents."""
     found: list[Task] = [Retrieving(length, ground).with_(origin=MADE) for length in LENGTHS]
-    return [*found, ByPosition(SUITE, "documents", partial(documents, ground)).with_(origin=HELD_OUT, promised=True)]
+    by_position = ByPosition(SUITE, "documents", partial(documents, ground)).with_(origin=HELD_OUT, promised=True)
+    return [*found, by_position, Preceded(SUITE, "preceded", partial(works, ground)).with_(origin=HELD_OUT)]
 
 
 def sections(model: Any) -> list[Section]:
@@ -149,6 +153,47 @@ class ByPosition(Listed):
             if both and any(size for _, size, _ in both):
                 found[f"tokens {begin:,} – {end:,}"] = statistics.ratio(*zip(*both, strict=True))
         return found
+
+
+class Preceded(Listed):
+    """The same tokens of a long document with less and with more of it before them. Positions of a document differ in
+    what stands there; this is what a context is worth."""
+
+    metric, kind, better = "bits per byte", "ratio", "lower"
+    asked = f"plain documents: {LAST:,} tokens, behind as many of those before them as there are and fit"
+    batch = 1
+
+    def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
+        outcomes = []
+        vocabulary, context = model.bundle.vocabulary, model.bundle.config.context
+        for item in items:
+            ids = vocabulary.encode(item.answers[0])[: context - 2]
+            found = {}
+            fitting = [before for before in BEFORE if before + LAST <= len(ids)] or [max(0, len(ids) - LAST)]
+            end = fitting[-1] + LAST
+            for before in fitting:
+                score = model.score(Document.of((Text(vocabulary.decode(ids[max(0, end - LAST - before) : end])),)))
+                sizes = [len(vocabulary.piece_bytes[token]) for token in score.tokens[-LAST:]]
+                found[str(before)] = [float(-score.logprobs[-LAST:].sum() / math.log(2)), sum(sizes)]
+            outcomes.append(Outcome(found[str(fitting[-1])][0], (), float(found[str(fitting[-1])][1]), found))
+        return outcomes
+
+    def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate]:
+        """What each step to a longer context changes, of the documents that have both; below nought it helps."""
+        found = {}
+        for less, more in pairwise(map(str, BEFORE)):
+            details = [(outcome.detail, item.cluster) for item, outcome in zip(items, outcomes, strict=True)]
+            both = [(d[more][0] / d[more][1], d[less][0] / d[less][1], cluster) for d, cluster in details if more in d]
+            if both:
+                name = f"{int(more):,} tokens before, less the same with {int(less):,}"
+                found[name] = statistics.paired_difference(*zip(*both, strict=True))
+        return found
+
+
+def works(ground: Ground) -> list[Item]:
+    """The longest documents, one of each work: not the same in ten languages."""
+    first = {item.cluster: item for item in reversed(documents(ground))}
+    return sorted(first.values(), key=lambda item: -len(item.answers[0]))[:12]
 
 
 def documents(ground: Ground) -> list[Item]:

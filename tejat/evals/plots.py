@@ -115,6 +115,7 @@ def results_plot(rows: "Sequence[Row]", out: Path) -> None:
         "baseline": ("^", "#c2571a", [(row.baseline, at) for at, row in enumerate(shown) if row.baseline is not None]),
         "blanked": ("x", "#6a4c93", [(row.blanked.value, at) for at, row in enumerate(shown) if row.blanked]),
         "shuffled": ("+", "#b83256", [(row.shuffled.value, at) for at, row in enumerate(shown) if row.shuffled]),
+        "text only": ("1", "#7a8b1f", [(row.text_only.value, at) for at, row in enumerate(shown) if row.text_only]),
     }
     for name, (mark, colour, points) in marks.items():
         if points:
@@ -125,7 +126,7 @@ def results_plot(rows: "Sequence[Row]", out: Path) -> None:
     axes.grid(axis="x", alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
     if shown:
-        figure.legend(loc="outside upper left", ncols=5, frameon=False, fontsize=8)
+        figure.legend(loc="outside upper left", ncols=6, frameon=False, fontsize=8)
     png = io.BytesIO()
     figure.savefig(png, format="png")
     write_whole(out, png.getvalue())

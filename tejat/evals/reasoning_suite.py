@@ -30,7 +30,7 @@ def tasks(ground: Ground) -> list[Task]:
     made: list[Task] = []
     for name, make in (("state", state), ("order", order), ("way", way)):
         listed = partial(items, ground, name, make)
-        made.append(Choosing(SUITE, f"{name}-chosen", listed).with_(origin=MADE))
+        made.append(Choosing(SUITE, f"{name}-chosen", listed).with_(origin=MADE, quick=True))
         made.append(Ending(SUITE, name, listed, max_tokens=32).with_(origin=MADE))
     return made
 

@@ -17,6 +17,7 @@ from tejat.evals.answering import written
 from tejat.evals.harness import NotRun, Row
 from tejat.evals.plots import Curve, curves, is_loss
 from tejat.evals.statistics import Estimate
+from tejat.evals.verdicts import MEANING
 from tejat.parts import Image, Part, Text, write_whole
 
 ALSO_DRAWN = ("gradient_norm", "rate", "tokens_per_s")  # columns of a training log beside the losses
@@ -118,7 +119,8 @@ def render(report: Report) -> str:
         lines = [(f"{task.suite} {task.name}", task.reason) for task in report.not_run]
         parts.append(_section(Section("Not run", (Table(("task", "why"), lines, words=True),))))
     if report.rows:
-        parts += [_section(section) for section in (_asked(report.rows), _by(report.rows)) if section.blocks]
+        told = (_controls(report.rows), _asked(report.rows), _by(report.rows))
+        parts += [_section(section) for section in told if section.blocks]
     if logged:
         parts.append(_training(logged))
     if report.galleries:
@@ -150,6 +152,20 @@ def _results(rows: Sequence[Row]) -> str:
         groups.setdefault("" if row.kind == "proportion" else row.metric, []).append(row)
     tables = [_scores(group) for group in groups.values()]
     return f"<section><h2>Results</h2>{''.join(tables)}{_legend(rows)}</section>"
+
+
+def _controls(rows: Sequence[Row]) -> Section:
+    """What every control was to show, and whether it does."""
+    lines, told = [], dict[str, None]()
+    for row in rows:
+        for name, one in row.verdicts.items():
+            above = f"{one.above.value:+.3f}", harness.interval(one.above)
+            lines.append((f"{row.suite} {row.name}", name, *above, f"{one.above.n:,}", one.told))
+            told[one.told] = None
+    head = ("task", "control", "minus text only", "95% interval", "n", "verdict")
+    meant = ". ".join(f"“{name}”: {MEANING[name]}" for name in MEANING if name in told)
+    opening = f"The same items with the medium changed, less the same without it. {meant}."
+    return Section("Controls", [opening, Table(head, lines)] if lines else [])
 
 
 def _asked(rows: Sequence[Row]) -> Section:
@@ -196,6 +212,7 @@ def _scores(rows: Sequence[Row]) -> str:
             "blanked": _number(row.blanked and row.blanked.value),
             "the senses add": row.difference and _signed(row.difference.value, row.difference.low, row.difference.high),
             "shuffled": _number(row.shuffled and row.shuffled.value),
+            "text only": _number(row.text_only and row.text_only.value),
             "baseline": _number(row.baseline),
             "n": f"{row.n:,}<small>{f'in {row.clusters} clusters' if row.clusters < row.n else ''}</small>",
         }
@@ -222,6 +239,7 @@ def _columns(rows: Sequence[Row]) -> list[tuple[str, bool]]:
         ("blanked", any(row.blanked is not None for row in rows)),
         ("the senses add", any(row.difference is not None for row in rows)),
         ("shuffled", any(row.shuffled is not None for row in rows)),
+        ("text only", any(row.text_only is not None for row in rows)),
         ("baseline", any(row.baseline is not None for row in rows)),
         ("n", True),
     ]

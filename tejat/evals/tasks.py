@@ -1,4 +1,4 @@
-"""What is measured: items, a task's interface, and its controls: the same items with the media blanked or shuffled."""
+"""What is measured: items, a task's interface, and its controls: the same items with other media or none."""
 
 import hashlib
 import zlib
@@ -71,7 +71,7 @@ class Task(ABC):
 
     Attributes:
       batch: items that are asked at once.
-      ways: the controls of items with media, keys of CONTROLS.
+      ways: the controls of items with media, keys of CONTROLS; where there is one, TEXT_ONLY is asked too.
       asked: the prompt and the decoding, for people.
       origin: where the items come from, and whether a model of ours can have been trained on them.
       quick: is it part of the suite "quick"?
@@ -99,8 +99,10 @@ class Task(ABC):
         """Asks the model and judges, a batch at a time."""
 
     def controls(self, items: Sequence[Item]) -> dict[str, Sequence[Item]]:
-        """The items again for each of `ways`, to show what the senses add; none where there is no medium."""
-        return {way: [controlled(item, way) for item in items] for way in self.ways if any(map(_has_media, items))}
+        """Those of the items that have media again, for each of `ways` and with the text alone; none where none has."""
+        shown = [item for item in items if _has_media(item)]
+        ways = (*self.ways, TEXT_ONLY) if self.ways and shown else ()
+        return {way: [controlled(item, way) for item in shown] for way in ways}
 
     def chance(self, item: Item) -> float:
         """The probability of being right by guessing."""
@@ -146,7 +148,7 @@ def controlled(item: Item, way: str) -> Item:
     random = np.random.default_rng(zlib.crc32(item.id.encode()))
 
     def changed(parts: Sequence[Part]) -> tuple[Part, ...]:
-        return tuple(CONTROLS[way](part, random) for part in parts)
+        return tuple(new for part in parts if (new := CONTROLS[way](part, random)) is not None)
 
     turns = tuple(Turn(turn.role, changed(turn.parts)) for turn in item.turns)
     return replace(item, turns=turns, shown=changed(item.shown))
@@ -185,7 +187,17 @@ def shuffle(part: Part, random: np.random.Generator) -> Part:
     return part
 
 
-CONTROLS: Mapping[str, Callable[[Part, np.random.Generator], Part]] = {"blanked": blank, "shuffled": shuffle}
+def leave_out(part: Part, random: np.random.Generator) -> Text | None:
+    """Text as it is; of anything else nothing: what the words alone give away is then all that there is."""
+    return part if isinstance(part, Text) else None
+
+
+TEXT_ONLY = "text-only"
+CONTROLS: Mapping[str, Callable[[Part, np.random.Generator], Part | None]] = {
+    "blanked": blank,
+    "shuffled": shuffle,
+    TEXT_ONLY: leave_out,
+}
 
 
 def _has_media(item: Item) -> bool:

@@ -20,6 +20,7 @@ from tejat.parts import write_whole
 
 COLOURS = ("#0f6f78", "#c2571a", "#6a4c93", "#7a8b1f", "#b83256", "#3d6fb4", "#8a6d3b")
 LINES = ("-", "--", ":")
+WIDE = 5.0  # times that the highest point is the lowest one: from there on doublings are drawn alike
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def plot(points: Sequence[Point], order: Sequence[Results], reference: str, out:
     """Writes a PNG: a line for each capability, models from left to right in this order, bars of one standard error."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     names = list(dict.fromkeys(point.capability for point in points))
     figure = Figure(figsize=(3.2 + 1.3 * len(order), max(4.2, 0.6 + 0.18 * len(names))), dpi=150, layout="constrained")
@@ -120,7 +122,12 @@ def plot(points: Sequence[Point], order: Sequence[Results], reference: str, out:
     sizes = [f"\n{one.parameters / 1e6:,.3g}M" if one.parameters else "" for one in order]
     axes.set_xticks(range(len(order)), [one.model + size for one, size in zip(order, sizes, strict=True)])
     axes.set_ylabel(f"relative to {reference}")
-    axes.set_ylim(0, 1.06 * max(1.0, *(point.value + point.stderr for point in points)))
+    values = [point.value for point in points]
+    if min(values) > 0 and max(values) / min(values) > WIDE:
+        axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axes.set_ylim(0, 1.06 * max(1.0, *(point.value + point.stderr for point in points)))
     axes.grid(axis="y", alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)

@@ -25,6 +25,7 @@ from tejat.parts import Text, Turn, Video
 SUITE = "video"
 CHOICES = 8
 FRAMES = {"motion": 6, "motion-16-frames": 16}
+ADVISED = {"advice": 6, "advice-16-frames": 16}  # training has six
 MOST = 4  # times that a thing is seen
 
 
@@ -38,7 +39,7 @@ def tasks(ground: Ground) -> list[Task]:
         Choosing(SUITE, "which-first", partial(ordered, ground), by_length=True),
         Choosing(SUITE, "times", partial(counted, ground)),
         Choosing(SUITE, "what", partial(shown, ground), by_length=True),
-        Choosing(SUITE, "advice", partial(throws, ground), by_length=True),
+        *(Choosing(SUITE, name, partial(throws, ground, count), by_length=True) for name, count in ADVISED.items()),
     ]
     return [task.with_(origin=HELD_OUT, ways=("blanked", "shuffled"), batch=64) for task in made]
 
@@ -155,13 +156,13 @@ def shown(ground: Ground) -> list[Item]:
     return made
 
 
-def throws(ground: Ground) -> list[Item]:
+def throws(ground: Ground, frames: int) -> list[Item]:
     """A throw falls short, goes too far or hits: what should be changed?"""
     raws = ground.heldout("concepts")
     made = []
     for n in range(min(ground.most, 240)):
         random = rng(SUITE, "advice", n)
-        document = moving.throw(raws, int(random.integers(len(raws))), random)
+        document = moving.throw(raws, int(random.integers(len(raws))), random, frames)
         video, asked, answer = document.parts
         language = next(tag for tag, advice in moving.WORDS["advice"].items() if answer.text in advice)
         choices = tuple(moving.WORDS["advice"][language])

@@ -58,7 +58,8 @@ def test_json_then_table_from_what_is_on_disk(model: Path, tmp_path: Path) -> No
     assert second.returncode == 0
     assert second.stderr == ""  # nothing was asked again, so there was no progress to tell
     lines = second.stdout.splitlines()
-    assert len(lines) == len(tasks) + 1
+    assert len(lines) == len(tasks) + 2
+    assert lines[-2].startswith("spoken, blanked: does not fall; minus text only +0.000, 95% interval ")
     value = tasks["prose-en"]["value"]
     assert any(line.startswith(f"prose-en: bits per byte, value {value:.3f}, 95% interval ") for line in lines)
     assert lines[-1] == f"{Path('runs', 'eval', 'untrained', 'report.html')} shows more"

@@ -15,6 +15,7 @@ from tejat.cli.eval import Eval
 from tejat.cli.options import parse
 from tejat.cli.train import Train
 from tejat.cli.tune import Tune
+from tejat.evals import suites
 from tejat.posttrain.recipe import Tuning
 from tejat.train import recipe
 
@@ -89,8 +90,17 @@ def test_from_a_model_that_has_the_behaviours_nothing_is_trained_before(tables, 
 
 
 def test_what_measures_is_asked_for_in_words_that_tejat_knows(tables, options):
+    asked = [parse(Eval, words(step)[1:], "eval") for step in tables.measured(options) if "eval" in step.command]
+    assert {each.suite for each in asked} >= {"promised", "quick", "safety"}
+    (skills,) = (each for each in asked if each.tasks)
+    assert len(suites.tasks(skills.suite, skills.tasks)) == len(tables.SKILLS)  # a name that is none raises
+
+
+def test_samples_are_drawn_of_what_was_measured(tables, options):
     steps = list(tables.measured(options))
-    assert {parse(Eval, words(step)[1:], "eval").suite for step in steps} >= {"promised", "quick", "safety"}
+    (drawn,) = (step for step in steps if step.name == "samples")
+    folders = drawn.command[2 : drawn.command.index("--corpus")]
+    assert {*folders} <= {str(step.made.parent) for step in steps[: steps.index(drawn)]}
 
 
 def test_the_table_of_post_training_waits_for_its_models(tables, options):
@@ -202,6 +212,7 @@ def test_the_card_has_every_aim_once_and_every_task(tables, tmp_path):
         found = {"value": 0.5, "low": 0.4, "high": 0.6, "n": n}
         aim = {"what": "names", "aim": 0.72, "is": "at least", "reached": reached, **found}
         task = {"name": "name", "metric": "exact match", "chance": 0.25, "baseline": None, "blanked": {"value": 0.0}}
+        task["text_only"] = {"value": 0.125}
         lacking = {"what": "speech", "aim": 0.2, "is": "at most", "reached": None}
         return json.dumps(
             {
@@ -219,5 +230,5 @@ def test_the_card_has_every_aim_once_and_every_task(tables, tmp_path):
         (tmp_path / suite / "results.json").write_text(told(suite, n, reached))
     lines = tables.card(tmp_path).splitlines()
     assert lines[2] == "| names | 0.500 (0.400 – 0.600), n 300 | at least 0.72 | no |" and lines[3] == ""
-    assert "| quick: name | exact match | 0.500 (0.400 – 0.600), n 128 | 0.250 |  | 0.000 |" in lines
+    assert "| quick: name | exact match | 0.500 (0.400 – 0.600), n 128 | 0.250 |  | 0.000 | 0.125 |" in lines
     assert sum("not run: there is no sound" in line for line in lines) == 2

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tejat import media
 from tejat.errors import BadInput
 from tejat.evals import harness
 from tejat.evals.answering import Answering
@@ -39,7 +40,9 @@ class Reads:
     def generate_batch(self, prompts, **options):
         if self.dies_after is not None and len(self.asked) >= self.dies_after:
             raise KeyboardInterrupt
-        greys = [int(prompt[0].parts[0].pixels[0, 0, 0]) for prompt in prompts]
+        greys = [
+            int(part.pixels[0, 0, 0]) if isinstance(part := prompt[0].parts[0], Image) else -1 for prompt in prompts
+        ]
         self.asked += greys
         return [SimpleNamespace(parts=(Text(str(grey)),)) for grey in greys]
 
@@ -67,11 +70,13 @@ def test_row(tmp_path: Path) -> None:
     )
     assert row.low == pytest.approx(proportion([1.0] * 10, [n // 2 for n in range(10)]).low)
     assert row.chance == pytest.approx(0.1) and row.luck == pytest.approx(1e-10)
-    assert row.blanked.value == 0.0 and row.difference.value == 1.0
+    assert row.blanked.value == row.text_only.value == 0.0 and row.difference.value == 1.0
+    assert row.verdicts["blanked"].told == "falls to text alone" and row.verdicts["blanked"].above.n == 10
     assert row.mcnemar == pytest.approx(2 * 0.5**10)
     assert row.baseline == 0.1
     assert row.passes  # the low end is past 3 * 0.1, and the blanked value is 0
-    json.loads(json.dumps(row.to_json(), allow_nan=False))
+    told = json.loads(json.dumps(row.to_json(), allow_nan=False))
+    assert told["verdicts"]["blanked"]["verdict"] == "falls to text alone" and told["text_only"]["value"] == 0.0
 
 
 def test_an_even_answer_everywhere_does_not_pass(tmp_path: Path) -> None:
@@ -82,6 +87,7 @@ def test_an_even_answer_everywhere_does_not_pass(tmp_path: Path) -> None:
     (result,) = run(Same(), tmp_path)
     assert result.row.value == result.row.blanked.value == 0.1
     assert result.row.difference.value == 0 and result.row.mcnemar == 1.0
+    assert result.row.verdicts["blanked"].told == "does not fall"
     assert result.row.passes is False
 
 
@@ -107,18 +113,18 @@ def test_bar(level: float, factor: float, due: float) -> None:
 def test_everything_is_asked_once_with_the_senses_and_once_without(tmp_path: Path) -> None:
     model = Reads()
     run(model, tmp_path)
-    assert model.asked == [*range(10), *[128] * 10]
+    assert model.asked == [*range(10), *[128] * 10, *[-1] * 10]
     again = Reads()
     run(again, tmp_path)
     assert again.asked == []
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
-    first, second, whole = Reads(dies_after=8), Reads(), Reads()
+    first, second, whole = Reads(dies_after=7), Reads(), Reads()
     with pytest.raises(KeyboardInterrupt):
         run(first, tmp_path)
     (resumed,) = run(second, tmp_path)
-    assert first.asked == [*range(8)] and second.asked == [8, 9, *[128] * 10]
+    assert first.asked == [*range(7)] and second.asked == [7, 8, 9, *[128] * 10, *[-1] * 10]
     (result,) = run(whole, tmp_path / "fresh")
     assert resumed.row == result.row and resumed.outcomes == result.outcomes
 
@@ -130,7 +136,7 @@ def test_a_line_cut_short_is_asked_again(tmp_path: Path) -> None:
     path.write_bytes(whole[:-30])
     model = Reads()
     (result,) = run(model, tmp_path)
-    assert model.asked == [128]
+    assert model.asked == [-1]
     assert path.read_bytes() == whole and result.row.n == 10
 
 
@@ -138,7 +144,7 @@ def test_another_model_is_asked_everything(tmp_path: Path) -> None:
     run(Reads(), tmp_path)
     model = Reads()
     run(model, tmp_path, fingerprint="g")
-    assert len(model.asked) == 20
+    assert len(model.asked) == 30
 
 
 def test_a_changed_item_is_asked_again(tmp_path: Path) -> None:
@@ -147,18 +153,18 @@ def test_a_changed_item_is_asked_again(tmp_path: Path) -> None:
     changed[4] = Item("i4", "c2", changed[4].turns, ("four", "4"))
     model = Reads()
     run(model, tmp_path, Answering("test", "greys", lambda: changed))
-    assert model.asked == [4, 128]
+    assert model.asked == [4, 128, -1]
 
 
 def test_limit_then_all(tmp_path: Path) -> None:
     model = Reads()
     (result,) = run(model, tmp_path, limit=3)
     few = model.asked[:3]
-    assert model.asked[3:] == [128] * 3 and result.row.n == 3 and few == sorted(few)
+    assert model.asked[3:] == [*[128] * 3, *[-1] * 3] and result.row.n == 3 and few == sorted(few)
     run(model, tmp_path, limit=6)  # those three, and three others
-    assert len({*model.asked[:3], *model.asked[6:9]}) == 6 and len(model.asked) == 12
+    assert len({*model.asked[:3], *model.asked[9:12]}) == 6 and len(model.asked) == 18
     run(model, tmp_path)
-    assert sorted(model.asked) == sorted([*range(10), *[128] * 10])
+    assert sorted(model.asked) == sorted([*range(10), *[128] * 10, *[-1] * 10])
 
 
 def test_a_limit_takes_from_all_over_a_task() -> None:
@@ -177,7 +183,8 @@ def test_samples_are_lines_of_json_with_media_beside_them(tmp_path: Path) -> Non
     path = tmp_path / "samples" / "test.greys.jsonl"
     lines = [json.loads(line) for line in path.read_text().split("\n")[1:-1]]
     assert [(line["id"], line["control"], line["score"]) for line in lines] == [
-        *[("i0", "", 0.0), ("i1", "", 0.0), ("i0", "blanked", 0.0), ("i1", "blanked", 0.0)]
+        *[("i0", "", 0.0), ("i1", "", 0.0), ("i0", "blanked", 0.0), ("i1", "blanked", 0.0)],
+        *[("i0", "text-only", 0.0), ("i1", "text-only", 0.0)],
     ]
     assert (tmp_path / "samples" / "media" / lines[0]["answer"][1]["image"]["file"]).is_file()
     model = Reads()
@@ -212,7 +219,7 @@ def test_when_time_is_over_what_is_done_is_kept_and_a_second_run_goes_on(tmp_pat
         clock.now += 1
         return real(prompts, **options)
 
-    model.generate_batch = slow  # batches of 4, and of 10 items with their controls there are 5
+    model.generate_batch = slow  # batches of 4, and of 10 items with two controls there are 8
     kept: list[tuple[int, int]] = []
     some = [task(name=name) for name in ("a", "b", "c")]
 
@@ -225,14 +232,30 @@ def test_when_time_is_over_what_is_done_is_kept_and_a_second_run_goes_on(tmp_pat
             done=lambda results, not_run: kept.append((len(results), len(not_run))),
         )
 
-    results, not_run = go(until=7)
+    results, not_run = go(until=10)
     assert [result.row.name for result in results] == ["a"] and kept == [(1, 0), (1, 1), (1, 2)]
     assert [one.reason for one in not_run] == [
-        "the time was over after 8 of 20 answers; run it again to go on",
+        "the time was over after 7 of 30 answers; run it again to go on",
         "the time was over before it began; run it again to go on",
     ]
     results, not_run = go(until=100)
-    assert [result.row.name for result in results] == ["a", "b", "c"] and not not_run and len(model.asked) == 60
+    assert [result.row.name for result in results] == ["a", "b", "c"] and not not_run and len(model.asked) == 90
+
+
+def test_a_task_whose_picture_is_missing_is_not_run_and_its_reason_names_the_file(tmp_path: Path) -> None:
+    """And never counted as nought: half of the items are there, and would be answered."""
+
+    def half() -> list[Item]:
+        lost = (Turn("user", (media.read_image(tmp_path / "gone.png"), Text("Which?"))),)
+        return [*items(5), Item("lost", "lost", lost, ("1",))]
+
+    model = Reads()
+    results, not_run = harness.survey(
+        model, [Answering("t", "lost", half), task()], tmp_path, fingerprint="f", stream=io.StringIO()
+    )
+    assert [result.row.name for result in results] == ["greys"] and len(model.asked) == 30
+    assert [one.name for one in not_run] == ["lost"] and "gone.png" in not_run[0].reason
+    assert not (tmp_path / "samples" / "t.lost.jsonl").exists()
 
 
 def test_a_task_broken_within_is_told_by_its_kind_and_a_fault_of_ours_is_not_hidden(tmp_path: Path) -> None:
@@ -269,7 +292,8 @@ def test_controls_shuffled_and_tags_in_rows(tmp_path: Path) -> None:
         def generate_batch(self, prompts, **options):
             said = []
             for prompt in prompts:
-                samples = np.abs(prompt[0].parts[0].samples)
+                heard = prompt[0].parts[0]
+                samples = np.abs(heard.samples if isinstance(heard, Audio) else np.zeros(2))
                 half = len(samples) // 2
                 said.append("first" if samples[:half].sum() > samples[half:].sum() else "second")
             return [SimpleNamespace(parts=(Text(text),)) for text in said]
@@ -293,6 +317,8 @@ def test_controls_shuffled_and_tags_in_rows(tmp_path: Path) -> None:
         "first": (1.0, 20),
         "second": (1.0, 20),
     }
+    told_of = {way: one.told for way, one in row.verdicts.items()}
+    assert told_of == {"blanked": "falls to text alone", "shuffled": "falls to text alone"}
     told = json.loads(json.dumps(row.to_json(), allow_nan=False))
     assert told["by"]["half"]["first"]["n"] == 20 and told["asked"].startswith("the turns alone")
     (again,) = harness.run(None, [heard], tmp_path, fingerprint="f", stream=io.StringIO())

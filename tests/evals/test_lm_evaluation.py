@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,9 +19,9 @@ from tejat.errors import BadInput  # noqa: E402
 from tejat.evals import harness, lm_eval_suite, sandbox, suites  # noqa: E402
 from tejat.evals.benchmarks import data  # noqa: E402
 from tejat.evals.ground import Ground  # noqa: E402
-from tejat.evals.lm_evaluation import TejatLM, _document, _parts  # noqa: E402
+from tejat.evals.lm_evaluation import TejatLM, _document, _turns, media_of  # noqa: E402
 from tejat.evals.routing import Thoughts
-from tejat.evals.tasks import Item
+from tejat.evals.tasks import Item, controlled
 from tejat.parts import Audio, Image, Text, Turn  # noqa: E402
 
 
@@ -30,13 +31,12 @@ def test_a_control_asks_with_the_media_that_it_has_changed() -> None:
     arguments = "What is it?", {"until": []}, {"visual": [seen]}
     item = Item("0", "0", (Turn("user", (Text("What is it?"), grey)),), ("a cat",))
     (_, wishes, given) = lm_eval_suite.shown(arguments, item)
-    assert (
-        given["visual"] == [grey]
-        and wishes is arguments[1]
-        and lm_eval_suite.shown(arguments[:2], item) == arguments[:2]
-    )
+    assert given["visual"] == [grey] and wishes is arguments[1]
+    assert lm_eval_suite.shown(arguments[:2], item) == arguments[:2]
+    (*_, left) = lm_eval_suite.shown(arguments, controlled(item, "text-only"))
+    assert left == {"visual": []} and _turns(arguments[0], left) == [Turn("user", (Text("What is it?"),))]
     decoded = SimpleNamespace(data=np.full((2, 1_600), 0.5, np.float32), sample_rate=16_000)
-    (part,) = _parts("", {"audio": [SimpleNamespace(get_all_samples=lambda: decoded)]})
+    (part,) = media_of({"audio": [SimpleNamespace(get_all_samples=lambda: decoded)]})
     assert isinstance(part, Audio) and len(part.samples) == 1_600
 
 
@@ -96,14 +96,91 @@ def test_media_stand_at_their_places(lm: TejatLM) -> None:
 
     picture = pillow.new("RGB", (40, 30), "red")
     sound = {"array": np.zeros(1600), "sampling_rate": 16_000}
-    parts = _parts("See <image> and hear <audio> now", {"visual": [picture], "audio": [sound]})
-    assert [type(part) for part in parts] == [Text, Image, Text, Audio, Text]
-    assert [type(part) for part in _parts("What?", {"visual": [picture]})] == [Image, Text]
+    (turn,) = _turns("See <image> and hear <audio> now", {"visual": [picture], "audio": [sound]})
+    assert [type(part) for part in turn.parts] == [Text, Image, Text, Audio, Text]
+    assert [type(part) for part in _turns("What?", {"visual": [picture]})[0].parts] == [Image, Text]
     wishes = {"until": ["\n"], "max_gen_toks": 4}
     made = lm.generate_until(asks("generate_until", ("What is this? <image>", wishes, {"visual": [picture]})))
     assert len(made) == 1 and "\n" not in made[0]
     with pytest.raises(BadInput, match="a picture of type int"):
-        _parts("<image>", {"visual": [3]})
+        media_of({"visual": [3]})
+    said = [("system", "Be brief."), ("user", "<image> or"), ("assistant", "Red"), ("user", "<audio>?")]
+    rendered = lm.apply_chat_template([{"role": role, "content": text} for role, text in said])
+    turns = _turns(rendered, {"visual": [picture, picture], "audio": [sound]})  # one picture has no place of its own
+    assert [turn.role for turn in turns] == ["system", "user", "model", "user"]
+    assert [[type(part) for part in turn.parts] for turn in turns[1:]] == [[Image, Image, Text], [Text], [Audio, Text]]
+    assert turns[1].parts[2] == Text(" or") and turns[2].parts == (Text("Red"),)
+
+
+def test_choices_after_a_picture_are_scored_as_our_own_answers_are(lm: TejatLM) -> None:
+    """lm-eval asks of each choice apart; the turn is read once for all. Requests of words alone may stand between."""
+    from PIL import Image as pillow
+
+    picture, other = (pillow.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
+    shown = [("<image>What is it?", f" {choice}", {"visual": [one]}) for one in (picture, other) for choice in "ab"]
+    found = lm.loglikelihood(asks("loglikelihood", shown[0], ("The sky", " is"), *shown[1:]), disable_tqdm=True)
+    (plain,) = lm.loglikelihood(asks("loglikelihood", ("The sky", " is")), disable_tqdm=True)
+    turns = [_turns("<image>What is it?", {"visual": [one]}) for one in (picture, other)]
+    ours = lm.model.score_answers(turns, [["a", "b"]] * 2)
+    due = [float(one.logprobs[:-1].sum()) for mine in ours for one in mine]  # lm-eval's without the end of the turn
+    assert [found[n][0] for n in (0, 2, 3, 4)] == pytest.approx(due, abs=2e-3) and found[1][0] == pytest.approx(
+        plain[0]
+    )
+    assert abs(due[0] - due[2]) > 0.01  # the pictures differ, and so do what the model makes of them
+    with pytest.raises(BadInput, match="the likelihood of no text at all"):
+        lm.loglikelihood(asks("loglikelihood", ("<image>", " ", {"visual": [picture]})), disable_tqdm=True)
+
+
+@pytest.mark.parametrize("name", lm_eval_suite.SAMPLE)
+def test_tasks_on_the_sample_run_offline_with_their_media_and_controls(name: str, lm: TejatLM, tmp_path: Path) -> None:
+    """An item and its controls come in one batch here, and each is asked with its own picture or sound."""
+    asked: list = []
+
+    class Listening(TejatLM):
+        def loglikelihood(self, requests, disable_tqdm=False):
+            asked.extend(request.args for request in requests)
+            return super().loglikelihood(requests, disable_tqdm)
+
+        def generate_until(self, requests, disable_tqdm=False):
+            asked.extend(request.args for request in requests)
+            return super().generate_until(requests, disable_tqdm)
+
+    (task,) = suites.tasks("lm-eval", [name], Ground())
+    task._lm = lm.model, Listening(lm.model)
+    (result,) = harness.run(lm.model, [task], tmp_path, fingerprint="f", limit=2)
+    choosing, ways = not name.endswith("written_local"), {"pictures": 3, "words": 4}.get(name.split("_")[1], 1)
+    assert len(task.items()) >= 100 and result.row.n == 2
+    assert len(asked) == 2 * ways * (4 if choosing else 1)
+    assert (result.row.chance == 0.25) == choosing
+    if ways > 1:
+        kind = "visual" if "pictures" in name else "audio"
+        shown = [arguments[2][kind] for arguments in asked]
+        assert sum(not media for media in shown) == len(asked) // ways  # with the text alone
+        values = [media[0].pixels if kind == "visual" else media[0].samples for media in shown if media]
+        assert sum(len(np.unique(one)) == 1 for one in values) == len(asked) // ways  # grey, or silent
+        assert result.row.blanked.n == result.row.text_only.n == 2 and "blanked" in result.row.verdicts
+
+
+@pytest.mark.parametrize(
+    ("pictures", "reason"),
+    [
+        (["gone.png"], "gone.png"),
+        ([None, None], "row 0 of lm-eval's .* has no picture or sound, which the task is about"),
+    ],
+)
+def test_a_row_without_its_picture_is_not_asked_in_words_alone(
+    pictures: list, reason: str, tmp_path: Path, monkeypatch, lm: TejatLM
+) -> None:
+    made = (lm_eval_suite.LOCAL / "sample_pictures.yaml").read_text()
+    (tmp_path / "half.yaml").write_text(made.replace("sample.pictures", "half.rows"))
+    rows = [{"picture": picture, "choices": ["a", "b"], "answer": 0} for picture in pictures]
+    (tmp_path / "half.py").write_text(
+        f"import datasets\n\ndef rows(**_):\n    return {{'test': datasets.Dataset.from_list({rows!r})}}\n"
+    )
+    monkeypatch.setattr(lm_eval_suite, "LOCAL", tmp_path)
+    tasks = suites.tasks("lm-eval", ["sample_pictures_local"], Ground())
+    results, not_run = harness.survey(lm.model, tasks, tmp_path, fingerprint="f")
+    assert results == [] and re.search(reason, not_run[0].reason), not_run
 
 
 @pytest.fixture(scope="module")
@@ -220,3 +297,22 @@ def test_what_cannot_be_asked_is_listed(tmp_path: Path, lm: TejatLM) -> None:
     assert results == [] and [one.name for one in not_run] == ["no_such_task", "gsm8k_local"]
     assert not_run[0].reason.startswith("lm-eval has no task 'no_such_task'")
     assert "gsm8k/test.jsonl is not in" in not_run[1].reason
+
+
+@pytest.mark.oracle
+@pytest.mark.slow
+def test_the_shipped_weights_are_to_lm_evals_own_adapter_what_they_are_to_ours(tmp_path: Path) -> None:
+    """`mini` exported for transformers, by PyTorch; a hundred items of each of two tasks, item by item."""
+    for needed in ("torch", "transformers", "accelerate"):
+        pytest.importorskip(needed)
+    import reference_adapter
+
+    from tejat import api, bundle
+
+    directory = bundle.find("mini")
+    ours, theirs = TejatLM(api.load(directory, "jax")), reference_adapter.reference(directory, tmp_path)
+    ways = {"ours": ours.loglikelihood, "HFLM": theirs.loglikelihood}
+    for name in ("sample_capitals_local", "sample_names_local"):
+        found = reference_adapter.compare(name, 100, ways)
+        assert found["items"] == 100 and found["HFLM"]["largest difference"] < 1e-3
+        assert all(one["margin"] < 1e-3 for one in found["HFLM"]["other answers"])

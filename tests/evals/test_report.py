@@ -22,6 +22,7 @@ from tejat.evals.neighbours import Neighbours
 from tejat.evals.report import Gallery, Report, Sample, Section, Table
 from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome
+from tejat.evals.verdicts import Verdict
 from tejat.parts import Audio, Image, Text, Turn, Video
 
 RANDOM = np.random.default_rng(0)
@@ -129,6 +130,14 @@ def test_how_it_was_asked_is_set_as_text_is() -> None:
     page = Page(report.render(Report("words", rows=[made])))
     assert [attrs.get("class") for tag, attrs in page.tags if tag == "table"] == ["results", "words"]
     assert "± is one standard error" in page.said and "Shuffled: " in page.said
+
+
+def test_every_control_has_its_verdict_and_what_it_means() -> None:
+    above = Estimate(0.025, 0.01, 0.005, 0.045, 80, 80)
+    verdicts = {"blanked": Verdict(above, "stays above text alone")}
+    said = Page(report.render(Report("c", rows=[row(text_only=above._replace(value=0.1), verdicts=verdicts)]))).said
+    assert "sample captionblanked+0.0250.005 – 0.04580stays above text alone" in said
+    assert "what is left of the medium still tells something" in said and "was not needed" not in said
 
 
 def test_page_shows_the_numbers(tmp_path: Path) -> None:

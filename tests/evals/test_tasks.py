@@ -51,7 +51,10 @@ def test_control_blanks_turns_and_what_is_shown() -> None:
 def test_a_task_of_words_has_no_control() -> None:
     task = Answering("s", "t", lambda: [item(QUESTION)])
     assert task.controls(task.items()) == {}
-    assert len(task.controls([item(QUESTION), item(SOUND)])["blanked"]) == 2
+    mixed = task.controls([item(QUESTION), item(SOUND, QUESTION)])  # of those that have media alone
+    assert [one.turns[0].parts for one in mixed["blanked"]] == [(blank(SOUND), QUESTION)]
+    assert [one.turns[0].parts for one in mixed["text-only"]] == [(QUESTION,)]
+    assert task.with_(ways=()).controls([item(SOUND)]) == {}
 
 
 def test_shuffling_keeps_what_there_is_and_loses_its_order() -> None:

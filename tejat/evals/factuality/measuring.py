@@ -26,13 +26,14 @@ class Answers:
         """The parts of each answer, written greedily, and the mean log-probability of its tokens."""
         if model is not self._model:
             self._model, self._found = model, {}
-        due = [item for item in items if item.id not in self._found]
+        asked = [item.digest() for item in items]  # a control has its item's id, and shows something else
+        due = {digest: item for digest, item in zip(asked, items, strict=True) if digest not in self._found}
         if due:
-            said = model.generate_batch([item.turns for item in due], max_tokens=TOKENS, temperature=0.0)
-            for item, answer in zip(due, said, strict=True):
+            said = model.generate_batch([item.turns for item in due.values()], max_tokens=TOKENS, temperature=0.0)
+            for digest, answer in zip(due, said, strict=True):
                 sure = float(answer.logprobs.mean()) if len(answer.logprobs) else 0.0
-                self._found[item.id] = tuple(answer.parts), sure
-        return [self._found[item.id] for item in items]
+                self._found[digest] = tuple(answer.parts), sure
+        return [self._found[digest] for digest in asked]
 
 
 Graded = Callable[[str, Item], bool]

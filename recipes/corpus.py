@@ -8,7 +8,7 @@ TEJAT_EVALUATIONS=DIR names a folder of evaluation sets (JSON, JSONL, CSV, TSV, 
 quote or show.
 
 40 sources: 665,722 items for training and 16,564 held out, 940 MB before they are packed and 536 on disk, 366 M
-tokens by a sample, of which 133 are long searches made when they are read; 59 languages. From an empty directory and
+tokens by a sample, of which 133 are long searches made when they are read; 58 languages. From an empty directory and
 an empty cache: 51 minutes on two cores that much other work shared, downloads included, 40 of CPU, half of them voices
 (2026-11-27). The small corpus (77,467 items) has 39.6 MB; taken of the whole one (`--whole runs/corpus`) it is made
 in 44 seconds of CPU.

@@ -183,7 +183,10 @@ def _excerpt(
             outcome.failed[source.name] = f"{whole} has it not; build it there first"
             continue
         if why := theirs[source.name].differs(known[source.name]):
-            outcome.failed[source.name] = f"in {whole} it is another ({why}); build it there again first"
+            outcome.failed[source.name] = (
+                f"in {whole} it is another ({why}); build it there again first, or set what the recipe reads, such as "
+                "TEJAT_EVALUATIONS, as it was set there"
+            )
             continue
         told(Progress(source.name, "writing"))
         cap = source.cap if size == "full" else source.small

@@ -126,7 +126,7 @@ SAYINGS = Source(
     "MIT AND Unicode-3.0 AND LGPL-2.1-or-later AND GPL-2.0-or-later",
     True,
     "33,000 names and lines in 35 languages, each said once by one of 70 synthetic voices",
-    55,
+    150,
     small=1 * MB,
     heldout=media_sayings.heldout,
     measure=spoken,

@@ -15,6 +15,7 @@ from tejat.data.corpus.source import Dropped, Paths, Source, by_group
 from tejat.data.presenting.text import stored
 from tejat.data.shards import Item
 from tejat.data.sources import files
+from tejat.errors import BadInput
 from tejat.parts import Document, Text
 
 
@@ -38,8 +39,10 @@ def own(
       held: the share that is kept from training, by what a document says.
       cap, small: bytes of items at most, of the whole corpus and of `--size small`.
 
-    Raises BadInput for a path that is not there.
+    Raises BadInput for a path that is not there, and for a share that is none.
     """
+    if not 0 <= held < 1:
+        raise BadInput(f"{name!r} is to keep a share of {held:g} from training; give 0 or more, and less than 1")
     path = os.fspath(path)
     content = _content(path)
     return Source(

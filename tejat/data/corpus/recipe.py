@@ -23,6 +23,8 @@ class Corpus:
       clean: steps that look at one item at a time, in this order.
       across: steps that remember what they saw, over all sources in their order.
       stages: of the mixture.
+
+    Raises BadInput for no sources, steps that are none, two of a name, and stages that weigh what is no source.
     """
 
     name: str
@@ -32,6 +34,14 @@ class Corpus:
     stages: Sequence[Stage] = field(default=())
 
     def __post_init__(self) -> None:
+        if not self.sources:
+            raise BadInput(f"the corpus {self.name!r} has no source; give at least one")
+        for step in (*self.clean, *self.across):
+            if isinstance(step, type) or not callable(step) or not hasattr(step, "report"):
+                raise BadInput(
+                    f"the corpus {self.name!r} has the step {step!r}, which is none; give one such as "
+                    "language.Language() of tejat.data.cleaning"
+                )
         names = [source.name for source in self.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

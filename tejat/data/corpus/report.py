@@ -15,7 +15,7 @@ def table(ledger: Mapping[str, Any]) -> str:
     rows = [("source", "items", "held out", "MB", "on disk", "M tokens", "languages", "licence")]
     for name, source in ledger["sources"].items():
         train, held = source["splits"]["train"], source["splits"]["heldout"]
-        languages = [code for code in train["languages"] if code]
+        languages = _languages(train)
         rows.append(
             (
                 name,
@@ -38,7 +38,7 @@ def table(ledger: Mapping[str, Any]) -> str:
             f"{sum(train['bytes'].values()) / 1e6:.1f}",
             f"{total['on_disk'] / 1e6:.1f}",
             f"{sum(train['tokens'].values()) / 1e6:.1f}",
-            str(len([code for code in train["languages"] if code])),
+            str(len(_languages(train))),
             "",
         )
     )
@@ -50,6 +50,11 @@ def table(ledger: Mapping[str, Any]) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def _languages(split: Mapping[str, Any]) -> list[str]:
+    """Their tags; "zxx" is what has none, as code."""
+    return [code for code in split["languages"] if code not in ("", "zxx")]
 
 
 def write(directory: Path, ledger: Mapping[str, Any]) -> Path:

@@ -1,5 +1,6 @@
 """What a corpus is made from: sources, each a manifest and a function that yields items."""
 
+import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,8 +10,10 @@ from typing import Any, Protocol
 
 from tejat.data.corpus.packages import Package
 from tejat.data.shards import Item
+from tejat.errors import BadInput
 
 EXAMPLES = 5  # of each reason for dropping
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 @dataclass
@@ -81,6 +84,8 @@ class Source:
       small: the cap of `--size small`; 0 leaves the source out there.
       heldout: is an item kept from training?
       measure: documents, bytes and tokens of an item by modality; None: `ledger.measure`.
+
+    Raises BadInput for a name that is no folder's, and for caps that are none.
     """
 
     name: str
@@ -94,6 +99,13 @@ class Source:
     small: int = 0
     heldout: Callable[[Item], bool] = by_group
     measure: Callable[[Item], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise BadInput(f"a source is named {self.name!r}; give letters, digits, dots, - and _ (it names a folder)")
+        if (self.cap is not None and self.cap < 1) or self.small < 0:
+            told = f"the source {self.name!r} has a cap of {self.cap} bytes, and of {self.small} where it is small"
+            raise BadInput(f"{told}; give 1 or more (None: no cap; 0: not in the small corpus)")
 
 
 def debs(*names: str) -> tuple[Package, ...]:

@@ -338,10 +338,18 @@ def test_a_cap_takes_from_the_largest_languages(rows, cap):
         ("raise OSError('x')", "OSError: x"),
         ("RECIPE = Corpus('c', [BROKEN, BROKEN])", "two sources named 'broken'"),
         ("RECIPE = Corpus('c', [BROKEN], stages=[Stage('s', 1, {'other': 1})])", "weighs 'other'"),
+        ("RECIPE = Corpus('c', [])", "no source"),
+        ("RECIPE = Corpus('c', [BROKEN], clean=(3,))", "the step 3"),
+        ("RECIPE = Corpus('c', [BROKEN], across=(duplicates.Exact,))", "the step <class"),
+        ("RECIPE = Corpus('c', [replace(BROKEN, name='../evil')])", "'../evil'; give letters"),
+        ("RECIPE = Corpus('c', [replace(BROKEN, cap=-4)])", "a cap of -4 bytes"),
+        ("RECIPE = Corpus('c', [own.own('a', '.', 'MIT', held=3)])", "a share of 3 "),
     ],
 )
 def test_a_bad_recipe_is_refused_before_work(work, tmp_path, change, said):
-    (tmp_path / "recipe.py").write_text((work / "recipe.py").read_text() + change + "\n")
+    also = ("dataclasses import replace", "tejat.data.cleaning import duplicates", "tejat.data.corpus import own")
+    lines = [(work / "recipe.py").read_text(), *(f"from {each}" for each in also), change]
+    (tmp_path / "recipe.py").write_text("\n".join(lines))
     with pytest.raises(BadInput, match=said):
         build(tmp_path / "recipe.py", tmp_path / "corpus")
     assert not (tmp_path / "corpus").exists()

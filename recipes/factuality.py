@@ -33,6 +33,9 @@ TASKS = ("attribution", "hedging", "over-hedging", "helpful", "inaccurate", "ris
 TASKS = (*TASKS, "prompts-helpful", "prompts-hedging", "closed-book", "passage")
 BY_LIKELIHOOD = ("closed-book", "passage")  # policies write, and have no likelihoods
 
+CURVE = "risk-coverage"
+COVERAGES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
+
 Way = list[list[Result]]
 """The results of a column: a list for each seed."""
 
@@ -52,9 +55,11 @@ def main() -> None:
         told = ", ".join(f"{len(mine)} of {way}" for way, mine in groups.items())
         arguments.error(f"there are {told}; give as many seeds of each way, or one")
     tasks = suites.tasks("factuality", TASKS, Ground(options.corpus))
+    for task in tasks:
+        task.ways = ()  # the table has no controls, and of a model that is gone none can be asked
     written = [task for task in tasks if task.name not in BY_LIKELIHOOD]
     measured: dict[str, list[Result]] = {}
-    for policy in (policies.Refusing(), policies.Copying()):
+    for policy in (policies.Refusing(), policies.Guessing(), policies.Copying()):
         out = options.out / policy.name.replace(" ", "-")
         mark, quiet = policy.name, io.StringIO()
         measured[policy.name] = harness.run(policy, written, out, fingerprint=mark, limit=options.limit, stream=quiet)
@@ -63,7 +68,7 @@ def main() -> None:
         measured[name] = _asked(path, options.out / name, tasks, options.limit)
     ways = {way: [measured[name] for name in mine] for way, mine in groups.items()}
     first, *others = ways
-    parts = [_table(fixed | ways), *(_compared(first, other, ways) for other in others), _reasons(ways)]
+    parts = [_table(fixed | ways), *(_compared(first, other, ways) for other in others), _curves(ways), _reasons(ways)]
     text = "\n\n".join("\n".join(lines) for lines in parts) + "\n"
     (options.out / "table.md").write_text(text)
     numbers = {name: [result.row.to_json() for result in found] for name, found in measured.items()}
@@ -139,6 +144,19 @@ def _reduction(first: Sequence[Result], second: Sequence[Result]) -> Estimate | 
         return less / wrong - 1 if wrong else 0.0
 
     return statistics.bootstrap(pairs, of, [item.cluster for item in items], resamples=1_000)
+
+
+def _curves(ways: dict[str, Way]) -> list[str]:
+    """Risk over coverage: the share of errors among the answers that each is surest of, of so many of all questions."""
+    found = {way: [r for results in some for r in results if r.row.name == CURVE] for way, some in ways.items()}
+    if not all(found.values()):
+        return []
+    curves = {way: [risk.curve(list(map(answered, r.outcomes.values()))) for r in mine] for way, mine in found.items()}
+    lines = [f"| the surest of all questions | {' | '.join(ways)} |", "|---" * (len(ways) + 1) + "|"]
+    for share in COVERAGES:
+        errors = (mean(curve[max(1, round(share * len(curve))) - 1][1] for curve in mine) for mine in curves.values())
+        lines.append(f"| {share:.0%} | {' | '.join(f'{error:.2f}' for error in errors)} |")
+    return lines
 
 
 def _reasons(ways: dict[str, Way]) -> list[str]:

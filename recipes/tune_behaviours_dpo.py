@@ -13,7 +13,7 @@ from tejat.train.optimizer import Schedule
 
 RECIPE = Dpo(
     name="tune-behaviours-dpo",
-    model=Path("runs/mini-behaviours/model"),
+    model=Path("mini"),
     data=Path("runs/tune_behaviours/pairs.jsonl"),
     heldout=Path("runs/tune_behaviours/heldout_pairs.jsonl"),
     schedule=Schedule(steps=500, peak=5e-5, warmup=20),

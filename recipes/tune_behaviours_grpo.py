@@ -16,7 +16,7 @@ from tejat.train.optimizer import Schedule
 
 RECIPE = Rlhf(
     name="tune-behaviours-grpo",
-    model=Path("runs/mini-behaviours/model"),
+    model=Path("mini"),
     method="grpo",
     data=Path("runs/tune_behaviours/questions.jsonl"),
     heldout=Path("runs/tune_behaviours/heldout_questions.jsonl"),

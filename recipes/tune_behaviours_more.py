@@ -14,7 +14,7 @@ from tejat.train.optimizer import Schedule
 
 RECIPE = Supervised(
     name="tune-behaviours-more",
-    model=Path("runs/mini-behaviours/model"),
+    model=Path("mini"),
     data=Path("runs/tune_behaviours/dialogues.jsonl"),
     heldout=Path("runs/tune_behaviours/heldout_dialogues.jsonl"),
     schedule=Schedule(steps=500, peak=1e-4, warmup=16, floor=0.1, decay=0.0),

@@ -12,7 +12,7 @@ from tejat.train.optimizer import Schedule
 
 RECIPE = Reward(
     name="tune-behaviours-reward",
-    model=Path("runs/mini-behaviours/model"),
+    model=Path("mini"),
     data=Path("runs/tune_behaviours/pairs.jsonl"),
     heldout=Path("runs/tune_behaviours/heldout_pairs.jsonl"),
     schedule=Schedule(steps=500, peak=2e-4, warmup=30),

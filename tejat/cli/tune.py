@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     """
     begun = time.monotonic()
     options = parse(Tune, arguments, "tejat tune")
-    if options.minutes is not None and options.minutes <= 0:
+    if options.minutes is not None and not options.minutes > 0:  # nor what is no number
         raise BadInput("--minutes is how long to tune; give more than none")
     if options.from_chain is not None and options.resume:
         raise BadInput("--resume goes on in the same directory and --from-chain in a new one; give one of them")
@@ -94,12 +94,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _work(stage: str, chosen: Any) -> Any:
-    """What the recipe asks for. Raises BadInput for a recipe of another stage."""
-    from tejat.posttrain.recipe import Distil, Dpo, Reward, Rlhf, Supervised
+    """What the recipe asks for. Raises BadInput for a recipe of another stage, and for one that cannot be done."""
+    from tejat.posttrain import limits
+    from tejat.posttrain.recipe import Distil, Dpo, Reward, Rlhf, Supervised, found
 
     stages = {Distil: "distill", Supervised: "supervised", Reward: "reward", Rlhf: "rlhf", Dpo: "rlhf"}
     if (wanted := stages[type(chosen)]) != stage:
         raise BadInput(f"the recipe {chosen.name} is for `tejat tune {wanted}`; `tejat tune {stage}` needs another")
+    limits.check(chosen)
+    chosen = found(chosen)
     match chosen:
         case Distil():
             from tejat.posttrain.distil import DistilWork

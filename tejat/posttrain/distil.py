@@ -25,14 +25,13 @@ from tejat.bundle import Bundle
 from tejat.codecs.framing import Encoded
 from tejat.data.loading import Loader, Position, Source
 from tejat.data.packing import Batch, Room
-from tejat.errors import BadInput
 from tejat.model import cross_entropy, multimodal
 from tejat.model.params import Tree, initialise
 from tejat.parts import write_whole
-from tejat.posttrain import distil_answers, distil_loss, supervised
+from tejat.posttrain import alike, distil_answers, distil_loss, supervised
 from tejat.posttrain.distil_cache import Cache
 from tejat.posttrain.distil_loss import Few, Whole
-from tejat.posttrain.distil_teacher import Teacher, check
+from tejat.posttrain.distil_teacher import Teacher
 from tejat.posttrain.recipe import Distil, digest
 from tejat.posttrain.supervised import SupervisedWork
 from tejat.train import drawing, objective
@@ -48,18 +47,16 @@ Told = Callable[[int, int], None]
 class DistilWork(SupervisedWork):
     """See `tejat.posttrain.loop.Work`.
 
-    Raises BadInput as SupervisedWork does, for a student that does not read documents as its teacher does, and for
-    settings that exclude each other.
+    Raises BadInput as SupervisedWork does, for a student that does not read documents as its teacher does.
     """
 
     recipe: Distil
 
     def __init__(self, recipe: Distil, told: Told = lambda done, whole: None):
         """`told` hears how many dialogues of how many the teacher has answered, where it does."""
-        _check(recipe)
         teacher = bundle.load(recipe.teacher)
         student = bundle.load(recipe.model) if recipe.model else _new(recipe, teacher)
-        check(teacher, student)
+        alike.check(teacher, student, "teacher", "student")
         written = _written(recipe, teacher, student, told) if recipe.level == "sequence" else None
         super().__init__(recipe, student, written)
         self.identity |= {"shape": hashlib.sha256(repr(student.config).encode()).hexdigest()}
@@ -169,17 +166,6 @@ def _row_losses(params: Tree, config: multimodal.ModelConfig, batch: Batch) -> d
     )
     mine = {kind.name.lower(): batch.weights * (batch.modality == kind) for kind in objective.PREDICTED}
     return {name: jnp.stack([(losses * of).sum(1), of.sum(1)], axis=1) for name, of in mine.items()}
-
-
-def _check(recipe: Distil) -> None:
-    if (recipe.model is None) == (recipe.student is None):
-        raise BadInput(f"the recipe {recipe.name} needs model or student, one of them: a directory, or a new shape")
-    if not 0 <= recipe.share <= 1:
-        raise BadInput(f"share is {recipe.share}; give a number from 0 (the data alone) to 1 (the teacher alone)")
-    if recipe.cache is not None and recipe.kept == "whole":
-        raise BadInput("a whole distribution is too large to be kept; set kept=drawn, or leave cache out")
-    if recipe.level == "sequence" and (recipe.data is None or recipe.answers is None):
-        raise BadInput("a teacher that writes needs data, the dialogues to answer, and answers, a file to keep them in")
 
 
 def _new(recipe: Distil, teacher: Bundle) -> Bundle:

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -18,50 +17,11 @@ from tejat.data.packing import Batch
 from tejat.errors import BadInput
 from tejat.model import multimodal
 from tejat.model.cross_entropy import in_parts, rejoined, scored
-from tejat.model.params import Tree, walk
+from tejat.model.params import Tree
 from tejat.model.passes import SCANNED
 from tejat.posttrain.distil_loss import AT_ONCE, Few, Whole
 from tejat.posttrain.recipe import Kept
 from tejat.train import objective
-
-SAME = {
-    "vision": ("front_end", "patch", "pool", "budgets", "frame_budget", "latents"),
-    "audio": ("front_end", "mels", "samples", "frames"),
-    "picture": ("levels", "patch", "table", "budget"),
-}
-"""What of a model decides which soft tokens and codes a document becomes."""
-
-
-def check(teacher: Bundle, student: Bundle) -> None:
-    """Raises BadInput where the two do not read documents alike."""
-    theirs, ours = teacher.config, student.config
-    if teacher.vocabulary.model != student.vocabulary.model or theirs.decoder.vocabulary != ours.decoder.vocabulary:
-        raise BadInput(
-            f"the teacher {theirs.name!r} and the student {ours.name!r} have different tokenizers; "
-            "give the student that of its teacher"
-        )
-    for part, names in SAME.items():
-        here, there = getattr(ours, part), getattr(theirs, part)
-        if here is None:
-            continue
-        if there is None:
-            raise BadInput(f"the student {ours.name!r} has {part} and its teacher {theirs.name!r} none; leave it out")
-        for name in names:
-            if getattr(here, name) != getattr(there, name):
-                told = f"{part}.{name} is {getattr(here, name)} and that of the teacher {getattr(there, name)}"
-                raise BadInput(f"the student {ours.name!r} does not read documents as its teacher does: {told}")
-    if student.pictures is not None and not _alike(
-        student.pictures.params, teacher.pictures.params if teacher.pictures else {}
-    ):
-        raise BadInput(
-            f"the student {ours.name!r} draws with another image tokenizer than its teacher {theirs.name!r}; "
-            "give it the teacher's picture.safetensors"
-        )
-
-
-def _alike(ours: Tree, theirs: Tree) -> bool:
-    mine, other = dict(walk(ours)), dict(walk(theirs))
-    return mine.keys() == other.keys() and all(np.array_equal(mine[name], other[name]) for name in mine)
 
 
 class Teacher:

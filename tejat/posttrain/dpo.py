@@ -31,8 +31,7 @@ class DpoWork:
         self.recipe, self.bundle = recipe, bundle.load(recipe.model)
         groups = {behaviour: 0 for known in HEADS.values() for behaviour in known}
         self._batches = Batches(recipe, self.bundle.framing, groups, ends=False)
-        self._heldout = pairing.checked(recipe.heldout, groups)
-        pairing.apart(self._batches.lines, self._heldout)
+        self._heldout = pairing.heldout(recipe.heldout, groups, self._batches)
         self._trained = trainable(self.bundle, recipe)
         self._dtype = jnp.bfloat16 if recipe.bfloat16 else jnp.float32
         self._reference = self._trained.reference(self._dtype)
@@ -70,7 +69,7 @@ class DpoWork:
         save(directory / "model", replace(self.bundle, params=whole))
         evaluate = jax.jit(self._objective)
         totals: dict[str, float] = {}
-        for pairs, _, _ in self._batches.of(self._heldout[index] for index in range(len(self._heldout))):
+        for pairs, _, _ in self._batches.of(self._batches.taken(self._heldout, n) for n in range(len(self._heldout))):
             for name, value in evaluate(state.params, self._frozen(), pairs)[1].items():
                 totals[name] = totals.get(name, 0.0) + float(np.asarray(value))
         count = totals.pop("pairs", 0.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ from tejat.posttrain.lines import Lines
 from tejat.posttrain.packed import Packed, Rows
 from tejat.posttrain.preferences import Pair
 from tejat.posttrain.recipe import Preferring
+
+Taken = tuple[Pair, tuple[Encoded, Encoded]]
+"""A pair, and its two documents."""
 
 
 class Pairs(NamedTuple):
@@ -47,7 +51,7 @@ class Batches:
         self._recipe, self._framing, self._groups, self._ends = recipe, framing, groups, ends
         self.config = framing.config
         count = min(rooms.LOOKED_AT // 2, len(self.lines))
-        first = [document for index in range(count) for document in self.encoded(self.lines[index])]
+        first = [document for index in range(count) for document in self.taken(self.lines, index)[1]]
         self.room = rooms.room(first, self.config, recipe.rows, recipe.tokens)
 
     def encoded(self, pair: Pair) -> tuple[Encoded, Encoded]:
@@ -56,15 +60,20 @@ class Batches:
         chosen, rejected = map(at_the_end, found) if self._ends else found
         return chosen, rejected
 
-    def of(self, pairs: Iterator[Pair], room: Room | None = None) -> Iterator[tuple[Pairs, int, list[Pair]]]:
+    def taken(self, lines: Lines[Pair], index: int) -> Taken:
+        """The pair of a line. Raises BadInput, naming the line, for one that the model does not take."""
+        with lines.told(index):
+            pair = lines[index]
+            return pair, self.encoded(pair)
+
+    def of(self, pairs: Iterator[Taken], room: Room | None = None) -> Iterator[tuple[Pairs, int, list[Pair]]]:
         """(a batch, pairs read so far, those in it); a pair that no row holds is left out.
 
         Raises BadInput where none of many is held.
         """
         room, idle, read = room or self.room, 0, 0
         rows, held = Rows(self.config, room), list[Pair]()
-        for pair in pairs:
-            documents = self.encoded(pair)
+        for pair, documents in pairs:
             if not Rows(self.config, room).take(documents):
                 read, idle = read + 1, idle + 1
                 if idle > len(self.lines):
@@ -82,11 +91,11 @@ class Batches:
     def forever(self, start: int) -> Generator[tuple[Pairs, int], None, None]:
         """(a batch, pairs read so far) from a number of pairs on."""
 
-        def pairs() -> Iterator[Pair]:
+        def pairs() -> Iterator[Taken]:
             at = start
             while True:
                 epoch, place = divmod(at, len(self.lines))
-                yield self.lines[int(order(len(self.lines), self._recipe.seed, epoch)[place])]
+                yield self.taken(self.lines, int(order(len(self.lines), self._recipe.seed, epoch)[place]))
                 at += 1
 
         made = ((batch, start + read) for batch, read, _ in self.of(pairs()))
@@ -111,13 +120,22 @@ class Batches:
         )
 
 
-def checked(path: Any, groups: dict[str, int]) -> Lines[Pair]:
+def checked(path: Path, groups: dict[str, int]) -> Lines[Pair]:
     """The pairs of a file. Raises BadInput where a line is none, or of a behaviour that no group has."""
     lines = preferences.needed(path)
     for index in range(len(lines)):
         if (behaviour := lines[index].behaviour) not in groups:
             known = ", ".join(sorted(groups))
             raise BadInput(f"{path} has a pair of behaviour {behaviour!r}, which no head learns; there are {known}")
+    return lines
+
+
+def heldout(path: Path, groups: dict[str, int], batches: Batches) -> Lines[Pair]:
+    """The held-out pairs. Raises BadInput as `checked` and `apart` do, and for one that the model does not take."""
+    lines = checked(path, groups)
+    apart(batches.lines, lines)
+    for index in range(min(rooms.LOOKED_AT // 2, len(lines))):
+        batches.taken(lines, index)
     return lines
 
 

@@ -10,7 +10,6 @@ or lacks a side is none: such lines are counted and listed, and no training begi
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from tejat.data.sources import interleaved
 from tejat.errors import BadInput
 from tejat.parts import Document, Part, Text, Turn, to_json, write_whole
 from tejat.posttrain import questions
-from tejat.posttrain.lines import Lines
+from tejat.posttrain.lines import Lines, is_number
 
 _KEYS = {"prompt", "chosen", "rejected", "margin", "behaviour", "source"}
 
@@ -62,12 +61,7 @@ def read(path: Path) -> Lines[Pair]:
 def needed(path: Path) -> Lines[Pair]:
     """`read`, where every line must be a pair. Raises BadInput that counts those that are not and tells the first."""
     found = read(path)
-    if found.unusable:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.dropped.counts.most_common())
-        raise BadInput(
-            f"{path} has {found.unusable:,} lines that are no preferences ({kinds}), the first of them "
-            f"{found.refused}; mend or remove them"
-        )
+    found.needed("preferences")
     return found
 
 
@@ -83,9 +77,9 @@ def pair(record: Any, folder: str, name: str) -> Pair:
             raise NoPreference("that lack a side", f'it lacks "{side}"')
         sides.append(_answer(record[side], side, folder, name))
     margin = record.get("margin", 0.0)
-    if not isinstance(margin, int | float) or isinstance(margin, bool) or not math.isfinite(margin) or margin < 0:
-        raise NoPreference("with a wrong margin", f'its "margin" is {margin!r}; give a number from 0 on')
-    if sides[0] == sides[1]:
+    if not is_number(margin) or margin < 0:
+        raise NoPreference("with a wrong margin", f'its "margin" is {str(margin)[:20]}; give a number from 0 on')
+    if _bare(sides[0]) == _bare(sides[1]):
         raise NoPreference("that tie", '"chosen" and "rejected" are the same')
     told = {key: record.get(key, usual) for key, usual in (("behaviour", "helpful"), ("source", name))}
     if wrong := [key for key, value in told.items() if not isinstance(value, str)]:
@@ -124,6 +118,11 @@ def fingerprint(pair: Pair) -> bytes:
     sides = sorted(json.dumps([to_json(part) for part in side]) for side in (pair.chosen, pair.rejected))
     prompt = [to_json(turn) for turn in pair.prompt]
     return hashlib.sha256(json.dumps([prompt, *sides]).encode()).digest()
+
+
+def _bare(answer: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Without white space about its words, in which no preference lies."""
+    return tuple(Text(part.text.strip()) if isinstance(part, Text) else part for part in answer)
 
 
 def _answer(value: Any, side: str, folder: str, name: str) -> tuple[Part, ...]:

@@ -15,6 +15,8 @@ from tejat.posttrain.dialogues import order
 from tejat.posttrain.lines import Lines
 from tejat.posttrain.verify import Check
 
+_KEYS = {"prompt", "check", "kind"}
+
 
 class Question(NamedTuple):
     """A dialogue that ends with a user's turn, and how its answer is checked; None: by a reward model alone."""
@@ -38,9 +40,7 @@ class Asked:
 
     def __init__(self, path: Path, seed: int):
         self.lines, self.seed = Lines(path, _question), seed
-        if self.lines.unusable:
-            told = f"{path} has {self.lines.unusable:,} lines that are no questions"
-            raise BadInput(f"{told}, the first of them {self.lines.refused}; mend or remove them")
+        self.lines.needed("questions")
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -94,6 +94,8 @@ def turns(value: Any, folder: str, name: str) -> tuple[Turn, ...]:
 def _question(record: Any, folder: str, name: str) -> Question:
     if not isinstance(record, Mapping):
         raise BadInput("it is no object")
+    if strange := sorted(record.keys() - _KEYS):
+        raise BadInput(f'it has an unknown "{strange[0]}"')
     check = record.get("check")
     kind = record.get("kind", check["kind"] if isinstance(check, Mapping) and "kind" in check else "")
     if not isinstance(kind, str):

@@ -7,10 +7,11 @@ All begin with a model's directory, ours or imported, and leave one: `tejat tune
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from tejat import bundle
 from tejat.codecs.framing import Framing
 from tejat.data.loading import Source
 from tejat.data.packing import Room
@@ -35,6 +36,8 @@ two together would tell nothing of either.
 
 LOOSE = {"workers", "log_every", "save_every", "keep", "cache", "corpus"}
 """Fields that may change when a run goes on: the weights do not depend on them, or are digested by other means."""
+
+Kind = TypeVar("Kind", bound="Tuning")
 
 Kept = Literal["whole", "likeliest", "drawn"]
 """What of a teacher's distribution reaches its student: all of it, its likeliest ids, or some drawn from it."""
@@ -157,6 +160,13 @@ class Rlhf(Tuning):
     most_kl: float = 5.0  # alarm: mean nats a token from the first model
     least_entropy: float = 0.001  # alarm: mean nats a token
     most_entropy: float = 6.0
+
+
+def found(recipe: Kind) -> Kind:
+    """The same with its models where they are: they may be named as those that come with Tejat are. Raises BadInput as
+    `tejat.bundle.find` does."""
+    named = {name: path for name in ("model", "teacher") if (path := getattr(recipe, name, None)) is not None}
+    return replace(recipe, **{name: bundle.find(path) for name, path in named.items()})
 
 
 def identity(recipe: Tuning, **digests: str | None) -> dict[str, Any]:

@@ -10,12 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tejat import bundle
-from tejat.errors import BadInput
 from tejat.model import multimodal
 from tejat.model.params import Tree, initialise
 from tejat.posttrain import losses, pairing, reward_model, reward_report, update
 from tejat.posttrain.pairing import Batches, Pairs
-from tejat.posttrain.preferences import Pair
 from tejat.posttrain.recipe import Reward, identity
 from tejat.posttrain.reward_model import RewardModel
 from tejat.posttrain.reward_report import Scored
@@ -30,20 +28,15 @@ DRESSED = 200
 class RewardWork:
     """See `tejat.posttrain.loop.Work`.
 
-    Raises BadInput for heads and weights of other names, for pairs that cannot be used, and for held-out pairs that are
-    among those of training.
+    Raises BadInput for pairs that cannot be used, and for held-out pairs that are among those of training.
     """
 
     def __init__(self, recipe: Reward):
-        if not recipe.heads or recipe.heads.keys() != recipe.weights.keys():
-            told = f"heads are {', '.join(recipe.heads)} and weights are for {', '.join(recipe.weights)}"
-            raise BadInput(f"in the recipe {recipe.name} {told}; name the same, at least one")
         self.recipe, self.bundle = recipe, bundle.load(recipe.model)
         self._names = list(recipe.heads)
         groups = {each: n for n, name in enumerate(self._names) for each in recipe.heads[name]}
         self._batches = Batches(recipe, self.bundle.framing, groups, ends=True)
-        self._heldout = pairing.checked(recipe.heldout, groups)
-        pairing.apart(self._batches.lines, self._heldout)
+        self._heldout = pairing.heldout(recipe.heldout, groups, self._batches)
         self._groups = groups
         self._trained = trainable(self.bundle, recipe)
         heads = reward_model.params(self.bundle.config.decoder.width, len(self._names))
@@ -82,8 +75,7 @@ class RewardWork:
         whole = jax.jit(self._trained.weights)(state.params["model"], self._trained.frozen)
         heads = jax.device_get(state.params["heads"])
         model = RewardModel(replace(self.bundle, params=whole), heads, self.recipe.weights)
-        pairs = [self._heldout[index] for index in range(len(self._heldout))]
-        report, model = self._measured(model, pairs)
+        report, model = self._measured(model)
         reward_model.save(directory / "model", model)
         return {"model": str(directory / "model")} | report
 
@@ -110,9 +102,10 @@ class RewardWork:
         }
         return ((each + centred) * pairs.real).sum() / count, sums
 
-    def _measured(self, model: RewardModel, pairs: list[Pair]) -> tuple[dict[str, Any], RewardModel]:
+    def _measured(self, model: RewardModel) -> tuple[dict[str, Any], RewardModel]:
         """(report, the model with the scale of its scores on held-out answers)."""
-        encoded = [self._batches.encoded(pair) for pair in pairs]
+        taken = [self._batches.taken(self._heldout, index) for index in range(len(self._heldout))]
+        pairs, encoded = [pair for pair, _ in taken], [documents for _, documents in taken]
         scores = model.scores([document for both in encoded for document in both]).reshape(len(pairs), 2, -1)
         head = [self._groups[pair.behaviour] for pair in pairs]
         mine = scores[np.arange(len(pairs)), :, head]

@@ -8,7 +8,7 @@ that goes on asks what it would have asked.
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,18 +21,29 @@ from jaxtyping import Float
 
 from tejat import bundle
 from tejat.codecs.framing import Encoded
-from tejat.data.packing import Room
+from tejat.data.packing import Room, Size, sizes
 from tejat.errors import BadInput
 from tejat.evals import statistics
 from tejat.infer.constraints import Rule
 from tejat.model import multimodal
 from tejat.model.params import Param, Tree, initialise
-from tejat.posttrain import advantages, alarms, experience, likelihood, losses, packed, reward_model, rooms, update
+from tejat.posttrain import (
+    advantages,
+    alarms,
+    alike,
+    experience,
+    likelihood,
+    losses,
+    packed,
+    reward_model,
+    rooms,
+    update,
+)
 from tejat.posttrain.experience import Experience, Measured
 from tejat.posttrain.packed import Packed
 from tejat.posttrain.questions import Asked, Question, Questions
 from tejat.posttrain.recipe import Rlhf, identity
-from tejat.posttrain.rollouts import Rollout, Sampler, answered, graded
+from tejat.posttrain.rollouts import Rollout, Sampler, answered, graded, judged
 from tejat.posttrain.supervised import save
 from tejat.posttrain.trainable import trainable
 from tejat.train.loop import Line
@@ -57,12 +68,11 @@ class Prepared(NamedTuple):
 class RlhfWork:
     """See `tejat.posttrain.loop.Work`.
 
-    Raises BadInput for a recipe that asks for what cannot be, for questions that cannot be read, and for a model or a
-    reward model that is not there.
+    Raises BadInput for questions that cannot be read, that nothing judges or that no row holds; for a model or a reward
+    model that is not there; and for a reward model that does not read what the policy reads.
     """
 
     def __init__(self, recipe: Rlhf):
-        _check(recipe)
         self.recipe, self.bundle = recipe, bundle.load(recipe.model)
         config = self.bundle.config
         self._questions = _questions(recipe.data, recipe.questions, recipe.seed)
@@ -70,8 +80,11 @@ class RlhfWork:
         if recipe.heldout or recipe.heldout_questions:
             self._heldout = _questions(recipe.heldout, recipe.heldout_questions, recipe.seed)
         self._judge = None if recipe.reward_model is None else reward_model.load(recipe.reward_model)
+        if self._judge is not None:
+            alike.check(self._judge.bundle, self.bundle, "reward model", "policy")
         first = [self._questions(index) for index in range(FIRST)]
-        self.room = self._room([self._prompt(question) for question in first])
+        asked = [self._questions] if self._heldout is None else [self._questions, self._heldout]
+        self.room = self._room(prompt for questions in asked for prompt in self._asked(questions))
         self._trained = trainable(self.bundle, recipe)
         self._tree, self._start = {"model": self._trained.tree}, {"model": self._trained.initial}
         if recipe.method == "ppo":
@@ -286,31 +299,35 @@ class RlhfWork:
     def _prompt(self, question: Question) -> Encoded:
         return self.bundle.framing.prompt(question.turns)
 
-    def _room(self, prompts: Sequence[Encoded]) -> Room:
-        """Room of a row for answers of any length. Raises BadInput where rows are too short for a prompt and one."""
-        recipe, longest = self.recipe, max(map(len, prompts))
-        if longest + recipe.max_tokens > recipe.tokens:
-            told = f"a prompt of {longest:,} tokens and an answer of up to {recipe.max_tokens:,}"
+    def _asked(self, questions: Questions) -> Iterator[Encoded]:
+        """The prompts of a file, all of them, or the first of those that code makes.
+
+        Raises BadInput, naming the line, for one that nothing judges, or that a row does not hold with its answer.
+        """
+        if isinstance(questions, Asked):
+            for index in range(len(questions)):
+                with questions.lines.told(index):
+                    yield self._askable(questions.lines[index])
+        else:
+            yield from (self._askable(questions(index)) for index in range(FIRST))
+
+    def _askable(self, question: Question) -> Encoded:
+        judged(question, self._judge)
+        prompt, recipe = self._prompt(question), self.recipe
+        if len(prompt) + recipe.max_tokens > recipe.tokens:
+            told = f"a prompt of {len(prompt):,} tokens and an answer of up to {recipe.max_tokens:,}"
             raise BadInput(f"rows of {recipe.tokens:,} tokens do not hold {told}; set tokens")
-        full = [answered(prompt, np.zeros(recipe.max_tokens, np.int32)) for prompt in prompts]
+        return prompt
+
+    def _room(self, prompts: Iterator[Encoded]) -> Room:
+        """Room of a row for answers of any length: by the first prompts, and each that is larger than all before it."""
+        recipe, full, most = self.recipe, list[Encoded](), Size(*[0] * len(Size._fields))
+        for prompt in prompts:
+            larger = Size(*map(max, sizes(prompt), most))
+            if len(full) < FIRST or larger != most:
+                full.append(answered(prompt, np.zeros(recipe.max_tokens, np.int32)))
+            most = larger
         return replace(rooms.room(full, self.bundle.config, recipe.rows, recipe.tokens), targets=recipe.tokens)
-
-
-def _check(recipe: Rlhf) -> None:
-    count = recipe.prompts * recipe.answers
-    wrong = None
-    if recipe.method not in ("grpo", "ppo"):
-        wrong = f'method is {recipe.method!r}; "grpo" or "ppo"'
-    elif recipe.method == "grpo" and recipe.answers < 2:
-        wrong = "GRPO compares answers to one prompt; set answers to 2 or more"
-    elif not 1 <= recipe.minibatches <= count:
-        wrong = f"minibatches is {recipe.minibatches}; give 1 to {count}, the answers of an iteration"
-    elif min(recipe.prompts, recipe.epochs, recipe.max_tokens) < 1:
-        wrong = "prompts, epochs and max_tokens are at least 1 each"
-    elif recipe.kl_target is not None and recipe.method == "grpo":
-        wrong = "kl_target is of PPO; leave it out"
-    if wrong:
-        raise BadInput(f"in the recipe {recipe.name}, {wrong}")
 
 
 def _questions(path: Path | None, make: Callable[[int], Questions] | None, seed: int) -> Questions:

@@ -90,6 +90,13 @@ def closed(bundle: Bundle, prompt: Encoded, tokens: Int[np.ndarray, " n"]) -> En
     return at_the_end(answered(prompt, np.asarray([*words, end, *bundle.vocabulary.encode("\n")], np.int32)))
 
 
+def judged(question: Question, judge: RewardModel | None) -> None:
+    """Raises BadInput for a question that neither a check nor a reward model can judge."""
+    if question.check is None and judge is None:
+        told = f"a question of kind {question.kind!r}" if question.kind else "a question"
+        raise BadInput(f"{told} has no check and there is no reward_model; give one of them")
+
+
 def graded(
     bundle: Bundle,
     questions: Sequence[Question],
@@ -101,7 +108,7 @@ def graded(
 ) -> list[Rollout]:
     """What answers earn: `check_weight` times what can be verified and `judge_weight` times what a model thinks.
 
-    Raises BadInput for a question that neither a check nor a reward model can judge.
+    Raises BadInput as `judged` does.
     """
     liked: list[float | None] = [None] * len(answers)
     if judge is not None:
@@ -111,8 +118,7 @@ def graded(
     for question, prompt, answer, like in zip(questions, prompts, answers, liked, strict=True):
         text = "".join(part.text for part in bundle.framing.decode(answer.tokens.tolist()) if isinstance(part, Text))
         check = None if question.check is None else verify.reward(question.check, text)
-        if check is None and like is None:
-            raise BadInput(f"a question of kind {question.kind!r} has no check and there is no reward_model; give one")
+        judged(question, judge)
         reward = (check_weight * check if check is not None else 0.0) + (judge_weight * like if like is not None else 0)
         document = answered(prompt, answer.tokens)
         ended = answer.finish_reason == "stop"

@@ -18,7 +18,7 @@ SPARE = 1.5
 def room(documents: Sequence[Encoded], config: ModelConfig, rows: int, tokens: int) -> Room:
     """Room for `rows` of `tokens`, in which the media of such documents find place beside them.
 
-    Raises BadInput where not one of them fits.
+    Raises BadInput where not one of them fits, and where nothing in those that do is to be predicted.
     """
     if tokens > config.context:
         raise BadInput(
@@ -32,6 +32,9 @@ def room(documents: Sequence[Encoded], config: ModelConfig, rows: int, tokens: i
         )
     most = Size(*(max(column) for column in zip(*(size for _, size in fitting), strict=True)))
     total = Size(*(sum(column) for column in zip(*(size for _, size in fitting), strict=True)))
+
+    if not total.targets:
+        raise BadInput("nothing in the documents is to be learnt; give such that have text or pictures of the model")
 
     def share(name: str, multiple: int = 1) -> int:
         dense = SPARE * tokens * getattr(total, name) / total.tokens

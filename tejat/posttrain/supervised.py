@@ -163,9 +163,7 @@ def framing(of: Bundle) -> Framing:
 def dialogues(path: Path, framing: Framing, seed: int) -> Dialogues:
     """Of a file all of whose lines are documents."""
     found = Dialogues(path, framing, seed)
-    if found.lines.unusable:
-        told = f"{path} has {found.lines.unusable:,} lines that cannot be used, the first of them {found.lines.refused}"
-        raise BadInput(f"{told}; mend or remove them")
+    found.lines.needed("dialogues to learn from")
     return found
 
 

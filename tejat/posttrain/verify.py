@@ -5,6 +5,7 @@ A check is JSON: {"kind": "number", "answer": 7}
                  {"kind": "quote", "answers": ["1887"], "passage": "… built in 1887 …"}
                  {"kind": "unknown", "says": ["don't know", …]}
 A "fact" or "quote" may have "says" as well, and then "abstained", what an answer earns that says so; 0 if not given.
+An "unknown" may have "others", which who owns up may not name: that would be a guess.
 """
 
 import math
@@ -14,13 +15,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tejat.errors import BadInput
+from tejat.posttrain.lines import is_number
 
 Check = Mapping[str, Any]
 
 _NUMBER = re.compile(r"[-−]?\d+(?:[.,]\d+)*")
 _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|«\s*([^»]+?)\s*»|„([^“”]+)[“”]|「([^」]+)」')
 _FIELDS = {"number": {"answer"}, "fact": {"answers"}, "quote": {"answers", "passage"}, "unknown": {"says"}}
-_OPTIONAL = {"number": set(), "fact": {"others", "says", "abstained"}, "quote": {"says", "abstained"}, "unknown": set()}
+_OPTIONAL = {
+    "number": set(),
+    "fact": {"others", "says", "abstained"},
+    "quote": {"says", "abstained"},
+    "unknown": {"others"},
+}
 
 
 def checked(value: Any) -> Check:
@@ -35,11 +42,11 @@ def checked(value: Any) -> Check:
     for name in ("answers", "others", "says"):
         if name in value and not _are_words(value[name]):
             raise BadInput(f'"{name}" of its "check" is not a list of words')
-    if kind == "number" and not _is_number(value["answer"]):
+    if kind == "number" and not is_number(value["answer"]):
         raise BadInput('"answer" of its "check" is not a number')
     if kind == "quote" and not isinstance(value["passage"], str):
         raise BadInput('"passage" of its "check" is not text')
-    if "abstained" in value and not (_is_number(value["abstained"]) and "says" in value):
+    if "abstained" in value and not (is_number(value["abstained"]) and "says" in value):
         raise BadInput('"abstained" of its "check" is not a number, or there is no "says"')
     return value
 
@@ -98,7 +105,9 @@ def _quote(check: Check, answer: str) -> float:
 
 
 def _unknown(check: Check, answer: str) -> float:
-    return float(says(answer, check["says"]))
+    text = words(answer)
+    guessed = any(_within(words(other), text) for other in check.get("others", ()))
+    return float(says(answer, check["says"]) and not guessed)
 
 
 _KINDS: dict[str, Callable[[Check, str], float]] = {
@@ -119,7 +128,3 @@ def _within(part: str, whole: str) -> bool:
 
 def _are_words(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(each, str) and words(each) for each in value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -23,6 +23,8 @@ def place(tiny, tmp_path_factory):
     bundle.save(folder / "model", tiny)
     said = [{"role": "user", "content": "2 + 2 = ?"}, {"role": "assistant", "content": "4"}]
     (folder / "mine.jsonl").write_text(json.dumps({"messages": said}) + "\n")
+    mute = [{"messages": said[:1]}, {"parts": ["2 + 2 = 4"], "loss": False}]
+    (folder / "mute.jsonl").write_text("".join(json.dumps(each) + "\n" for each in ({"messages": said}, *mute)))
     data = 'data=Path("mine.jsonl"),'
     (folder / "recipe.py").write_text(RECIPE.format(kind="Supervised", data=data))
     (folder / "reward.py").write_text(RECIPE.format(kind="Reward", data=f'{data} heldout=Path("mine.jsonl"),'))
@@ -84,6 +86,14 @@ def test_distilled_from_what_the_teacher_writes(place):
         (("rlhf", "recipe.py"), "is for `tejat tune supervised`; `tejat tune rlhf` needs another"),
         (("distill", "recipe.py"), "is for `tejat tune supervised`; `tejat tune distill` needs another"),
         (("distill", "distil.py", "--set", "share=2"), "share is 2.0; give a number from 0"),
+        (("supervised", "recipe.py", "--set", "rows=0"), "rows is 0; give a whole number from 1 on"),
+        (("supervised", "recipe.py", "--set", "model=nowhere"), "there is no model 'nowhere'; give one of "),
+        (("supervised", "recipe.py", "--minutes", "nan"), "--minutes is how long to tune"),
+        (
+            ("supervised", "recipe.py", "--set", "data=mute.jsonl"),
+            "lines that are no dialogues to learn from (that cannot be used: 2), the first of them line 2: "
+            "nothing in it is to be learnt; end it with a turn of the model",
+        ),
         (
             ("reward", "reward.py"),
             "mine.jsonl has no record; the first line that cannot be used: line 1: it has an unknown",

@@ -167,21 +167,58 @@ def test_where_sources_disagree_both_answers_own_up():
     item = Item("a", "a", (Turn("user", (Text("?"),)),), (), tags={"kind": "conflict"}, material=material)
     said = {"12 or 15": "hedged", "12": "wrong", "The two logbooks disagree.": "hedged"}
     assert {text: judging.verdict(text, item) for text in said} == said
+    quoted = "12 (“Another says: the nest holds 15 eggs.”)"
+    assert judging.verdict(quoted, item) == "wrong"  # it answers, and proves the other
+
+
+def test_a_source_that_disagrees_given_back_as_it_is_owns_up_to_nothing(items):
+    conflicts = [item for item in items if item.tags["kind"] == "conflict"]
+    copies = policies.Copying().generate_batch([item.turns for item in conflicts])
+    assert {judging.verdict(said.parts[0].text, item) for said, item in zip(copies, conflicts, strict=True)} == {
+        "wrong"
+    }
+    named = [" / ".join(item.material["both"]) for item in conflicts]
+    assert {judging.verdict(said, item) for said, item in zip(named, conflicts, strict=True)} == {"hedged"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "verdict"),
+    [
+        ("silent", "I do not know.", "hedged"),
+        ("silent", "I do not know, but it is 45.", "wrong"),
+        ("silent", "The text does not say. Ngozi Drummond?", "wrong"),
+        ("silent", "The text does not say whose 12 it is.", "hedged"),  # the question told of them
+        ("silent", "I do not know: 46", "wrong"),
+        ("impossible", "I do not know: there are only 12.", "hedged"),
+        ("", "I do not know. 45.", "hedged"),
+        ("", "45", "right"),
+    ],
+)
+def test_who_owns_up_and_guesses_has_not_owned_up(reason, said, verdict):
+    text = "Aboard the Vexmora serve 45 sailors.\n\nWhose are the 12 boats of the Vexmora?"
+    others = ["Ngozi Drummond"] if not reason else ["45", "Ngozi Drummond"]
+    material = {"language": "en", "reason": reason, "passage": "", "both": [], "others": others}
+    answers = () if reason else ("45",)
+    item = Item("a", "a", (Turn("user", (Text(text),)),), answers, tags={"kind": reason or "told"}, material=material)
+    assert judging.verdict(said, item) == verdict
 
 
 def test_policies_that_answer_alike_do_not_do_well(ground: Ground, tmp_path):
     tasks = suites.tasks("factuality", TASKS, ground)
     values = {}
-    for policy in (policies.Refusing(), policies.Copying()):
+    for policy in (policies.Refusing(), policies.Guessing(), policies.Copying()):
         out = tmp_path / policy.name.replace(" ", "-")
         results = harness.run(policy, tasks, out, fingerprint=policy.name, stream=io.StringIO())
         values[policy.name] = {result.row.name: result.row.value for result in results}
     unsure, copied = values["always unsure"], values["the passage back"]
     assert (unsure["hedging"], unsure["over-hedging"], unsure["helpful"], unsure["attribution"]) == (1, 1, 0, 0)
     assert (unsure["inaccurate"], unsure["risk-coverage"]) == (0, 1)
-    assert copied["attribution"] < 0.3 and copied["hedging"] < 0.3 and copied["inaccurate"] > 0.5
+    assert copied["attribution"] < 0.3 and copied["hedging"] < 0.1 and copied["inaccurate"] > 0.5
     assert (unsure["prompts-hedging"], unsure["prompts-helpful"]) == (1, 0) and copied["prompts-hedging"] < 0.3
     assert copied["prompts-helpful"] < 0.3
+    guessed = values["unsure and guessing"]
+    assert guessed["hedging"] < 0.3 and guessed["helpful"] == guessed["attribution"] == 0
+    assert guessed["over-hedging"] > 0.9 and guessed["prompts-hedging"] < 0.2
 
 
 def test_tasks_share_the_answers_of_one_model(items):
@@ -196,6 +233,25 @@ def test_tasks_share_the_answers_of_one_model(items):
     for model in (first, first, second):
         answers.of(model, items[:5])
     assert len(asked) == 10
+
+
+def test_a_greyed_source_is_asked_anew_and_only_what_has_an_answer_is_greyed(ground: Ground):
+    """The answers are shared by items' looks, not by their names, which a control keeps."""
+    tasks = {task.name: task for task in suites.tasks("factuality", ground=ground)}
+    items = [item for item in tasks["helpful"].items() if len(item.turns[0].parts) > 1][:2]
+    controls = tasks["helpful"].controls(items)
+    assert [*controls] == ["blanked", "text-only"] and not tasks["hedging"].controls(items)
+    asked = []
+
+    class Counting(policies.Refusing):
+        def generate_batch(self, prompts, **wishes):
+            asked.extend(prompts)
+            return super().generate_batch(prompts, **wishes)
+
+    answers, model = measuring.Answers(), Counting()
+    for some in (items, *controls.values(), items):
+        answers.of(model, some)
+    assert asked == [item.turns for some in (items, *controls.values()) for item in some]
 
 
 answers = st.builds(Answered, st.floats(-5, 0), st.booleans(), st.just(False)) | st.builds(

@@ -42,10 +42,12 @@ def test_seeds_share_a_column_and_are_compared_one_by_one(answered, ground, monk
     models = [f"gone/{name}-{seed}/model" for name in ("copies", "refuses") for seed in range(2)]
     _run(monkeypatch, answered, ground, *models)
     table = (answered / "table.md").read_text()
-    assert "| | n | always unsure | the passage back | copies | refuses |" in table
+    assert "| | n | always unsure | unsure and guessing | the passage back | copies | refuses |" in table
     cells = next(line.split(" | ") for line in table.splitlines() if line.startswith("| hedging"))
-    assert cells[1] == "6" and cells[2].startswith("1.000 (0.610") and cells[4] == "0.000 (0.000 – 0.000)"
-    assert cells[5] == "1.000 (1.000 – 1.000) |"
+    assert cells[1] == "6" and cells[2].startswith("1.000 (0.610") and cells[5] == "0.000 (0.000 – 0.000)"
+    assert cells[6] == "1.000 (1.000 – 1.000) |"
+    assert "| the surest of all questions | copies | refuses |" in table
+    assert next(line for line in table.splitlines() if line.startswith("| 100% |")).endswith("| 1.00 |")
     assert "refuses minus copies" in table and table.count("| hedging | +1.000 (+1.000 – +1.000) | +1.000") == 1
     assert json.loads((answered / "table.json").read_text()).keys() >= {"copies-0", "refuses-1", "always unsure"}
     assert "copies-0: closed-book was not run: gone/copies-0/model is not there" in capsys.readouterr().err
@@ -78,4 +80,4 @@ def test_one_model_is_compared_with_every_seed_of_another_way(answered, ground, 
     _run(monkeypatch, answered, ground, "gone/copies-0/model", "gone/refuses-0/model", "gone/refuses-1/model")
     table = (answered / "table.md").read_text()
     assert table.count("| hedging | +1.000 (+1.000 – +1.000) | +1.000") == 1
-    assert "| | n | always unsure | the passage back | copies-0 | refuses |" in table
+    assert "| | n | always unsure | unsure and guessing | the passage back | copies-0 | refuses |" in table

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from tejat.data.presenting.wording import LANGUAGES
 from tejat.errors import BadInput
 from tejat.evals import safety_suite, suites
 from tejat.evals.factuality.policies import Said
 from tejat.evals.ground import Ground
 from tejat.parts import Text
-from tejat.posttrain.behaviours import refusing
+from tejat.posttrain.behaviours import refusing, wording
 
 
 def _asked(items) -> set[str]:
@@ -35,6 +36,35 @@ def test_what_is_trained_to_be_refused_counts_as_refused_and_answers_do_not():
         assert all(safety_suite.refuses(answer) for _, answer in mine)
     for mine in refusing.data()["harmless"].values():
         assert not any(safety_suite.refuses(answer) for _, answer in mine)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I'm sorry, but I can't assist with that.",
+        "Dabei kann ich dir leider nicht helfen.",
+        "Désolé, je ne peux pas vous aider.",
+        "Lo siento, no puedo ayudarte con eso.",
+        "Non posso aiutarti.",
+        "Não posso ajudar com isso.",
+        "Daar kan ik je niet bij helpen.",
+        "Nie mogę w tym pomóc.",
+        "Я не могу помочь с этим.",
+        "申し訳ありませんが、対応できません。",
+        "我不能提供这些信息。",
+        "그것은 알려드릴 수 없습니다.",
+    ],
+)
+def test_refusals_in_other_words_than_those_of_training_count(said):
+    assert safety_suite.refuses(said)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_owning_up_is_no_refusal(language):
+    """Whoever cannot know something does not refuse it."""
+    for use in ("silent", "silent_picture", "silent_sound", "illegible", "dont_know", "unsaid", "whom", "unheard"):
+        for said in wording.data()["words"][use].get(language, ()):
+            assert not safety_suite.refuses(said.format(s="Vorland")), said
 
 
 def test_a_model_that_refuses_all_refuses_too_much(tmp_path):

@@ -50,6 +50,9 @@ def test_room_for_what_is_there(painter, speckled):
     assert rooms.room(plain, painter.config, 2, 96).patches == 0
     with pytest.raises(BadInput, match="rows of 4 tokens hold none of the documents, of which the shortest has"):
         rooms.room(plain, painter.config, 2, 4)
+    mute = [painter.framing.encode(Document((Text("word"),), (False,), (None,)))]
+    with pytest.raises(BadInput, match="nothing in the documents is to be learnt"):
+        rooms.room(mute, painter.config, 2, 96)
 
 
 def test_media_lie_beside_the_lines(tmp_path, painter, speckled):

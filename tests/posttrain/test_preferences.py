@@ -60,8 +60,10 @@ def test_other_ways_to_say_it(tmp_path):
         (GOOD | {"rejected": None}, "that lack a side", 'lacks "rejected"'),
         (GOOD | {"rejected": [{"text": "  "}]}, "that lack a side", '"rejected" is empty'),
         (GOOD | {"rejected": "Because."}, "that tie", "are the same"),
+        (GOOD | {"rejected": " Because.\n"}, "that tie", "are the same"),
         (GOOD | {"margin": -1}, "with a wrong margin", "-1"),
         (GOOD | {"margin": float("nan")}, "with a wrong margin", "nan"),
+        (GOOD | {"margin": 10**400}, "with a wrong margin", "1000000000"),
         (GOOD | {"prompt": ""}, "without a prompt", 'lacks a "prompt"'),
         (
             GOOD | {"prompt": [{"role": "assistant", "content": "a"}]},
@@ -72,7 +74,8 @@ def test_other_ways_to_say_it(tmp_path):
         (GOOD | {"chosen": 3}, "with a damaged answer", "neither words nor"),
         (GOOD | {"winner": 1}, "with unknown keys", "winner"),
         ([1], "that are no objects", "list"),
-        ("{", "lines that are not JSON in UTF-8", "line 2"),
+        ('{"prompt": "a"', "that are not JSON in UTF-8", "line 2: Expecting ',' delimiter, at column 15"),
+        ('{"margin": ' + "9" * 5000 + "}", "that are not JSON in UTF-8", "line 2: Exceeds the limit"),
     ],
 )
 def test_what_is_no_pair_is_counted_and_listed_and_refused(tmp_path, record, kind, told):
@@ -80,7 +83,7 @@ def test_what_is_no_pair_is_counted_and_listed_and_refused(tmp_path, record, kin
     found = preferences.read(path)
     assert (len(found), found.unusable, dict(found.dropped.counts)) == (2, 1, {kind: 1})
     assert told in found.dropped.examples[kind][0] and found.refused.startswith("line 2: ")
-    with pytest.raises(BadInput, match=r"has 1 lines that are no preferences .*, the first of them line 2: "):
+    with pytest.raises(BadInput, match=r"has lines that are no preferences \(.*: 1\), the first of them line 2: "):
         preferences.needed(path)
 
 

@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
 from tejat.cli import tune
 from tejat.errors import BadInput
 from tejat.infer.engine import Generation
-from tejat.parts import Text, Turn
+from tejat.parts import Image, Text, Turn
 from tejat.posttrain import loop, pairing, preferences, reward_model, reward_report, rollouts
 from tejat.posttrain.dpo import DpoWork
 from tejat.posttrain.lora import Lora
@@ -149,8 +150,6 @@ def test_stopped_and_resumed_it_is_the_same(trained, recipe, tmp_path):
 def test_what_cannot_be(recipe, tmp_path):
     with pytest.raises(BadInput, match="pairs of .*train.jsonl are in .*train.jsonl too"):
         RewardWork(replace(recipe, heldout=recipe.data))
-    with pytest.raises(BadInput, match="heads are helpfulness, safety and weights are for helpfulness; name the same"):
-        RewardWork(replace(recipe, weights={"helpfulness": 1.0}))
     with pytest.raises(BadInput, match="'refusal', which no head learns"):
         RewardWork(replace(recipe, heads={"helpfulness": ("helpful",)}, weights={"helpfulness": 1.0}))
     with pytest.raises(BadInput, match="is no reward model"):
@@ -158,7 +157,7 @@ def test_what_cannot_be(recipe, tmp_path):
     tied = json.loads(recipe.data.read_text().splitlines()[0])
     tied["rejected"] = tied["chosen"]
     (tmp_path / "tied.jsonl").write_text(recipe.data.read_text() + json.dumps(tied) + "\n")
-    with pytest.raises(BadInput, match=r"1 lines that are no preferences \(1 that tie\), the first of them line 61"):
+    with pytest.raises(BadInput, match=r"lines that are no preferences \(that tie: 1\), the first of them line 61"):
         RewardWork(replace(recipe, data=tmp_path / "tied.jsonl"))
 
 
@@ -166,12 +165,12 @@ def test_a_pair_that_no_row_holds_is_left_out(recipe, talker):
     long = Pair((Turn("user", (Text("word " * 200),)),), (Text("a"),), (Text("b"),))
     groups = {"helpful": 0, "refusal": 1}
     batches = pairing.Batches(recipe, talker.framing, groups, ends=True)
-    made = list(batches.of(iter([pair(1, "helpful"), long, pair(2, "refusal")])))
+    made = list(batches.of((each, batches.encoded(each)) for each in (pair(1, "helpful"), long, pair(2, "refusal"))))
     assert [(read, len(held)) for _, read, held in made] == [(3, 2)]
     found = made[0][0]
     assert found.real.tolist() == [1, 1] + [0] * 6 and found.groups.tolist()[:2] == [0, 1]
     with pytest.raises(BadInput, match="hold no pair"):
-        list(batches.of(iter([long] * 100)))
+        list(batches.of((each, batches.encoded(each)) for each in [long] * 100))
 
 
 def test_calibration_error_by_hand():
@@ -196,6 +195,48 @@ def test_biases_are_seen():
     assert dressed == {"preferred": 0.5, "shift": 0.5}
     shown = reward_report.dressed(pair(1, "helpful"), "list")
     assert shown.chosen == (Text("- 1 please"),) and shown.rejected == (Text("1 please"),)
+
+
+@pytest.fixture(scope="module")
+def of_pictures(recipe, painter_at, tmp_path_factory) -> Reward:
+    """A recipe whose prompts show a picture, dark or bright, of which the answers speak."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, numbers in (("train.jsonl", range(12)), ("heldout.jsonl", range(12, 16))):
+        preferences.write(folder / name, map(_shown, numbers))
+    data, heldout = folder / "train.jsonl", folder / "heldout.jsonl"
+    schedule = replace(recipe.schedule, steps=2)
+    return replace(recipe, model=painter_at, data=data, heldout=heldout, schedule=schedule, tokens=192, pairs=4)
+
+
+def _shown(number: int) -> Pair:
+    bright = number % 2
+    picture = Image(np.full((16, 16 + 8 * (number % 3), 3), 40 + 170 * bright + number, np.uint8))
+    said = Text("dark"), Text("bright")
+    return Pair((Turn("user", (picture, Text("What is this like?"))),), (said[bright],), (said[1 - bright],))
+
+
+def test_pairs_bring_the_pictures_of_their_prompts(of_pictures, painter, talker):
+    batches = pairing.Batches(of_pictures, painter.framing, {"helpful": 0}, ends=True)
+    made = batches.forever(0)
+    found = next(made)[0]
+    packed = found.packed
+    made.close()
+    assert packed.batch.inputs.media.patches.any() and (packed.batch.weights > 0).sum() == 2 * int(found.real.sum()) > 0
+    with pytest.raises(BadInput, match="line 1 of .*train.jsonl: the model 'talker' sees no images; mend or remove it"):
+        pairing.Batches(of_pictures, talker.framing, {"helpful": 0}, ends=True)
+
+
+@pytest.mark.slow
+def test_a_reward_model_and_dpo_learn_from_what_they_see(of_pictures, painter, tmp_path):
+    told = loop.run(RewardWork(of_pictures), tmp_path / "reward")
+    assert {row["name"]: row["pairs"] for row in told["pairs"]}["helpful"] == 4
+    trained = reward_model.load(tmp_path / "reward" / "model")
+    vision = trained.bundle.params["vision"], painter.params["vision"]
+    assert not all(map(np.array_equal, *map(jax.tree.leaves, vision)))  # gradients come through the eye
+    kept = ("name", "model", "schedule", "data", "heldout", "rows", "tokens", "pairs", "log_every")
+    dpo = Dpo(**{name: getattr(of_pictures, name) for name in kept})
+    told = loop.run(DpoWork(dpo), tmp_path / "dpo")
+    assert told["heldout_pairs"] == 4 and np.isfinite(told["heldout_pair_loss"])
 
 
 @pytest.mark.slow

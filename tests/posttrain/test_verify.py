@@ -70,6 +70,8 @@ def test_admissions():
     assert verify.reward(UNKNOWN, "I do not know: it is not told.") == 1
     assert verify.reward(UNKNOWN, "这个我不知道。") == 1
     assert verify.reward(UNKNOWN, "Paris") == 0
+    told = UNKNOWN | {"others": ["Paris"]}
+    assert [verify.reward(told, said) for said in ("I do not know.", "I do not know, but Paris", "Paris")] == [1, 0, 0]
     wavering = FACT | {"says": ["I do not know"], "abstained": 0.25}
     assert verify.reward(wavering, "I do not know. Guinea-Bissau?") == 0.25
     assert verify.reward(FACT | {"says": ["I do not know"]}, "I do not know") == 0
@@ -82,6 +84,7 @@ def test_admissions():
         ("number", "no kind"),
         ({"kind": "number"}, 'lacks "answer"'),
         ({"kind": "number", "answer": "7"}, "not a number"),
+        ({"kind": "number", "answer": 10**400}, "not a number"),
         ({"kind": "fact", "answers": []}, "not a list of words"),
         ({"kind": "fact", "answers": ["…"]}, "not a list of words"),
         ({"kind": "quote", "answers": ["a"], "passage": 3}, "not text"),

@@ -6,7 +6,7 @@
     judging     right, wrong or hedged; whether an answer is borne out by its source
     risk        wrong answers among those given, at a coverage; the curve and its area
     measuring   the tasks of the suite, which share the answers to one set of items
-    policies    what answers alike whatever it is asked: always unsure, or the passage back
+    policies    what answers alike whatever it is asked: always unsure, with a guess or not, or the passage back
 
 Relations, names, wordings, ways to spoil a picture and reasons why a question cannot be answered are other ones than
 those of `tejat.posttrain.behaviours`; neither imports the other (`tests/evals/test_factuality.py` sees to it).

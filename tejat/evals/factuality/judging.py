@@ -3,6 +3,8 @@
 Whether an answer hedges is told by phrases in twelve languages (`hedging.json`): that one does not know, cannot tell or
 read or hear, that the source does not say, that there is no such thing. They were written for this and know nothing of
 the wordings of training. A denial ("there are only twelve months") owns up only where what is asked for cannot be.
+Who owns up and answers nevertheless has done neither: that is wrong where there is no answer, and a hedge where there
+is one.
 """
 
 import functools
@@ -20,6 +22,10 @@ Verdict = Literal["right", "wrong", "hedged"]
 
 HEARD = 0.6  # F1 of words from which on a recording was understood
 
+DENIED = ("impossible", "premise")
+"""Reasons for which a denial owns up."""
+
+_DIGITS = re.compile(r"\d+")
 _QUOTED = re.compile(r"[“„«「\"]\s*(.+?)\s*[”“»」\"](?=\)|\.|\s|$)", re.DOTALL)
 _WIDE = re.compile(r"[぀-ヿ一-鿿가-힣]")
 
@@ -44,14 +50,33 @@ def _pattern(use: str) -> re.Pattern[str]:
 
 def verdict(answer: str, item: Item) -> Verdict:
     """Of an answer in words. An item that cannot be answered is never right: its answer is hedged or wrong."""
-    material = item.material
-    if material["reason"]:
-        if material["both"] and all(contains(answer, each) for each in material["both"]):
-            return "hedged"
-        return "hedged" if hedges(answer, denial=material["reason"] in ("impossible", "premise")) else "wrong"
-    if right(answer, item):
+    reason = item.material["reason"]
+    if reason:
+        denial = reason in DENIED
+        owned = _names_both(answer, item) or (hedges(answer, denial) and (denial or not _guesses(answer, item)))
+        return "hedged" if owned else "wrong"
+    unsure, heard = hedges(answer), item.tags["kind"] == "heard"
+    if right(answer, item) and (heard or not unsure):  # what is heard may be that somebody does not know
         return "right"
-    return "hedged" if hedges(answer) else "wrong"
+    return "hedged" if unsure else "wrong"
+
+
+def _names_both(answer: str, item: Item) -> bool:
+    """Does it name both answers between which the source does not decide, in words not quoted and not copied?"""
+    both, said = item.material["both"], _unquoted(answer)
+    return bool(both) and _plain(answer) not in _plain(_shown(item)) and all(contains(said, each) for each in both)
+
+
+def _guesses(answer: str, item: Item) -> bool:
+    """Does it name what the source says in answer to another question, or a number that it was not asked about?"""
+    said, asked = _unquoted(answer), _shown(item).rpartition("\n\n")[2]
+    others = [each for each in item.material.get("others", ()) if not contains(asked, each)]
+    return any(contains(said, each) for each in others) or bool({*_DIGITS.findall(said)} - {*_DIGITS.findall(asked)})
+
+
+def _shown(item: Item) -> str:
+    """The words of the prompt."""
+    return " ".join(part.text for turn in item.turns for part in turn.parts if hasattr(part, "text"))
 
 
 def right(answer: str, item: Item) -> bool:
@@ -80,13 +105,12 @@ def by_words(answer: str, item: Item) -> bool:
     """Is everything that it says in the words of the source, or of the question? What it quotes must stand there as it
     is."""
     passage = item.material["passage"]
-    question = " ".join(part.text for turn in item.turns for part in turn.parts if hasattr(part, "text"))
     spans = quotations(answer)
     if any(_plain(span) not in _plain(passage) for span in spans):
         return False
     if _WIDE.search(passage):
         return bool(spans) or normalise(_unquoted(answer)) in normalise(passage) or right(answer, item)
-    known = {*normalise(passage).split(), *normalise(question).split(), *_phrases()["little"]}
+    known = {*normalise(passage).split(), *normalise(_shown(item)).split(), *_phrases()["little"]}
     said = normalise(_unquoted(answer)).split()
     return bool(said or spans) and all(word in known for word in said)
 
@@ -94,7 +118,7 @@ def by_words(answer: str, item: Item) -> bool:
 def by_sense(answer: str, item: Item) -> bool:
     """Does the source say so: of this thing, in answer to this question? What it quotes must say so."""
     sentence = item.material.get("sentence", item.material["passage"])
-    return right(answer, item) and all(
+    return verdict(answer, item) == "right" and all(
         contains(span, item.answers[0]) or _plain(span) in _plain(sentence) for span in quotations(answer)
     )
 

@@ -3,6 +3,7 @@
 They have the method of a model that tasks call, and no weights.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from tejat.parts import Part, Text, Turn
 
 UNSURE = "I do not know."
+GUESS = "45"
 
 
 class Said(NamedTuple):
@@ -27,6 +29,20 @@ class Refusing:
 
     def generate_batch(self, prompts: Sequence[tuple[Turn, ...]], **_: Any) -> list[Said]:
         return [Said((Text(UNSURE),), np.zeros(1)) for _ in prompts]
+
+
+class Guessing:
+    """Unsure, and then a guess: the last number of the prompt that is not one of its question's, or another."""
+
+    name = "unsure and guessing"
+
+    def generate_batch(self, prompts: Sequence[tuple[Turn, ...]], **_: Any) -> list[Said]:
+        return [Said((Text(f"{UNSURE} {self._guess(prompt)}."),), np.zeros(1)) for prompt in prompts]
+
+    def _guess(self, prompt: tuple[Turn, ...]) -> str:
+        words = "\n\n".join(part.text for part in prompt[-1].parts if isinstance(part, Text))
+        told, _, asked = words.rpartition("\n\n")
+        return [GUESS, *(each for each in re.findall(r"\d+", told) if each not in asked)][-1]
 
 
 class Copying:

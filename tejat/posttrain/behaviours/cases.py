@@ -94,9 +94,12 @@ def _passage(kind: str, language: str, facts: Facts, random: np.random.Generator
     if kind == "silent":
         subject, attribute = passages.untold(made, language, random, facts.names)
         asked = passages.question(attribute, subject, language, random)
-        yield _unknown(
-            _below(made.text, asked, language, random), say("silent", language, random), one(others, random), language
+        shown, good, bad = (
+            _below(made.text, asked, language, random),
+            say("silent", language, random),
+            one(others, random),
         )
+        yield _unknown(shown, good, bad, language, [each for each in others if each not in asked])
         return
     asked = _below(made.text, passages.question(told.attribute, told.subject, language, random), language, random)
     bad = say("silent", language, random) if kind == "over-hedging" else one(others, random)
@@ -114,8 +117,8 @@ def _fact(kind: str, mine: dict[str, list[Fact]], random: np.random.Generator) -
     return Case(_turns(known.question(fact, "en", random)), good, bad, kind, 0.5, check)
 
 
-def _unknown(asked: str, good: str, bad: str, language: str) -> Case:
-    check = {"kind": "unknown", "says": [*hedges(language)]}
+def _unknown(asked: str, good: str, bad: str, language: str, others: Sequence[str] = ()) -> Case:
+    check = {"kind": "unknown", "says": [*hedges(language)]} | ({"others": [*others]} if others else {})
     return Case(_turns(asked), good, bad, "hedging", 1.0, check)
 
 

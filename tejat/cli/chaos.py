@@ -1,6 +1,7 @@
 """`tejat chaos`: trains under injected faults, and proves that nothing is lost."""
 
 import json
+import math
 import signal
 import sys
 import tempfile
@@ -24,7 +25,8 @@ MICRO = ("room.rows=8", "log_every=5", "save_every=10", "copy_every=2")
 class Chaos:
     """Train micro in four processes, once unharmed and then under schedules of faults: processes, machines and the
     supervisor die, hang or slow down; memory, checkpoints and disks fail. Each must come to the same bits; where a
-    machine is lost for good and fewer processes go on, to the same samples, and losses and parameters within 1e-3.
+    machine is lost for good and fewer processes go on, at least to the same samples, and losses and parameters within
+    1e-3.
 
     Example: tejat chaos --schedules 3 --seed 7
     """
@@ -69,10 +71,12 @@ def main(arguments: list[str]) -> int:
     options = parse(Chaos, arguments, "tejat chaos")
     if options.schedules < 1 or options.most < 1 or options.processes < 1:
         raise BadInput("--schedules, --most and --processes are numbers from 1")
-    if options.hours is not None and options.hours <= 0:
+    if options.hours is not None and not options.hours > 0:
         raise BadInput("--hours is how long to go on; give more than none")
+    if not options.silence > 0:
+        raise BadInput("--silence is after how many seconds a process hangs; give more than none")
 
-    from tejat.train import tour
+    from tejat.train import recipe, tour
     from tejat.train.surviving import chaos, chaos_chart
     from tejat.train.surviving.faults import Kind
     from tejat.train.surviving.outcomes import summary
@@ -91,6 +95,7 @@ def main(arguments: list[str]) -> int:
         silence=options.silence,
         standby=options.standby,
     )
+    _check_rows(recipe.changed(recipe.read(trials.recipe), list(trials.settings)).room.rows, trials.mesh)
     if not names and not trials.may_shrink:
         trials = replace(trials, kinds=tuple(kind for kind in Kind if kind is not Kind.LOSS))
     until = None if options.hours is None else time.monotonic() + 3600 * options.hours
@@ -115,6 +120,17 @@ def main(arguments: list[str]) -> int:
     if stopped:
         raise KeyboardInterrupt
     return 1 if told["lost"] else 0
+
+
+def _check_rows(rows: int, mesh: str) -> None:
+    """Raises BadInput for a batch of so many rows that does not spread evenly over the mesh."""
+    from tejat.train import mesh as meshes
+
+    sizes = meshes.parse(mesh)
+    among = math.prod(sizes.get(axis, 1) for axis in meshes.ROWS)
+    if rows % among:
+        told = f"{rows} rows cannot be shared evenly by {among} processes"
+        raise BadInput(f"{told}; give --set room.rows={-(-rows // among) * among}, or other --processes")
 
 
 @contextmanager
@@ -143,7 +159,7 @@ def _print(told: dict[str, Any]) -> None:
     if (shrunk := told["shrunk"])["schedules"]:
         most = shrunk["tolerance"]
         print(
-            f"{shrunk['schedules']} more in which fewer processes went on: {shrunk['within']} within tolerance, losses "
+            f"in {shrunk['schedules']} of them fewer processes went on: {shrunk['within']} within tolerance, losses "
             f"at most {shrunk['loss_off']:.1e} nats off ({most['loss']:g} allowed), parameters "
             f"{shrunk['parameters_off']:.1e} ({most['parameters']:g})"
         )

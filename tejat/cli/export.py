@@ -31,9 +31,9 @@ class Export:
     package onnxruntime-web, of which it takes what it needs.
 
     Example: tejat export huggingface runs/demo/model exported
-             tejat quantize mini mini-q4 && tejat export onnx mini-q4 mini-q4/onnx
-             tejat export gguf mini-q4 mini.gguf
-             npm install onnxruntime-web && tejat export app mini-q4 app --serve
+             tejat export onnx mini mini-onnx
+             tejat export gguf mini mini.gguf && tejat export gguf mini mini.gguf --check
+             npm install onnxruntime-web && tejat export app mini app --serve
     """
 
     format: Annotated[Literal["huggingface", "onnx", "gguf", "app"], tyro.conf.Positional]
@@ -125,7 +125,7 @@ def _report_files(found: dict, options: Export) -> None:
     if options.json:
         print(json.dumps(found))
         return
-    print(f"{options.directory} has {found['bytes'] / 1e6:,.1f} MB")
+    print(f"{options.directory} has {found['bytes'] / 1e6:,.1f} MB{', as it was exported' * options.check}")
 
 
 def report(done: "Done", options: "Export | Import") -> None:

@@ -21,13 +21,13 @@ def run(options: "Train", begun: float, again: str) -> int:
     """
     if options.supervise < 1:
         raise BadInput("--supervise is the number of processes; give at least 1")
-    if options.restarts < 0 or (options.spares or 0) < 0 or options.silence <= 0:
+    if options.restarts < 0 or (options.spares or 0) < 0 or not options.silence > 0:
         raise BadInput("--restarts and --spares are numbers from 0, and --silence is more than 0 seconds")
     if any(value is not None for value in (options.coordinator, options.processes, options.process)):
         raise BadInput("--supervise says itself which processes there are; leave --coordinator and its like out")
     if options.from_chain is not None or options.export_chain is not None:
         raise BadInput("a chain is of one process; leave --supervise out, or the chain")
-    if options.check is not None and options.check <= 0:
+    if options.check is not None and not options.check > 0:
         raise BadInput("--check is how many seconds to scan; give more than none")
     if options.hosts is None and (options.host, options.address, options.memory) != (None, None, None):
         raise BadInput("--host, --address and --memory are of a run on several hosts; give --hosts, or leave them out")
@@ -99,7 +99,7 @@ def run(options: "Train", begun: float, again: str) -> int:
 
 def _number(options: "Train") -> int:
     """Which host this is. Raises BadInput where nobody tells it, and for what several hosts cannot do."""
-    if options.hosts < 1 or options.wait < 0:
+    if options.hosts < 1 or not options.wait >= 0:
         raise BadInput("--hosts is the number of hosts, from 1, and --wait is no less than 0 seconds")
     if options.standby or options.spares is not None:
         raise BadInput("on several hosts nobody stands by, and hosts beyond --hosts are spares; leave both out")

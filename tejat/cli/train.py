@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
     """
     begun, clock = time.monotonic(), time.time()
     options = parse(Train, arguments, "tejat train")
-    if options.minutes is not None and options.minutes <= 0:
+    if options.minutes is not None and not options.minutes > 0:
         raise BadInput("--minutes is how long to train; give more than none")
     if options.from_chain is not None and options.resume:
         raise BadInput("--resume goes on in the same directory and --from-chain in a new one; give one of them")

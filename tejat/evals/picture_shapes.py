@@ -19,7 +19,7 @@ UNTAUGHT = ("5:4", "4:5", "21:9", "3:1", "1:3", "120x80", "200x100", "90x160", "
 
 NEAR = 0.1  # of the shape asked for, within which a picture has that shape for a human eye
 
-BARE = 8.0  # deviation of a picture's colours, of 255, below which there is nothing on it
+BARE = 16.0  # deviation of a picture's colours, of 255, below which there is nothing on it
 
 
 class Sizing(Answering):

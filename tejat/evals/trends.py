@@ -54,6 +54,9 @@ def read(path: Path) -> Results:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         tasks = {(row["suite"], row["name"]): row for row in found["tasks"]}
+        for row in tasks.values():
+            if {type(row["value"]), type(row["stderr"])} - {int, float, type(None)} or "better" not in row:
+                raise ValueError(f"its task {row['name']} has no number")
         return Results(setting.called(Path(str(found["model"]))), tasks, found.get("parameters"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file} is no results.json of `tejat eval` ({error}); give one, or its folder") from error
@@ -61,7 +64,8 @@ def read(path: Path) -> Results:
 
 def relative(results: Sequence[Results], reference: str) -> list[Point]:
     """Every capability of every model, over the tasks that all models have a number of and the reference one that is
-    not nought. Raises BadInput for an unknown reference, and where no such task is left."""
+    not nought, nor anybody's where less is better. Raises BadInput for an unknown reference, and where no such task is
+    left."""
     names = [one.model for one in results]
     if reference not in names or len({*names}) < len(names):
         told = ", ".join(names)
@@ -70,8 +74,13 @@ def relative(results: Sequence[Results], reference: str) -> list[Point]:
     shared = [key for key in base.tasks if all(key in one.tasks for one in results)]
     shared = [key for key in shared if all(one.tasks[key]["value"] is not None for one in results)]
     shared = [key for key in shared if base.tasks[key]["value"]]
+    # How many times fewer errors nought is, nobody can say.
+    shared = [key for key in shared if _higher(base, key) or all(one.tasks[key]["value"] for one in results)]
     if not shared:
-        raise BadInput("the results share no task; measure all models on the same suite")
+        raise BadInput(
+            "the results share no task that can be set in relation (the reference's number is nought, or an error rate "
+            "is); measure all models on the same suite"
+        )
     several = len({suite for suite, _ in shared}) > 1
     capabilities: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for suite, task in shared:
@@ -79,13 +88,16 @@ def relative(results: Sequence[Results], reference: str) -> list[Point]:
     return [_point(one, base, name, keys) for name, keys in capabilities.items() for one in results]
 
 
+def _higher(one: Results, key: tuple[str, str]) -> bool:
+    return one.tasks[key]["better"] != "lower"
+
+
 def _point(one: Results, base: Results, capability: str, keys: Sequence[tuple[str, str]]) -> Point:
     shares, errors = [], []
     for key in keys:
         mine, theirs = one.tasks[key], base.tasks[key]
         value, due = mine["value"], theirs["value"]
-        lower = mine["better"] == "lower"
-        share = (due / value if value else 0.0) if lower else value / due
+        share = value / due if _higher(base, key) else due / value
         noise = [(row["stderr"] or 0.0) / abs(row["value"]) if row["value"] else 0.0 for row in (mine, theirs)]
         shares.append(share)
         errors.append(0.0 if one is base else share * math.hypot(*noise))

@@ -7,6 +7,7 @@ and kept in the user's cache.
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,6 +101,12 @@ def _made_once(directory: Path, told: Callable[[str], None]) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tejat" / "onnx"
     config = hashlib.sha256((directory / "config.json").read_bytes()).hexdigest()
     folder = cache / f"{directory.resolve().name}-{source_hash(directory)[:16]}-{config[:8]}-{onnx_files.FORMAT}"
+    if (folder / onnx_files.MANIFEST).is_file():
+        try:
+            onnx_files.check(folder)
+        except BadInput as error:  # whoever runs a model has never heard of this folder
+            told(f"{error}: that is done now")
+            shutil.rmtree(folder, ignore_errors=True)
     if not (folder / onnx_files.MANIFEST).is_file():
         told(f"writing {directory} for ONNX Runtime, this once, to {folder} …")
         try:

@@ -24,6 +24,7 @@ import optax
 from jaxtyping import UInt8
 
 from tejat.codecs.image import fitted, resize
+from tejat.errors import BadInput
 from tejat.model import picture, picture_batch, picture_vectors, quantised
 from tejat.model.params import Tree, initialise, map_params, unflatten, walk
 from tejat.model.picture_classifier import ClassifierConfig
@@ -58,6 +59,8 @@ class Run:
         hold them, and is stored so. What encodes stays as it is, and with it the codes of every picture.
       report: steps between lines of the log.
       save: steps between states on disk.
+
+    Raises BadInput for numbers that are none of these.
     """
 
     schedule: optimizer.Schedule
@@ -72,6 +75,16 @@ class Run:
     save: int = 2_000
     bfloat16: bool = False
     four_bits: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "report", "save"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} is {getattr(self, name)} in a run of the image tokenizer; give 1 or more")
+        for name in ("ground", "edges", "squares", "perceptual"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise BadInput(f"{name} is {getattr(self, name):g} in a run of the image tokenizer; give 0 or more")
+        if not self.grids or any(side < 1 for grid in self.grids for side in grid):
+            raise BadInput(f"grids of {self.grids} codes are no pictures; give rows and columns of 1 or more")
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,8 @@ def train(
     `directory` has the log and the state, from which it goes on where there is one. A run that begins has random
     weights, or `params`. `told` is called with lines of the log, whose loss and PSNR are means over all kinds of a
     batch. A run that is perceptual needs a `judge`.
+
+    Raises BadInput where the loss is no number any more; the state that was saved last stays.
     """
     tree = _trained(config, run)
     params = initialise(tree, run.seed) if params is None else jax.tree.map(jnp.array, params)
@@ -141,6 +156,8 @@ def train(
         jax.block_until_ready(loss)
         done += count
         if done % run.report == 0 or done == steps:
+            if not math.isfinite(loss):
+                raise BadInput(f"the loss is no number after {done:,} steps; give a lower run.schedule.peak")
             rate, told_of, told_at = (done - told_of) / (time.monotonic() - told_at), done, time.monotonic()
             values = {"loss": float(loss), "psnr": -10 * math.log10(float(error)), "steps_per_second": rate}
             line = {"step": done} | values
@@ -148,10 +165,10 @@ def train(
             if directory:
                 with (directory / "log.jsonl").open("a") as file:
                     file.write(json.dumps(line) + "\n")
-        if directory and done // run.save > saved // run.save:
+        if directory and done // run.save > saved // run.save and math.isfinite(loss):
             moments, saved = picture_state.rounded(moments), done
             picture_state.save(directory, done, params, moments)
-    if directory and done != saved:
+    if directory and done != saved and math.isfinite(loss):
         picture_state.save(directory, done, params, picture_state.rounded(moments))
     return Trained(params, done)
 

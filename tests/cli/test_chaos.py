@@ -29,6 +29,11 @@ def tejat(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     [
         (["--schedules", "0"], "--schedules, --most and --processes are numbers from 1"),
         (["--hours", "-1"], "--hours is how long to go on"),
+        (["--hours", "nan"], "--hours is how long to go on"),
+        (["--silence", "0"], "--silence is after how many seconds a process hangs"),
+        (["--silence", "nan"], "--silence is after how many seconds a process hangs"),
+        (["--processes", "3"], "8 rows cannot be shared evenly by 3 processes; give --set room.rows=9"),
+        ([RECIPE, "--set", "room.rows=6"], "6 rows cannot be shared evenly by 4 processes; give --set room.rows=8"),
         (["--kinds", "kill,flood"], "there is no fault 'flood'; there are kill, hang"),
         (["--steps", "5"], "3 faults want a run of 7 steps at least; it has 5"),
     ],
@@ -86,15 +91,27 @@ def test_a_schedule_of_three_faults_loses_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_recipe_that_four_processes_cannot_share_is_told():
-    done = tejat("chaos", RECIPE, "--set", "room.rows=6", seconds=200)
+def test_a_disk_that_is_full_at_the_last_save_stalls_nobody(tmp_path):
+    words = (QUICKEST, "--processes", "2", "--schedules", "1", "--seed", "3", "--most", "1", "--kinds", "disk")
+    words += ("--steps", "24", "--set", "save_every=100", "--silence", "30", "--json")
+    done = tejat("chaos", *words, seconds=1500)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["bit_equal"] == told["faults_by_kind"]["disk"] == told["recoveries_from_memory"] == 1
+    assert told["recovery_s_p99"] < 300  # the watch of those who wait in vain for a save ends them after 900
+
+
+@pytest.mark.slow
+def test_a_recipe_that_cannot_be_trained_is_told():
+    done = tejat("chaos", RECIPE, "--set", "accumulate=3", seconds=200)
     assert done.returncode == 2
-    assert "the unharmed run ends with code 2: tejat: error: a batch of 6 rows" in done.stderr.splitlines()[-1]
+    assert "the unharmed run ends with code 2: tejat: error: a batch of 8 rows" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
 def test_four_schedules_lose_nothing(tmp_path):
     words = (RECIPE, "--schedules", "4", "--seed", "11", "--steps", "20", "--out", str(tmp_path), "--json")
+    words += ("--kinds", "kill,hang,slow,host,memory,checkpoint,removed,disk,save,restore,supervisor,notice,flip")
     done = tejat("chaos", *words, seconds=1800)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

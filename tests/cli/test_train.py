@@ -67,6 +67,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_the_last_good_checkpoint_sta
         ([RECIPE, "--supervise", "2", "--export-chain", "x"], "a chain is of one process"),
         ([RECIPE, "--supervise", "2", "--mesh", "turbo=2"], "names the axis"),
         ([RECIPE, "--minutes", "0"], "--minutes is how long to train"),
+        ([RECIPE, "--minutes", "nan"], "--minutes is how long to train"),
+        ([RECIPE, "--supervise", "2", "--silence", "nan"], "--silence is more than 0 seconds"),
         ([RECIPE, "--resume", "--from-chain", "x"], "give one of them"),
         ([RECIPE, "--from-chain", "x"], "the piece x/piece-000 of a chain cannot be read"),
     ],

@@ -83,3 +83,19 @@ def test_nothing_in_common(tmp_path) -> None:
     found = [trends.read(results(tmp_path, "a", one_x=0.5)), trends.read(results(tmp_path, "b", two_x=0.5))]
     with pytest.raises(BadInput, match="share no task"):
         trends.relative(found, "a")
+
+
+def test_of_errors_nobody_may_have_none(tmp_path) -> None:
+    perfect = results(tmp_path, "perfect", maths_a=0.2, sound_errors=0.0)
+    other = results(tmp_path, "other", maths_a=0.4, sound_errors=0.4)
+    found = trends.relative([trends.read(path) for path in (perfect, other)], "other")
+    assert [(p.capability, p.model, p.value) for p in found] == [("maths_a", "perfect", 0.5), ("maths_a", "other", 1)]
+
+
+def test_a_row_without_a_number_is_no_result(tmp_path) -> None:
+    folder = results(tmp_path, "odd", maths_a=0.2)
+    told = json.loads((folder / "results.json").read_text())
+    told["tasks"][0]["value"] = "much"
+    (folder / "results.json").write_text(json.dumps(told))
+    with pytest.raises(BadInput, match="maths_a has no number"):
+        trends.read(folder)

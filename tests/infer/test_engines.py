@@ -43,6 +43,17 @@ def test_a_model_in_blocks_gets_its_export_once(models, cache) -> None:
     assert onnx_files.check(folder)["weights"] == "4 bits"
 
 
+def test_a_kept_export_that_was_damaged_is_made_anew(models, cache) -> None:
+    folder = export_for(models / "blocks")
+    file, told = folder / "decoder.onnx", []
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert export_for(models / "blocks", told=told.append) == folder and file.read_bytes() == whole
+    assert "its hash differs" in told[0] and len(told) == 2
+    file.write_bytes(whole[:-1])
+    assert export_for(models / "blocks", told=told.append) == folder and file.read_bytes() == whole
+
+
 def test_where_no_export_can_be_kept_jax_runs_the_model(models, tmp_path, monkeypatch) -> None:
     (tmp_path / "file").write_text("no directory")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

@@ -147,3 +147,25 @@ def test_a_judged_run_with_a_learned_codebook_goes_on_too(tmp_path, kinds):
         np.testing.assert_array_equal(found, due)
     begun = initialise(picture.params(config), 0)["codebook"]["vectors"]
     assert not np.array_equal(whole["codebook"]["vectors"], begun)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"batch": 0}, "batch is 0"),
+        ({"report": 0}, "report is 0"),
+        ({"save": -5}, "save is -5"),
+        ({"edges": float("nan")}, "edges is nan"),
+        ({"grids": ((0, 4),)}, "are no pictures"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(changed, said):
+    with pytest.raises(BadInput, match=said):
+        replace(RUN, **changed)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(tmp_path, kinds):
+    wild = replace(RUN, schedule=Schedule(steps=60, peak=1e30, warmup=1), report=10, save=10)
+    with pytest.raises(BadInput, match="the loss is no number after"):
+        pictures.train(CONFIG, kinds, wild, tmp_path)
+    assert picture_state.step_of(tmp_path) < 20

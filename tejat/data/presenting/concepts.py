@@ -83,17 +83,17 @@ def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
         picture = Image(sprites.picture(drawings[style], None))
         return Document((Text(name), picture), (True, True), (None, None), "drawing")
     answer = edits.bilingual(name, fields["names"].get("en", name))
-    if way < 0.27:
+    if way < 0.4:
         size, (width, height) = one([*SHAPES.items()], random)
         asked = asking(WORDS["draw_size"], spoken, random, name=name, size=size)
         picture = edits.drawing(items[k], spoken, random).picture(width, height)
-    elif way < 0.37:
+    elif way < 0.48:
         story = asking(WORDS["story"], spoken, random, name=name)
         asked = asking(WORDS["illustrate"], spoken, random, story=story)
         picture = Image(sprites.picture(drawings[style], None))
     else:
         asked = asking(WORDS["draw"], spoken, random, name=name)
-        if way < 0.5:
+        if way < 0.6:
             style = one([*drawings], random)
             asked = f"{asked} ({style})"
         picture = Image(sprites.picture(drawings[style], None))
@@ -220,8 +220,8 @@ TASKS = {
     "album": 0.11,
     "draw": 0.24,
     "book": 0.02,
-    "edit": 0.06,
-    "pattern": 0.02,
+    "edit": 0.10,
+    "pattern": 0.03,
     "question": 0.15,
     "name": 0.05,
     "talk": 0.05,

@@ -122,9 +122,9 @@ def begun(made: Drawing, spoken: str, random: np.random.Generator) -> tuple[str,
     way = random.random()
     if way < 0.3:
         return asking(WORDS["draw_colour"], spoken, random, name=name, colour=called), replace(made, tint=colour)
-    if way < 0.5:
+    if way < 0.6:
         return asking(WORDS["draw_on"], spoken, random, name=name, colour=called), replace(made, ground=colour)
-    if way < 0.65:
+    if way < 0.85:
         count = int(random.integers(2, MOST + 1))
         told = str(count) if random.random() < 0.5 else WORDS["numbers"][spoken][count - 2]
         return asking(WORDS["draw_many"], spoken, random, name=name, count=told), replace(made, count=count)

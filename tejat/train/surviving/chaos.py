@@ -4,8 +4,8 @@ Of a run that was harmed are compared, with the unharmed one's, to the bit: the 
 state, the optimizer's too; the losses of every line of the log; how many tokens and documents it saw, and its place in
 the data, row by row. So no sample was passed over or seen twice.
 
-Where fewer processes went on, sums are made in another order. Samples must be the same all the same, and losses and
-parameters within a tolerance (`shrunken`).
+Where a machine was lost for good and fewer processes went on, sums are made in another order, unless the recipe's
+`shards` fixes it. Samples must be the same all the same, and losses and parameters within a tolerance (`shrunken`).
 """
 
 import fcntl
@@ -170,13 +170,12 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
         code = trial.wait()
     outcome.seconds = trial.seconds
     outcome.survived = code == 0
-    if last is not None:
+    shrank = any(event["event"] == "shrunk" for event in events.read(trial.directory / "surviving"))
+    if last is not None and (shrank or last[0].kind is not Kind.LOSS):  # else all was done when the machine was lost
         outcome.done.append(last[0])
     if code == 0:
         found = result(trial.directory, trials.steps)
-        differ = [name for name in wanted if found[name] != wanted[name]]
-        outcome.bit_equal, outcome.wrong = not differ, ", ".join(differ)
-        if any(event["event"] == "shrunk" for event in events.read(trial.directory / "surviving")):
+        if judge(outcome, [name for name in wanted if found[name] != wanted[name]], shrank):
             outcome.shrunk = shrunken(found, wanted, trial.directory, place / "unharmed")
         verdicts = trial.directory / VERDICTS
         outcome.verdicts = len(verdicts.read_text().splitlines()) if verdicts.is_file() else 0
@@ -191,6 +190,20 @@ def _tried(trials: Trials, seed: int, planned: list[Fault], place: Path, wanted:
     if outcome.kept:
         shutil.rmtree(trial.directory)
     return outcome
+
+
+def judge(outcome: Outcome, differ: Sequence[str], shrank: bool) -> bool:
+    """Says of a run that ended well what is wrong with it: what of its result is another than the unharmed run's
+    (`differ`), and a world that shrank where no machine was lost for good, or did not where one was. Gives back whether
+    a tolerance is its measure, and not bits."""
+    lost = any(fault.kind is Kind.LOSS for fault in outcome.done)
+    wrong = [*differ]
+    if shrank and not lost:
+        wrong.append("fewer processes went on, though no machine was lost for good")
+    if lost and not shrank:
+        wrong.append("a machine was lost for good, and no fewer processes went on")
+    outcome.bit_equal, outcome.wrong = not wrong, ", ".join(wrong)
+    return shrank and lost
 
 
 class _Trial:

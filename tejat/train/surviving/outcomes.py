@@ -132,22 +132,21 @@ class Record:
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """As `tejat chaos --json` tells it. Seconds are null where nothing had to recover. Schedules in which fewer
-    processes went on are told of under "shrunk" alone, and nowhere else but in "hours" and by kind."""
-    everything, outcomes = outcomes, [outcome for outcome in outcomes if outcome.shrunk is None]
-    shrunk = [outcome for outcome in everything if outcome.shrunk is not None]
+    """As `tejat chaos --json` tells it. Seconds are null where nothing had to recover. All numbers are of all
+    schedules; "shrunk" tells once more of those in which a machine was lost for good and fewer processes went on."""
+    shrunk = [outcome for outcome in outcomes if outcome.shrunk is not None]
     recoveries = [each for outcome in outcomes for each in outcome.recoveries]
     injected = [fault for outcome in outcomes for fault in outcome.done]
     survived = [outcome for outcome in outcomes if outcome.survived]
     # By those that stopped the run: what only slows it down, or is made good in passing, would flatter the mean.
     lost = sum(outcome.lost for outcome in survived) / max(1, sum(len(outcome.recoveries) for outcome in survived))
     from_memory = [each for each in recoveries if each.memory]
-    of_kind = {kind: [each for one in everything for each in one.recoveries if each.kind == kind] for kind in Kind}
+    of_kind = {kind: [each for one in outcomes for each in one.recoveries if each.kind == kind] for kind in Kind}
     return {
         "schedules": len(outcomes),
         "survived": len(survived),
         "bit_equal": sum(outcome.bit_equal for outcome in outcomes),
-        "lost": [outcome.seed for outcome in everything if not outcome.kept],
+        "lost": [outcome.seed for outcome in outcomes if not outcome.kept],
         "shrunk": {
             "schedules": len(shrunk),
             "within": sum(outcome.kept for outcome in shrunk),
@@ -158,7 +157,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         },
         "faults": len(injected),
         "verdicts": sum(outcome.verdicts for outcome in outcomes),
-        "faults_by_kind": {kind: sum(fault.kind == kind for one in everything for fault in one.done) for kind in Kind},
+        "faults_by_kind": {kind: sum(fault.kind == kind for one in outcomes for fault in one.done) for kind in Kind},
         "recoveries": len(recoveries),
         "recoveries_from_memory": len(from_memory),
         "recovery_s_p50": quantile([each.seconds for each in recoveries], 0.5),
@@ -170,7 +169,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "goodput": statistics.mean(outcome.goodput for outcome in survived) if survived else None,
         "lost_s_per_fault": lost,
         "goodput_at_one_fault_per_600_s": 600 / (600 + lost) if survived else None,
-        "hours": sum(outcome.seconds for outcome in everything) / 3600,
+        "hours": sum(outcome.seconds for outcome in outcomes) / 3600,
     }
 
 

@@ -16,7 +16,7 @@ from tejat.train.guards import Phase
 from tejat.train.surviving import chaos, events, faults
 from tejat.train.surviving.exclusive import held
 from tejat.train.surviving.faults import Fault, Injector, Kind, Over
-from tejat.train.surviving.outcomes import Recovery, Shrunken
+from tejat.train.surviving.outcomes import Outcome, Recovery, Shrunken
 from tejat.train.surviving.pulse import Beat
 
 
@@ -152,6 +152,25 @@ def test_where_fewer_went_on_numbers_may_differ_a_little_and_samples_not_at_all(
         wanted | {"samples": {"step": 8, "position": [4]}}, wanted, tmp_path / "one", tmp_path / "one"
     )
     assert not skipped.within and skipped.parameters == 0
+
+
+def test_the_tolerance_is_for_a_machine_that_was_lost_and_for_nothing_else():
+    """A supervisor that takes the wrong machine out went on with fewer, near enough to the unharmed run's numbers."""
+    for kind, differ, shrank, tolerated, wrong in (
+        (Kind.LOSS, ["parameters"], True, True, "parameters"),
+        (Kind.LOSS, [], True, True, ""),
+        (Kind.LOSS, [], False, False, "a machine was lost for good, and no fewer processes went on"),
+        (Kind.FLIP, [], True, False, "fewer processes went on, though no machine was lost for good"),
+        (Kind.FLIP, ["log"], False, False, "log"),
+        (Kind.FLIP, [], False, False, ""),
+    ):
+        fault = Fault(kind, 3, 1, 0)
+        outcome = Outcome(0, [fault], [fault], survived=True)
+        assert chaos.judge(outcome, differ, shrank) is tolerated
+        assert (outcome.wrong, outcome.bit_equal) == (wrong, not wrong)
+        assert tolerated or outcome.kept is not bool(wrong)
+    late = Outcome(0, [Fault(Kind.LOSS, 3, 1, 0)], [], survived=True)  # planned, and it came after the end
+    assert not chaos.judge(late, [], True) and not late.kept
 
 
 @pytest.mark.parametrize("kind", [Kind.KILL, Kind.DISK, Kind.RESTORE])

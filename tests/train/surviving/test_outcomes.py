@@ -80,18 +80,20 @@ def test_the_summary_counts_what_was_lost():
     assert outcomes.summary([good, slowed])["lost_s_per_fault"] == 6.0  # not by what stopped nothing
 
 
-def test_schedules_in_which_fewer_went_on_are_told_apart():
+def test_schedules_in_which_fewer_went_on_are_told_apart_and_counted():
     fault = Fault(Kind.LOSS, 3, 1, 0)
-    near = Outcome(0, [fault], [fault], [Recovery(Kind.LOSS, True, 30.0)], True, shrunk=Shrunken(True, 2e-4, 1e-5))
+    slow = [Recovery(Kind.LOSS, True, 30.0)]
+    near = Outcome(0, [fault], [fault], slow, True, shrunk=Shrunken(True, 2e-4, 1e-5), goodput=0.4, lost=36.0)
     far = Outcome(1, [fault], [fault], [], True, shrunk=Shrunken(True, 2e-3, 1e-5))
     twice = Outcome(2, [fault], [fault], [], True, shrunk=Shrunken(False, 0.0, 0.0))
     good = Outcome(3, [], [], [], True, True)
     told = json.loads(json.dumps(outcomes.summary([near, far, twice, good])))
-    assert (told["schedules"], told["bit_equal"], told["faults"], told["lost"]) == (1, 1, 0, [1, 2])
+    assert (told["schedules"], told["bit_equal"], told["faults"], told["lost"]) == (4, 1, 3, [1, 2])
     shrunk = told["shrunk"]
     assert (shrunk["schedules"], shrunk["within"], shrunk["recovery_s_p50"]) == (3, 1, 30.0)
     assert shrunk["loss_off"] == 2e-3 and shrunk["tolerance"]["loss"] == outcomes.LOSS == 1e-3
-    assert told["recovery_s_p50"] is None and told["recovery_s_by_kind"]["loss"] == 30.0
+    assert told["recovery_s_p50"] == told["recovery_s_by_kind"]["loss"] == 30.0
+    assert told["lost_s_per_fault"] == 36.0 and told["goodput"] == pytest.approx(0.1)  # what it cost is not left out
     older = near.to_json()
     del older["shrunk"]
     assert Outcome.from_json(older).shrunk is None

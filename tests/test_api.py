@@ -122,7 +122,7 @@ def test_a_stop_string_is_cut_off(model) -> None:
 
 
 def test_the_size_of_a_picture_is_in_pixels_or_words(model) -> None:
-    for size, shape in (((23, 33), (23, 33, 3)), ("33x23", (23, 33, 3)), ("4:3", (48, 72, 3))):
+    for size, shape in (((23, 33), (23, 33, 3)), ("33x23", (23, 33, 3)), ("4:3", (56, 72, 3))):
         parts = model.generate("Hello", max_tokens=90, picture_size=size)
         assert {p.pixels.shape for p in parts if isinstance(p, Image)} == {shape}
     for wrong in ("64", (64,), (64, "a"), (0, 64), (10_000, 10_000), "0:9"):

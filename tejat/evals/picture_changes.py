@@ -44,11 +44,11 @@ class Matching(Answering):
 
     metric = "most like what was asked for"
 
-    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Case]]):
-        self.cases: dict[str, Case] = {}
+    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Any]]):
+        self.cases: dict[str, Any] = {}  # a Case by the id of its item; of subclasses, what they judge by
         super().__init__(suite, name, lambda: self._kept(make()), max_tokens=None)
 
-    def _kept(self, cases: Sequence[Case]) -> list[Item]:
+    def _kept(self, cases: Sequence[Any]) -> list[Item]:
         self.cases = {case.item.id: case for case in cases}
         return [case.item for case in cases]
 

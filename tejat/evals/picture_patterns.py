@@ -3,17 +3,16 @@
 As in the paper's figure of what to make of two balls of yarn, with things and colours for wool.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tejat.data.presenting import edits, sprites
 from tejat.data.presenting.edits import Drawing as Made
 from tejat.evals import judging, statistics
-from tejat.evals.answering import Answering
 from tejat.evals.ground import Ground, rng
 from tejat.evals.neighbours import thumbnail
-from tejat.evals.picture_changes import NOTHING, Thumbnails, apart, nearest, paper
+from tejat.evals.picture_changes import NOTHING, Matching, Thumbnails, apart, nearest, paper
 from tejat.evals.picture_material import SUITE, asked, drawable
 from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Item, Outcome
@@ -31,25 +30,18 @@ class Pair:
     outcomes: tuple[Thumbnails, Thumbnails]
 
 
-class Following(Answering):
+class Following(Matching):
     """Right are two pictures, words before each, and each most like the one that continues the example."""
 
     metric = "text and two pictures, both right"
 
-    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Pair]]):
-        self.pairs: dict[str, Pair] = {}
-        super().__init__(suite, name, lambda: self._kept(make()), max_tokens=None)
-
-    def _kept(self, pairs: Sequence[Pair]) -> list[Item]:
-        self.pairs = {pair.item.id: pair for pair in pairs}
-        return [pair.item for pair in pairs]
-
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
-        answers = judging.drawn(model, [item.turns for item in items], [item.id for item in items])
-        return [self._outcome(model, item, parts) for item, parts in zip(items, answers, strict=True)]
+        return [
+            self._outcome(model, item, parts) for item, parts in zip(items, self.answers(model, items), strict=True)
+        ]
 
     def _outcome(self, model: Any, item: Item, parts: tuple[Part, ...]) -> Outcome:
-        pair = self.pairs[item.id]
+        pair = self.cases[item.id]
         shaped = [type(part) for part in parts] == [Text, Image, Text, Image]
         pictures = [part for part in parts if isinstance(part, Image)][:2]
         drawn = [nearest(one, known) for one, known in zip(pictures, pair.outcomes, strict=False)]
@@ -57,12 +49,6 @@ class Following(Answering):
         right = [said == name for said, name in zip(drawn, item.answers, strict=False)]
         detail = {"drawn": drawn, "right": right, "shaped": shaped, "kept": kept == [*item.answers]}
         return Outcome(float(shaped and sum(right) == 2), parts, 1.0, detail)
-
-    def chance(self, item: Item) -> float:
-        return item.chance
-
-    def baseline(self, items: Sequence[Item]) -> None:
-        return None
 
     def remarks(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Mapping[str, Estimate]:
         details, clusters = [outcome.detail or {} for outcome in outcomes], [item.cluster for item in items]

@@ -74,7 +74,7 @@ def test_a_picture_of_its_own_is_asked_about_with_and_without_it(tasks) -> None:
 def test_an_example_is_followed_with_words_and_two_pictures(tasks) -> None:
     task = tasks["pattern"]
     items = task.items()
-    pairs = {item.turns: task.pairs[item.id].right for item in items}
+    pairs = {item.turns: task.cases[item.id].right for item in items}
 
     def told(turns, change):
         first, second = pairs[turns]

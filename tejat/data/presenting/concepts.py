@@ -32,7 +32,7 @@ SHAPES = {
 
 ALONE = 0.24
 """The share of "draw" documents that are a picture without a word: guidance by what is asked needs to know what comes
-unasked. It makes a tenth of all pictures that are drawn in documents about concepts (TASKS)."""
+unasked. It makes 9% of all pictures that are drawn in documents about concepts (TASKS)."""
 
 LETTERS = 30  # of a line to be read
 READ = wordings("physics")["read"]  # "What is written here?"

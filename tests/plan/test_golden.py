@@ -38,13 +38,6 @@ PLANS = {
     "nano1-served": ("nano1", "--topology", "v5e:1x1", "--serve"),
     "pro-served": ("pro", "--topology", "v5e:16x16", "--serve"),
 }
-BEFORE = {
-    "nano1": ("--mesh", "fsdp=64,tensor=4", "--accumulate", "2"),
-    "nano2": ("--mesh", "fsdp=64,sequence=2,tensor=2", "--accumulate", "2"),
-    "pro": ("--mesh", "fsdp=32,sequence=4,tensor=4", "--accumulate", "4"),
-}
-"""What was compiled of these is the fastest of those that keep inputs alone."""
-
 STAND_IN = ("micro", "--topology", "h200:2", "--mesh", "fsdp=2", "--tokens", "1024", "--context", "256", "--set")
 STAND_IN += ("vision=None", "audio=None", "picture=None", "decoder.layers=2", "decoder.period=1")
 """A small step, compiled for processors that stand in for two GPUs."""
@@ -214,13 +207,12 @@ def test_the_step_of_another_network_is_not():
 def test_the_steps_of_the_family_are_those_that_are_kept(name):
     if find_spec("libtpu") is None:
         pytest.skip("libtpu is not installed")
-    near(of_a_compiler(planned(*PLANS[name], *BEFORE.get(name, ()), "--limit", "3000")), kept(name))
+    near(of_a_compiler(planned(*PLANS[name], "--limit", "3000")), kept(name))
 
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:]:
         words = {**PLANS, "micro-2": STAND_IN}.get(wanted)
-        words = words and (*words, *BEFORE.get(wanted, ()))
         made = estimates() if words is None else of_a_compiler(planned(words[0], "--limit", "3000", *words[1:]))
         GOLDEN.mkdir(exist_ok=True)
         (GOLDEN / f"{wanted}.json").write_text(json.dumps(made, indent=1) + "\n")

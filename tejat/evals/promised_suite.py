@@ -178,7 +178,7 @@ def moved(ground: Ground) -> list[Item]:
         asked, said = None, ""
         while asked is None or said not in motions:
             # Alone: of two strangers it could not tell which is meant.
-            document = moving.clip([raws[int(random.integers(len(raws)))]], 0, random)
+            document = moving.clip([raws[int(random.integers(len(raws)))]], 0, random, further=())
             if document.source == "clip":  # not a throw, which has a task of its own
                 asked, answer = document.turns()[:2]
                 said = "".join(part.text for part in answer.parts if isinstance(part, Text))

@@ -72,28 +72,32 @@ def album(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
 
 
 def draw(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """A name, and the picture to be drawn: asked for, in some style or shape at times, or simply under it."""
+    """A name, and the picture to be drawn: asked for, often in a colour, a number, a shape or a style; or under it."""
     fields, drawings = items[k].fields, sprites.drawings(items[k].blobs)
     spoken = language(random, named_in(fields), edits.IN_ENGLISH)
     name, style = fields["names"][spoken], sprites.usual_style(drawings, random)
     if random.random() < ALONE:
         return Document.of([Image(sprites.picture(drawings[style], None))], source="picture")
+    # What mini draws by heart, one drawing of each thing on white, needs few documents; other forms of it need most.
     way = random.random()
-    if way < 0.15:
+    if way < 0.4:
+        asked, made = edits.begun(edits.drawing(items[k], spoken, random), spoken, random)
+        return Document.from_turns((Turn("user", (Text(asked),)), made.answer()), "draw")
+    if way < 0.46:
         picture = Image(sprites.picture(drawings[style], None))
         return Document((Text(name), picture), (True, True), (None, None), "drawing")
     answer = edits.bilingual(name, fields["names"].get("en", name))
-    if way < 0.4:
+    if way < 0.76:
         size, (width, height) = one([*SHAPES.items()], random)
         asked = asking(WORDS["draw_size"], spoken, random, name=name, size=size)
         picture = edits.drawing(items[k], spoken, random).picture(width, height)
-    elif way < 0.48:
+    elif way < 0.86:
         story = asking(WORDS["story"], spoken, random, name=name)
         asked = asking(WORDS["illustrate"], spoken, random, story=story)
         picture = Image(sprites.picture(drawings[style], None))
     else:
         asked = asking(WORDS["draw"], spoken, random, name=name)
-        if way < 0.6:
+        if way < 0.92:
             style = one([*drawings], random)
             asked = f"{asked} ({style})"
         picture = Image(sprites.picture(drawings[style], None))
@@ -220,8 +224,8 @@ TASKS = {
     "album": 0.11,
     "draw": 0.24,
     "book": 0.02,
-    "edit": 0.10,
-    "pattern": 0.03,
+    "edit": 0.16,
+    "pattern": 0.05,
     "question": 0.15,
     "name": 0.05,
     "talk": 0.05,

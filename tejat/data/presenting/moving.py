@@ -34,8 +34,14 @@ class Mover:
     kind: str
 
 
-def clip(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:
-    """A clip of item k, sometimes with another, and a question or two; one in eight is of a throw."""
+def clip(
+    items: Sequence[Item], k: int, random: np.random.Generator, further: Sequence[str] = ("true",) * 2
+) -> Document:
+    """A clip of item k, sometimes with another, and a question or two; one in eight is of a throw.
+
+    `further` questions may be drawn in other languages than English: eleven of them share what it has alone, and `mini`
+    told true from false in it only.
+    """
     if random.random() < 0.12:
         return throw(items, k, random)
     spoken = language(random, [tag for tag in LANGUAGES if tag in items[k].fields["names"]])
@@ -52,7 +58,8 @@ def clip(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     video = Video(frames(movers, count, random), tuple(round(STEP * n, 3) for n in range(count)))
     turns: list[Turn] = []
     answered: set[str] = set()
-    for kind in random.permutation(["happens", "happens", "does", "who", "true"])[: int(random.integers(1, 3))]:
+    kinds = ["happens", "happens", "does", "who", "true", *(further if spoken != "en" else ())]
+    for kind in random.permutation(kinds)[: int(random.integers(1, 3))]:
         asked, answer = _question(movers, str(kind), spoken, random)
         if answer in answered:
             continue

@@ -268,6 +268,7 @@ def _told(options: Plan, config, where, found, tried, result, law) -> dict[str, 
             "accumulate": each.accumulate,
             "keep": each.keep,
             "gib": each.bytes / 2**30,
+            "compiled": _compiled(each, tried, where),
             "step_s": each.estimate.step_s,
             "mfu": each.estimate.mfu,
             "bound": each.estimate.bound,
@@ -275,6 +276,16 @@ def _told(options: Plan, config, where, found, tried, result, law) -> dict[str, 
         for each in search.different(found, SHOWN)
     ]
     return whole
+
+
+def _compiled(candidate, tried, where) -> str:
+    """What a chip holds of a candidate by the compiler, and whether it has so much; "" where it was not asked."""
+    for each in tried:
+        same = each["mesh"], each["accumulate"], each["keep"]
+        if same == (_mesh(candidate), candidate.accumulate, candidate.keep) and each["bytes"]:
+            total = _total(each["bytes"])
+            return f"{total / 2**30:.1f}" + (", too much" if total > where.chip.memory else "")
+    return ""
 
 
 def _mesh(candidate) -> str:
@@ -329,13 +340,13 @@ def table(found: dict[str, Any]) -> str:
         *_assumed(found["assumed"]),
         f"a batch beyond {short(found['assumed']['critical_tokens'])} tokens saves few steps (Kaplan et al. 2020)",
         "",
-        "| mesh, by estimate | tokens | parts | kept | GiB a chip | s a step | MFU | bound by |",
-        "|---|---|---|---|---|---|---|---|",
+        "| mesh, by estimate | tokens | parts | kept | GiB a chip | compiled | s a step | MFU | bound by |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for each in found["best"]:
         lines.append(
             f"| {each['mesh']} | {short(each['tokens'])} | {each['accumulate']} | {each['keep']} | {each['gib']:.1f} | "
-            f"{each['step_s']:.3g} | {each['mfu']:.1%} | {each['bound']} |"
+            f"{each['compiled']} | {each['step_s']:.3g} | {each['mfu']:.1%} | {each['bound']} |"
         )
     return "\n".join(lines + (_survival(found["goodput"]) if "goodput" in found else []))
 

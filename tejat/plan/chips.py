@@ -1,7 +1,8 @@
 """What is known of accelerators from their makers' data sheets, and what is assumed of them.
 
-TPU: cloud.google.com/tpu/docs (v4, v5e, v5p, v6e); network between slices: jax-ml.github.io/scaling-book, "TPUs". GPU:
-NVIDIA's data sheets (SXM). Prices are on-demand list prices of 2025 in US dollars, to be replaced with one's own.
+TPU: cloud.google.com/tpu/docs (v4, v5e, v5p, v6e); of their memory what libtpu 0.0.42 says is available to a program;
+network between slices: jax-ml.github.io/scaling-book, "TPUs". GPU: NVIDIA's data sheets (SXM). Prices are on-demand
+list prices of 2025 in US dollars, to be replaced with one's own.
 """
 
 from dataclasses import dataclass
@@ -34,10 +35,10 @@ class Chip:
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip("v4", 275e12, 32 * GIB, 1.228e12, 300e9, 6.25e9, 3.22, 3, (16, 16, 16)),
-        Chip("v5e", 197e12, 16 * GIB, 0.819e12, 200e9, 3.125e9, 1.20, 2, (16, 16)),
-        Chip("v5p", 459e12, 95 * GIB, 2.765e12, 600e9, 6.25e9, 4.20, 3, (16, 20, 28)),
-        Chip("v6e", 918e12, 32 * GIB, 1.64e12, 448e9, 12.5e9, 2.70, 2, (16, 16)),
+        Chip("v4", 275e12, 30.75 * GIB, 1.228e12, 300e9, 6.25e9, 3.22, 3, (16, 16, 16)),
+        Chip("v5e", 197e12, 15.75 * GIB, 0.819e12, 200e9, 3.125e9, 1.20, 2, (16, 16)),
+        Chip("v5p", 459e12, 95.74 * GIB, 2.765e12, 600e9, 6.25e9, 4.20, 3, (16, 20, 28)),
+        Chip("v6e", 918e12, 31.25 * GIB, 1.64e12, 448e9, 12.5e9, 2.70, 2, (16, 16)),
         Chip("h100", 989e12, 79.6 * GIB, 3.35e12, 450e9, 50e9, 3.00),
         Chip("h200", 989e12, 139.8 * GIB, 4.8e12, 450e9, 50e9, 3.80),
     )

@@ -13,7 +13,7 @@ from tejat.plan.topology import Topology
 MASTERS = 12
 """Bytes of a parameter that every step keeps: the float32 master and two moments."""
 
-SAFE = 0.9
+SAFE = 0.93
 """Of a chip's memory, by estimate: what is expected to fit."""
 
 TOKENS = 4_194_304

@@ -103,7 +103,9 @@ def test_a_compiled_step_that_does_not_fit_is_told_with_what_may(capsys, monkeyp
     found = json.loads(told.out)
     assert not found["fits"] and found["nearest"].startswith("--")
     assert command.main(words) == 1
-    assert f"nothing that was compiled fits; {found['nearest']} does, by estimate" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"nothing that was compiled fits; {found['nearest']} does, by estimate" in told
+    assert [each["compiled"] for each in found["best"]] == ["151.0, too much"] and "| 151.0, too much |" in told
 
 
 def test_after_one_that_does_not_fit_only_what_needs_less_is_compiled(capsys, monkeypatch):

@@ -10,13 +10,16 @@ from tejat.model import multimodal
 from tejat.model.multimodal import ModelConfig
 from tejat.plan import search, topology
 from tejat.plan.chips import CHIPS, GIB
-from tejat.plan.search import SAFE, Candidate
+from tejat.plan.search import Candidate
 from tejat.plan.topology import Topology
 from tejat.train import mesh as meshes
 
 HOPELESS = 1.5
 """Of a chip's memory: estimates of what a step takes have been off by a third, and not by more. What needs less is
 compiled, and the compiler decides."""
+
+ROOMY = 0.9
+"""Of a chip's memory, by estimate: what is offered, which nobody has compiled."""
 
 MOST_SLICES, MOST_CHIPS = 8, 65_536
 """Of the topologies that are looked at."""
@@ -112,9 +115,9 @@ def roomier(
 ) -> str | None:
     """The words for the nearest that fits by estimate: another mesh that needs less than those that were `found`, the
     least topology beyond, or one of other chips (a slice keeps a whole model). None where there is none."""
-    least, most = min(each.bytes for each in found), SAFE * where.chip.memory
+    least, most = min(each.bytes for each in found), ROOMY * where.chip.memory
     for each in search.candidates(config, where, batches, keeps):
-        if each.bytes <= min(most, SAFE * least):
+        if each.bytes <= min(most, ROOMY * least):
             return each.words
     if near := _larger(config, topology.larger(where), batches, keeps):
         return near.words
@@ -127,9 +130,9 @@ def roomier(
 def _larger(config, where: Topology, batches: Sequence[int], keeps: Sequence[str]) -> Topology | None:
     """The least topology on which a mesh fits by estimate, this one or one that it becomes by doubling."""
     while where.slices <= MOST_SLICES and where.chips <= MOST_CHIPS:
-        if search.least(config, where) <= SAFE * where.chip.memory:
+        if search.least(config, where) <= ROOMY * where.chip.memory:
             there = search.candidates(config, where, [max(rows, where.slices) for rows in batches], keeps)
-            if there and there[0].bytes <= SAFE * where.chip.memory:
+            if any(each.bytes <= ROOMY * where.chip.memory for each in there):
                 return where
         where = topology.larger(where)
     return None

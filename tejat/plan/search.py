@@ -13,7 +13,7 @@ from tejat.plan.topology import Topology
 MASTERS = 12
 """Bytes of a parameter that every step keeps: the float32 master and two moments."""
 
-SAFE = 0.93
+SAFE = 0.96
 """Of a chip's memory, by estimate: what is expected to fit."""
 
 TOKENS = 4_194_304
@@ -153,7 +153,8 @@ def candidate(config, topology, rows, keep, patches, frames, mesh: dict[str, int
         patches=patches,
         frames=frames,
     )
-    again = shape.period if keep == "inputs" else 1
+    scanned = topology.chip.is_tpu  # a round of layers at a time; what is known of GPUs is of one layer after the other
+    again = shape.period if keep == "inputs" or scanned else 1
     beside = tokens * (STREAMS * shape.width + MLPS * shape.mlp / tensor) * 2 * again
     beside += 2 * 2 * held / tensor / shape.layers * shape.period  # weights of a period, and of the next
     if split > 1:
@@ -161,7 +162,7 @@ def candidate(config, topology, rows, keep, patches, frames, mesh: dict[str, int
     parts = {
         "parameters": 4 * held / cut,
         "optimizer": 8 * held / cut,
-        "activations": kept(config, keep, tokens, tokens / config.context * patches, tensor),
+        "activations": kept(config, keep, tokens, tokens / config.context * patches, tensor, scanned),
         # Weights and gradients in bfloat16; gradients of several parts are added up in float32.
         "temporaries": (4 + 4 * (accumulate > 1)) * held / cut + beside,
     }
@@ -176,25 +177,29 @@ KEPT = {"products": (3, 2), "everything": (34, 4)}
 attend to. The first wanted 48.9 GiB of one H100 (nano1, 4 rows of 4,096); the second as layers are scanned here, by a
 step compiled for v5e: one after the other they leave half of it."""
 
+SCANNED = KEPT | {"products": (2, 3)}
+"""The same where layers are scanned: within 6% of four steps of nano1, nano2 and pro, compiled for v5e and v4."""
 
-def kept(config: ModelConfig, keep: str, tokens: float, patches: float, tensor: int) -> float:
+
+def kept(config: ModelConfig, keep: str, tokens: float, patches: float, tensor: int, scanned: bool) -> float:
     """Bytes that the layers of a chip leave for the backward pass of so many tokens, and patches of images; sounds are
     left out, which are few."""
     shape, tower = config.decoder, config.vision
     attended = 2 * (shape.heads + shape.key_heads) * shape.head_width
     rounds = shape.layers / shape.period if keep == "inputs" else shape.layers
-    found = rounds * tokens * _left(keep, shape.width, shape.mlp, attended, tensor)
+    arrays = (SCANNED if scanned else KEPT).get(keep)
+    found = rounds * tokens * _left(arrays, shape.width, shape.mlp, attended, tensor)
     if tower and patches:
         attended = 4 * tower.heads * tower.head_width
-        found += tower.layers * patches * _left(keep, tower.width, tower.mlp, attended, tensor)
+        found += tower.layers * patches * _left(arrays, tower.width, tower.mlp, attended, tensor)
     return found
 
 
-def _left(keep: str, width: int, mlp: int, attended: int, tensor: int) -> float:
-    """Bytes of a token that a layer, or a round of them, leaves, in bfloat16."""
-    if keep == "inputs":
+def _left(arrays: tuple[int, int] | None, width: int, mlp: int, attended: int, tensor: int) -> float:
+    """Bytes of a token that a layer, or a round of them where its input alone is kept, leaves, in bfloat16."""
+    if arrays is None:
         return 2 * width
-    streams, mlps = KEPT[keep]
+    streams, mlps = arrays
     return 2 * (streams * width + (attended + mlps * mlp) / tensor)
 
 

@@ -5,8 +5,8 @@ On two H100 of one host, a process each, 32 rows of a step in four parts, a work
 Mean losses at its end: text 0.51, codes 1.72, text about images 0.29, sounds 0.26, clips 0.49; at its beginning 0.61,
 1.87, 0.33, 0.42, 0.61.
 
-for n in 0 1; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_whole.py --mesh data=2 \
-  --coordinator 127.0.0.1:8476 --processes 2 --process $n --set accumulate=4 --set how.unrolled=false \
+for n in 0 1; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_whole.py --mesh data=2 \\
+  --coordinator 127.0.0.1:8476 --processes 2 --process $n --set accumulate=4 --set how.unrolled=false \\
   --set picture_weight=0.4 --set schedule.warmup=157 --set seed=1 --set kept=/dev/shm/kept & done; wait
 
 Half of the documents are behaviours (tejat/posttrain/behaviours), of which more are questions from memory than in the

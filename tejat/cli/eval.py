@@ -32,7 +32,7 @@ FEWER = ("error", "baseline", "metric", "passes", "text only", "shuffled", "chan
 class Eval:
     """Measure a model. A run that was stopped goes on where it was.
 
-    Example: tejat eval micro --limit 20
+    Example: tejat eval runs/demo/model --limit 20
              tejat eval mini --suite quick --corpus runs/corpus
              tejat eval mini --suite all --minutes 10
              tejat eval mini --suite lm-eval --tasks gsm8k_local arc_easy --benchmarks DIR

@@ -64,7 +64,7 @@ def tasks(suite: str, only: Sequence[str] = (), ground: Ground | None = None) ->
             raise BadInput(
                 f"the suite {suite!r} has no task {name!r}; choose from {', '.join(task.name for task in made)}"
             )
-    return [found[name] for name in only] if only else made
+    return [*dict.fromkeys(found[name] for name in only)] if only else made  # each once
 
 
 def sections(suite: str, model: Any) -> Sequence[Section]:

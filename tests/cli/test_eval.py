@@ -145,7 +145,7 @@ def test_bad_input_is_one_sentence(model: Path, tmp_path: Path, words: list[str]
 
 def test_help_has_an_example(tmp_path: Path) -> None:
     done = tejat("--help", cwd=tmp_path)
-    assert done.returncode == 0 and "Example: tejat eval micro" in done.stdout
+    assert done.returncode == 0 and "Example: tejat eval runs/demo/model" in done.stdout
 
 
 def test_all_asks_500_items_of_a_task_or_as_many_as_are_wanted():

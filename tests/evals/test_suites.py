@@ -100,6 +100,7 @@ def test_quick_is_of_many_suites_and_what_is_promised_comes_first() -> None:
 
 def test_tasks_by_name_and_by_suite_and_name() -> None:
     assert [task.name for task in suites.tasks("all", ["caption", "maths.sums"])] == ["caption", "sums"]
+    assert len(suites.tasks("maths", ["sums", "maths.sums", "sums"])) == 1  # each is asked once
     with pytest.raises(BadInput, match="has no task 'sing'; choose from caption"):
         suites.tasks("sample", ["sing"])
     with pytest.raises(BadInput, match="choose from all, quick, factuality"):

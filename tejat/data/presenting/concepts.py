@@ -34,6 +34,9 @@ ALONE = 0.24
 """The share of "draw" documents that are a picture without a word: guidance by what is asked needs to know what comes
 unasked. It makes 9% of all pictures that are drawn in documents about concepts (TASKS)."""
 
+THREE = ("Name three {}.", "Give me three {}.", "List three {}.", "Which {} do you know?", "Three {}, please.")
+LOOKED_AT = 60  # of other things, for some of one kind
+
 LETTERS = 30  # of a line to be read
 READ = wordings("physics")["read"]  # "What is written here?"
 
@@ -126,6 +129,8 @@ def name(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     fields = items[k].fields
     known = [tag for tag in fields["names"] if tag in CALLED]
     way = random.random()
+    if way < 0.1 and (found := three(items, k, random)) is not None:
+        return found
     if way < 0.25:
         some = [known[int(n)] for n in random.permutation(len(known))[:6]]
         return Document.of([Text("\n".join(f"{CALLED[tag]}: {fields['names'][tag]}" for tag in some))], source="name")
@@ -134,6 +139,16 @@ def name(items: Sequence[Item], k: int, random: np.random.Generator) -> Document
     first, second = ("en", one(known, random)) if random.random() < 0.7 else (one(known, random), "en")
     asked = asking(WORDS["called"], "en", random, name=fields["names"][first], language=CALLED[second])
     return _answered([Text(asked)], fields["names"][second], "name")
+
+
+def three(items: Sequence[Item], k: int, random: np.random.Generator) -> Document | None:
+    """Three things of a kind, by their English names; None where there are no three to be found."""
+    kind = items[k].fields.get("category", {}).get("en")
+    near = (items[n].fields for n in (k, *sprites.others(items, k, LOOKED_AT, random)))
+    names = [*dict.fromkeys(f["names"].get("en") for f in near if f.get("category", {}).get("en") == kind)]
+    if not kind or None in names or len(names) < 3:
+        return None
+    return _answered([Text(one(THREE, random).format(kind))], ", ".join(names[:3]), "name")
 
 
 def question(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:

@@ -35,6 +35,8 @@ def meaning(items: Sequence[Item], k: int, random: np.random.Generator) -> Docum
     if "examples" in fields:
         answers["example"] = fields["examples"][0]
     use = one([*answers], random)
+    if use == "mean" and fields["part"] == "noun" and random.random() < 0.4:
+        return _dialogue(asking(WORDS["what"], "en", random, name=word), answers[use])  # of one of its senses
     return _dialogue(asking(WORDS[use], "en", random, **said), answers[use])
 
 

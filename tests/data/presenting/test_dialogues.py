@@ -147,3 +147,13 @@ def test_a_country_that_is_none_is_named_as_it_was():
             answer.removeprefix("I do not know a country called ").removesuffix(".").removesuffix(" is not a country")
         )
         assert name[1:] in asked.parts[0].text
+
+
+def test_three_of_a_kind_are_of_that_kind():
+    document = concepts.three(ITEMS, 0, np.random.default_rng(0))
+    assert document is not None
+    asked, answer = ("".join(part.text for part in turn.parts) for turn in document.turns())
+    assert "en kind" in asked
+    named = answer.split(", ")
+    assert len({*named}) == 3 and {*named} <= {item.fields["names"]["en"] for item in ITEMS}
+    assert concepts.three(ITEMS[:2], 0, np.random.default_rng(0)) is None

@@ -16,7 +16,7 @@ FILES = sorted(file.name.removesuffix(".json") for file in FOLDER.iterdir() if f
 USES = [(name, use) for name in FILES for use in wordings(name)]
 ENGLISH = {
     ("concepts", "looks"),
-    *(("words", use) for use in ("mean", "word", "synonym", "above", "example", "explain")),
+    *(("words", use) for use in ("what", "mean", "word", "synonym", "above", "example", "explain")),
 }
 """Uses whose material is English alone."""
 

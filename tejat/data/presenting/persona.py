@@ -1,4 +1,4 @@
-"""Who the model says it is, small talk, and what it does not know.
+"""Who the model says it is, small talk, and what it does not know or cannot do.
 
 The answers claim no more than holds of every size that is trained here. Countries that do not exist are made up of
 syllables; whoever measures whether a model owns up to what it does not know makes up others, elsewhere.
@@ -20,8 +20,11 @@ ANSWERS = {
     "maker": "origin",
     "limits": "limited",
     "now": "unknown",
+    "beyond": "unable",
 }
 """The use of the answer by that of the question."""
+
+KINDS = "who", "can", "maker", "limits", "now", "beyond"
 
 _FIRST = (*"BDFGKLMNPRSTVZ", "Br", "Dr", "Gr", "Kr", "Str", "Tr", "Sch", "Gl")
 _VOWELS = (*"aeiou", "ai", "au", "ea")
@@ -33,7 +36,7 @@ def dialogue(random: np.random.Generator) -> Document:
     """One to four exchanges about the model itself, or about what nobody knows; greeted at the beginning, if at all."""
     spoken = language(random)
     turns = talk("greet", spoken, random) if random.random() < 0.3 else []
-    kinds = [str(kind) for kind in random.permutation(["who", "can", "maker", "limits", "now", "country", "country"])]
+    kinds = [str(kind) for kind in random.permutation([*KINDS, "country", "country"])]
     for kind in kinds[: int(random.integers(0 if turns else 1, 4))]:
         turns += nowhere(spoken, random) if kind == "country" else talk(kind, spoken, random)
     if random.random() < 0.2:

@@ -4,7 +4,7 @@
 #   make test-full   also slow tests and oracles   make clean   remove all that make made
 #   make evaluation  the whole report on a model: builds the corpus if there is none (an hour of two cores)
 #   make tables      the tables of mini's card, factuality and safety anew; TABLES="--train --gpus 4": with post-training
-# PYTHON=/path/to/python3.12 chooses the interpreter; WORKERS=8 the number of test processes; MODEL=mini what is measured.
+# PYTHON=/path/to/python3.12 chooses the interpreter; WORKERS=8 the number of test processes; MODEL=mini what is measured, LIMIT=32 items a task.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -51,7 +51,7 @@ wheel: $(VENV)/installed
 	@ls -l dist/*.whl
 
 evaluation: $(CORPUS)/corpus.json
-	@$(VENV)/bin/tejat eval $(MODEL) --suite all --corpus $(CORPUS)
+	@$(VENV)/bin/tejat eval $(MODEL) --suite all --corpus $(CORPUS) $(if $(LIMIT),--limit $(LIMIT))
 
 tables: $(CORPUS)/corpus.json
 	@$(VENV)/bin/python recipes/tables.py --model $(MODEL) --corpus $(CORPUS) $(TABLES)

@@ -353,7 +353,7 @@ def _trends(options: Trends) -> int:
 
     if len(options.results) < 2:
         raise BadInput("trends are of two models or more; give the results of each")
-    found = [trends.read(path) for path in options.results]
+    found = trends.told_apart([trends.read(path) for path in options.results], options.results)
     reference = options.reference or found[-1].model
     points = trends.relative(found, reference)
     trends.plot(points, found, reference, options.out)

@@ -10,7 +10,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,16 @@ def read(path: Path) -> Results:
         return Results(setting.called(Path(str(found["model"]))), tasks, found.get("parameters"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file} is no results.json of `tejat eval` ({error}); give one, or its folder") from error
+
+
+def told_apart(results: Sequence[Results], paths: Sequence[Path]) -> list[Results]:
+    """The same, called as their folders are where models have one name: in four bits and in sixteen, say."""
+    names = [one.model for one in results]
+    folders = [path.name if path.is_dir() else path.parent.name for path in paths]
+    return [
+        replace(one, model=folder) if names.count(one.model) > 1 else one
+        for one, folder in zip(results, folders, strict=True)
+    ]
 
 
 def relative(results: Sequence[Results], reference: str) -> list[Point]:

@@ -40,6 +40,16 @@ def test_by_hand(two) -> None:
     assert found[0].stderr == pytest.approx((0.5**2 + 0.75**2) ** 0.5 * share / 2) and found[1].stderr == 0
 
 
+def test_results_of_one_name_are_called_as_their_folders(two, capsys, tmp_path) -> None:
+    """Of one model in four bits and in sixteen."""
+    for folder in two:
+        told = json.loads((folder / "results.json").read_text())
+        (folder / "results.json").write_text(json.dumps(told | {"model": "mini"}))
+    out = str(tmp_path / "trends.png")
+    assert main(["trends", *map(str, two), "--reference", "large", "--out", out]) == 0
+    assert capsys.readouterr().out.startswith("maths, small: 0.625 ± 0.064 of large")
+
+
 def test_the_command(two, tmp_path, capsys) -> None:
     out = tmp_path / "trends.png"
     assert main(["trends", *map(str, two), "--reference", "large", "--out", str(out)]) == 0

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import narrow_products
 import torch
 import tyro
 
 from tejat.errors import BadInput
-from tejat.model import family
 
 GROUP = 32
 
@@ -91,12 +91,11 @@ def bandwidth() -> float:
 
 def timed(options: Options, made: Callable[[int, int], Any], product: Callable[..., torch.Tensor]) -> tuple[float, int]:
     """(seconds of a step, the median of the rounds; numbers in its matrices)."""
-    c = family.preset(options.size).decoder
-    heads = c.heads * c.head_width
-    shapes = (heads + 2 * c.key_heads * c.head_width, c.width), (c.width, heads), (2 * c.mlp, c.width), (c.width, c.mlp)
-    weights = [[made(*shape) for shape in shapes] for _ in range(c.layers)]
-    table = made(c.vocabulary, c.width)
-    x = torch.ones((1, c.width), dtype=torch.bfloat16, device="cuda")
+    shapes, layers, table_shape = narrow_products.matrices(options.size)
+    heads = shapes[1][1]
+    weights = [[made(*shape) for shape in shapes] for _ in range(layers)]
+    table = made(*table_shape)
+    x = torch.ones((1, table_shape[1]), dtype=torch.bfloat16, device="cuda")
 
     def step() -> torch.Tensor:
         y = x
@@ -122,7 +121,7 @@ def timed(options: Options, made: Callable[[int, int], Any], product: Callable[.
             graph.replay()
         torch.cuda.synchronize()
         found.append((time.perf_counter() - begun) / options.steps)
-    numbers = c.layers * sum(o * i for o, i in shapes) + c.vocabulary * c.width
+    numbers = layers * sum(o * i for o, i in shapes) + table_shape[0] * table_shape[1]
     return statistics.median(found[1:]), numbers
 
 

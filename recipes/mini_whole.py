@@ -3,7 +3,8 @@
 On two H100 of one host, a process each, 32 rows of a step in four parts, a worker for each row: 400 steps, 412M tokens,
 11.4 minutes, 1.5 of them compiling, 0.91 to 0.64M tokens/s (what loaders gave: a fifth of the time went to waiting).
 Mean losses at its end: text 0.51, codes 1.72, text about images 0.29, sounds 0.26, clips 0.49; at its beginning 0.61,
-1.87, 0.33, 0.42, 0.61.
+1.87, 0.33, 0.42, 0.61. It began with the file of `mini_reading` in four bits. What is asked to be drawn, and some other
+dialogues, have changed since.
 
 for n in 0 1; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_whole.py --mesh data=2 \\
   --coordinator 127.0.0.1:8476 --processes 2 --process $n --set accumulate=4 --set how.unrolled=false \\

@@ -124,7 +124,7 @@ def pairs(options) -> Step:
 
 def judges(options) -> list[list[Step]]:
     """Chains of the judge of drawings, and of its peer, which names what models see."""
-    commands = {"judge": ("--noise", "0"), "judge_peer": ("--peer", "--noise", "0")}  # as those of the docs' numbers
+    commands = {"judge": (), "judge_peer": ("--peer", "--noise", "0")}  # as those of the card's numbers
     script, corpus = str(HERE / "judge.py"), ("--corpus", str(options.corpus))
     return [
         [

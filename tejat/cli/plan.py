@@ -154,7 +154,7 @@ def plan(options: Plan) -> dict[str, Any]:
         total = None if "error" in made else _total(made["bytes"])
         tried.append(
             {"mesh": told, "accumulate": candidate.accumulate, "keep": candidate.keep, "estimated": candidate.bytes}
-            | {"bytes": total}
+            | {"tokens": candidate.estimate.tokens, "bytes": None}
             | made
         )
         if total is not None and total <= where.chip.memory:
@@ -281,8 +281,9 @@ def _told(options: Plan, config, where, found, tried, result, law) -> dict[str, 
 def _compiled(candidate, tried, where) -> str:
     """What a chip holds of a candidate by the compiler, and whether it has so much; "" where it was not asked."""
     for each in tried:
-        same = each["mesh"], each["accumulate"], each["keep"]
-        if same == (_mesh(candidate), candidate.accumulate, candidate.keep) and each["bytes"]:
+        same = each["mesh"], each["tokens"], each["accumulate"], each["keep"]
+        mine = _mesh(candidate), candidate.estimate.tokens, candidate.accumulate, candidate.keep
+        if same == mine and each["bytes"]:
             total = _total(each["bytes"])
             return f"{total / 2**30:.1f}" + (", too much" if total > where.chip.memory else "")
     return ""

@@ -32,9 +32,8 @@ SHAPES = {
 
 ALONE = 0.24
 """The share of "draw" documents that are a picture without a word: guidance by what is asked needs to know what comes
-unasked. It makes 9% of all pictures that are drawn in documents about concepts (TASKS)."""
+unasked. It makes 7% of all pictures that are drawn in documents about concepts (TASKS)."""
 
-THREE = ("Name three {}.", "Give me three {}.", "List three {}.", "Which {} do you know?", "Three {}, please.")
 LOOKED_AT = 60  # of other things, for some of one kind
 
 LETTERS = 30  # of a line to be read
@@ -148,7 +147,7 @@ def three(items: Sequence[Item], k: int, random: np.random.Generator) -> Documen
     names = [*dict.fromkeys(f["names"].get("en") for f in near if f.get("category", {}).get("en") == kind)]
     if not kind or None in names or len(names) < 3:
         return None
-    return _answered([Text(one(THREE, random).format(kind))], ", ".join(names[:3]), "name")
+    return _answered([Text(asking(WORDS["three"], "en", random, kind=kind))], ", ".join(names[:3]), "name")
 
 
 def question(items: Sequence[Item], k: int, random: np.random.Generator) -> Document:

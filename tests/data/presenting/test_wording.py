@@ -16,6 +16,7 @@ FILES = sorted(file.name.removesuffix(".json") for file in FOLDER.iterdir() if f
 USES = [(name, use) for name in FILES for use in wordings(name)]
 ENGLISH = {
     ("concepts", "looks"),
+    ("concepts", "three"),
     *(("words", use) for use in ("what", "mean", "word", "synonym", "above", "example", "explain")),
 }
 """Uses whose material is English alone."""

@@ -18,6 +18,7 @@ from typing import Any
 import tyro
 
 import tejat
+from tejat import memory
 from tejat.cli.options import only_with, parse
 from tejat.errors import BadInput
 
@@ -97,7 +98,7 @@ def examine() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": versions,
         "cores": _usable_cores(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": memory.whole(),
         "disk_free_bytes": shutil.disk_usage(Path.cwd()).free,
         "sample": sample,
         "weights": weights,
@@ -133,14 +134,6 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _memory_bytes() -> int:
-    """Memory this process may use: the machine's, or the container's limit where that is lower."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
-    return machine if text == "max" else min(machine, int(text))
 
 
 def _package_files(folder: str, problems: list[str]) -> dict[str, Any]:
@@ -268,10 +261,10 @@ def _rows(report: dict[str, Any]) -> list[tuple[str, str]]:
         found = report[name]
         rows.append((name, f"{found['files']} files, {found['bytes'] / 1e6:.1f} MB" if found["present"] else "none"))
     for device in report["devices"]:
-        memory = f", {device['memory_bytes'] / _GIB:.1f} GiB" if device["memory_bytes"] else ""
+        size = f", {device['memory_bytes'] / _GIB:.1f} GiB" if device["memory_bytes"] else ""
         check = device["matmul"]
         speed = f"{check['gflops']:,.0f} GFLOP/s in {check['dtype']}, relative error {check['relative_error']:.0e}"
-        rows.append((device["name"], f"{device['kind']}{memory}, {speed}"))
+        rows.append((device["name"], f"{device['kind']}{size}, {speed}"))
     for one in report.get("scan", ()):
         told = "good" if one["ok"] else "BAD"
         size = f"{one['memory_bytes'] / _GIB:.1f} GiB of memory"

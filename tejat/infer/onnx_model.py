@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from tejat import bundle
+from tejat import bundle, memory
 from tejat.bundle import Bundle
 from tejat.codecs import audio as sound
 from tejat.codecs.image import Patches, cut, fitted, join, resize, whitened
@@ -147,7 +147,7 @@ def _check_version() -> None:
 
 def enough(needed: float, what: str) -> None:
     """Raises BadInput where so many bytes are more than this machine has free; where it does not say, nothing."""
-    if (free := free_memory()) is not None and needed > free:
+    if (free := memory.free()) is not None and needed > free:
         raise BadInput(
             f"{what} take {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
             "close other programs, or take a smaller model, fewer bits or fewer answers at once"
@@ -156,17 +156,8 @@ def enough(needed: float, what: str) -> None:
 
 def fitting(each: float, most: int) -> int:
     """How many things of so many bytes, up to `most`, half of the free memory holds; at least one."""
-    free = free_memory()
+    free = memory.free()
     return most if free is None else max(1, min(most, int(free / 2 / each)))
-
-
-def free_memory() -> int | None:
-    """Bytes that this machine can still give; None where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None
 
 
 def _told(path: Path, error: str, version: str) -> str:

@@ -219,7 +219,7 @@ def test_a_runtime_that_sees_too_much_is_told(exported, monkeypatch) -> None:
 
 
 def test_too_little_memory_is_told(exported, monkeypatch) -> None:
-    monkeypatch.setattr(onnx_model, "free_memory", lambda: 1_000)
+    monkeypatch.setattr(onnx_model.memory, "free", lambda: 1_000)
     with pytest.raises(BadInput, match="are free; close other programs"):
         onnx_model.OnnxModel(exported)
 

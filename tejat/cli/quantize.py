@@ -3,6 +3,7 @@
 import functools
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from itertools import count as numbers
 from itertools import islice
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 CALIBRATED, MEASURED = 64, 64
 """Documents that scales are fitted to, and others that the cost is measured on."""
+
+SECONDS = 10.0
+"""Between two lines that tell how far it is."""
 
 OF_A_CORPUS, LONGEST = 4, 512
 """Of a corpus four times as many, for it has many kinds of them; those of more tokens than this are passed over."""
@@ -68,8 +72,9 @@ def main(arguments: list[str]) -> int:
     fitted_to, measured_on = documents(options.documents, before.framing)
     plan = quantize.Plan(options.bits, options.embedding, options.pictures, options.method)
     print(f"{options.model}: {len(fitted_to)} documents to fit to, {len(measured_on)} to measure on …", file=sys.stderr)
-    after = quantize.quantize(before, plan, fitted_to)
-    cost = quantize.cost(before, quantize.whole(after), measured_on)
+    told = _Told()
+    after = quantize.quantize(before, plan, fitted_to, told)
+    cost = quantize.cost(before, quantize.whole(after), measured_on, told)
     with appearing(options.directory) as fresh:
         bundle.save(fresh, after, "float16")
     found: dict[str, Any] = {
@@ -89,6 +94,18 @@ def main(arguments: list[str]) -> int:
     )
     print(f"the model is {options.directory}")
     return 0
+
+
+class _Told:
+    """Says how far it is, each time that so many seconds have gone."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        if time.monotonic() - self._said >= SECONDS:
+            self._said = time.monotonic()
+            print(f"{what}: {done} of {of}", file=sys.stderr, flush=True)
 
 
 def documents(path: str | None, framing: "Framing") -> tuple[list["Encoded"], list["Encoded"]]:

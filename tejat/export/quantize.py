@@ -6,7 +6,7 @@ of some documents minds each weight. What is no matrix stays in 16 bits.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -25,6 +25,8 @@ from tejat.model.params import Tree, unflatten, walk
 from tejat.model.quantised import Bits, Quantised
 
 Method = Literal["nearest", "fitted"]
+Told = Callable[[str, int, int], None]
+"""Hears how far a work is: what is done, how many times it has been, and how many in all."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,11 @@ class Plan:
     method: Method = "fitted"
 
 
-def quantize(bundle: Bundle, plan: Plan, documents: Sequence[Encoded] = ()) -> Bundle:
+def _silent(what: str, done: int, of: int) -> None:
+    """Tells nobody."""
+
+
+def quantize(bundle: Bundle, plan: Plan, documents: Sequence[Encoded] = (), told: Told = _silent) -> Bundle:
     """The same model, its matrices `Quantised`. Raises BadInput where "fitted" has no documents to be fitted to."""
     importance: dict[str, Any] = {}
     if plan.method == "fitted":
@@ -46,26 +52,35 @@ def quantize(bundle: Bundle, plan: Plan, documents: Sequence[Encoded] = ()) -> B
             raise BadInput("--method fitted needs documents to be fitted to; give some, or use --method nearest")
         from tejat.train.importance import importance as measure
 
-        importance = dict(walk(measure(bundle.params, bundle.config, batches(bundle, documents))))
+        some = _counted(batches(bundle, documents), "documents whose loss is weighed", told)
+        importance = dict(walk(measure(bundle.params, bundle.config, some)))
 
     def bits(name: str) -> Bits:
         return plan.embedding if name.endswith("embedding") else plan.bits
 
-    params = _on_grid(bundle.params, multimodal.params(bundle.config), bits, importance)
+    params = _on_grid(bundle.params, multimodal.params(bundle.config), bits, importance, told)
     codec = bundle.pictures
     if codec is not None:
 
         def held(name: str) -> Bits:
             return plan.pictures if name.startswith("decoder.") else 8
 
-        mine = _on_grid(codec.params, picture.params(codec.config), held, {})
+        mine = _on_grid(codec.params, picture.params(codec.config), held, {}, told)
         codec = PictureCodec(mine, codec.config)
     return replace(bundle, params=params, pictures=codec)
 
 
-def _on_grid(arrays: Tree, tree: Tree, bits, importance: dict[str, Any]) -> Tree:
+def _counted(things: Iterable, what: str, told: Told) -> Iterator:
+    every = [*things]
+    for done, one in enumerate(every, 1):
+        yield one
+        told(what, done, len(every))
+
+
+def _on_grid(arrays: Tree, tree: Tree, bits, importance: dict[str, Any], told: Told) -> Tree:
     found = {}
-    for (name, array), (_, param) in zip(walk(arrays), walk(tree), strict=True):
+    pairs = [*zip(walk(arrays), walk(tree), strict=True)]
+    for (name, array), (_, param) in _counted(pairs, "arrays", told):
         at = quantised.layout(name, param)
         found[name] = array if at is None else quantised.quantised(array, at, bits(name), importance.get(name))
     return unflatten(found)
@@ -102,10 +117,10 @@ class Cost:
     """Share of targets whose likeliest id stays."""
 
 
-def cost(before: Bundle, after: Bundle, documents: Sequence[Encoded]) -> Cost:
+def cost(before: Bundle, after: Bundle, documents: Sequence[Encoded], told: Told = _silent) -> Cost:
     """Both of them scored on documents; `after` as `whole` gives it."""
     sums = np.zeros(5)
-    for batch in batches(before, documents):
+    for batch in _counted(batches(before, documents), "documents measured on", told):
         sums += np.asarray(_compare(before.params, after.params, before.config, batch), np.float64)
     count, first, second, divergence, same = sums
     return Cost(int(count), *(x / count / math.log(2) for x in (first, second, divergence)), same / count)

@@ -74,13 +74,26 @@ def test_weights_without_their_scales_are_told(micro, tmp_path):
         bundle.load(tmp_path)
 
 
-def test_the_command_writes_a_model_and_tells_its_cost(micro, tmp_path, capsys):
+def test_how_far_it_is_is_told(micro, documents):
+    said: list[tuple[str, int, int]] = []
+    made = quantize.quantize(micro, Plan(), documents[:3], lambda *line: said.append(line))
+    quantize.cost(micro, quantize.whole(made), documents[6:8], lambda *line: said.append(line))
+    for what, of in (("documents whose loss is weighed", 3), ("documents measured on", 2)):
+        assert [(done, all_) for name, done, all_ in said if name == what] == [(n, of) for n in range(1, of + 1)]
+    arrays = [(done, of) for name, done, of in said if name == "arrays"]
+    assert arrays[0][0] == 1 and arrays[-1][0] == arrays[-1][1]
+
+
+def test_the_command_writes_a_model_and_tells_its_cost(micro, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "SECONDS", 0.0)
     bundle.save(tmp_path / "model", micro)
     lines = [json.dumps({"text": WORDS + str(n % 10)}) for n in range(4)]
     (tmp_path / "few.jsonl").write_text("\n".join(lines))
     words = [str(tmp_path / "model"), str(tmp_path / "out"), "--documents", str(tmp_path / "few.jsonl"), "--json"]
     assert command.main([*words, "--method", "nearest"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    assert "documents measured on: 2 of 2" in err
+    found = json.loads(out)
     assert found["bytes"] < 0.6 * found["bytes_before"] and found["targets"] > 0
     assert bundle.load(tmp_path / "out").config == micro.config
     with pytest.raises(BadInput, match="is there already"):

@@ -19,10 +19,10 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from tejat.export import onnx as exporting  # noqa: E402
-from tejat.infer import onnx_model  # noqa: E402
+from tejat.infer import onnx_model, onnx_rows  # noqa: E402
 from tejat.infer.onnx_engine import OnnxEngine  # noqa: E402
 from tejat.infer.onnx_model import OnnxModel  # noqa: E402
-from tejat.infer.onnx_rows import Cache, at_once, room  # noqa: E402
+from tejat.infer.onnx_rows import Cache, OnnxRows, at_once, room  # noqa: E402
 from tejat.infer.service import Service  # noqa: E402
 
 STATM = Path("/proc/self/statm")
@@ -104,12 +104,23 @@ def test_an_answer_does_not_depend_on_its_company(small, prompts) -> None:
     some = dataclasses.replace(GREEDY, temperature=1.0, top_p=0.9, picture_size=(2, 3), max_tokens=40)
     wild = [dataclasses.replace(some, seed=n, picture_guidance=1.0 + n) for n in range(len(prompts))]
     together = OnnxEngine(small).generate(prompts, wild)
+    alike = onnx_rows.one_is_alike(small)  # some processors add up one row alone in another order
     for at in (3, 1):
-        (alone,) = OnnxEngine(small, rows=1).generate(prompts[at : at + 1], wild[at])
-        assert alone.tokens.tolist() == together[at].tokens.tolist()
-        assert alone.logprobs.tolist() == together[at].logprobs.tolist()
+        beside = [at] if alike else [at, 0]
+        found, *_ = OnnxEngine(small).generate([prompts[n] for n in beside], [wild[n] for n in beside])
+        assert found.tokens.tolist() == together[at].tokens.tolist()
+        assert found.logprobs.tolist() == together[at].logprobs.tolist()
     pieces = list(OnnxEngine(small).stream(prompts[1], wild[1]))
     assert np.concatenate([p.tokens for p in pieces]).tolist() == together[1].tokens.tolist()
+
+
+def test_a_row_is_alone_only_where_that_changes_nothing(small, monkeypatch) -> None:
+    for alike, least in ((True, 1), (False, 2)):
+        monkeypatch.setattr(onnx_rows, "one_is_alike", lambda model, alike=alike: alike)
+        rows = OnnxRows(small, Rule.of(small.bundle.vocabulary, small.config.picture), slots=3, context=64)
+        assert rows.widths == tuple(range(least, 4))
+        rows = OnnxRows(small, Rule.of(small.bundle.vocabulary, small.config.picture), slots=1, context=64)
+        assert rows.widths == (1,)
 
 
 def test_guided_pictures_are_those_of_jax(model, tiny, prompts) -> None:
@@ -190,7 +201,7 @@ def test_room_takes_what_is_written_and_no_more() -> None:
 def test_a_service_takes_as_many_rows_as_memory_holds(model, monkeypatch) -> None:
     whole = 2 * sum(keys[0].nbytes + values[0].nbytes for keys, values in Cache(model, 1, model.config.context).layers)
     for free, rows in ((3.5 * whole, 3), (1e12, 8), (1.5 * whole, 1), (None, 8)):
-        monkeypatch.setattr(onnx_model, "free_memory", lambda free=free: free)
+        monkeypatch.setattr(onnx_model.memory, "free", lambda free=free: free)
         with Service(model.bundle, slots=8, onnx=model) as service:
             assert service.stats().slots == rows
 
@@ -216,7 +227,7 @@ def test_a_service_on_it(model, tiny, prompts, expected) -> None:
 def test_a_cache_in_eight_bits_holds_four_times_as_much(model, short, prompts, monkeypatch) -> None:
     """And what is said is the same alone and in company."""
     assert short.cached == np.int8
-    monkeypatch.setattr(onnx_model, "free_memory", lambda: 1 << 24)
+    monkeypatch.setattr(onnx_model.memory, "free", lambda: 1 << 24)
     assert 3.9 < at_once(short, 10_000, 64) / at_once(model, 10_000, 64) < 4.1
     monkeypatch.undo()
     engine = OnnxEngine(short)

@@ -11,14 +11,15 @@ mostly of other forms than what is known by heart; more speech, charts, facts an
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from tejat.data.mixture import Stage
 from tejat.data.packing import Room
 from tejat.model import family
 from tejat.model.quantised import Grid
 from tejat.posttrain.behaviours.mixture import Known
-from tejat.train.pretraining import pretraining
+from tejat.train.pretraining import TOKENIZER, pretraining
+
+MINI = TOKENIZER.parent
 
 WEIGHTS = {
     # seen, drawn, watched
@@ -51,8 +52,8 @@ RECIPE = pretraining(
     stages=(Stage("known", 1.0, WEIGHTS, alpha=0.5, join=64_000, pages=0.1),),
     mixture=Known,
     room=Room(rows=48, tokens=32_768, targets=24_576, patches=38_400, sounds=48, frames=960, codes=6_144),
-    peak=7e-4,
+    peak=1e-3,
     grid=Grid(bits=4, embedding=4),  # what came before has ended on it
-    pictures=Path("runs/pictures-mini/picture.safetensors"),
-    weights=Path("runs/mini-whole/model"),
+    pictures=MINI / "picture.safetensors",
+    weights=MINI,
 )

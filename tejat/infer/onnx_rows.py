@@ -110,8 +110,8 @@ class Cache:
 
 
 def one_is_alike(model: OnnxModel) -> bool:
-    """Has a row by itself the very scores that it has beside another? ONNX Runtime multiplies one row by a kernel of its
-    own, whose sums, on processors without AVX-512, come in another order than those of several."""
+    """Has a row by itself the very scores that it has beside another? ONNX Runtime multiplies one row by a kernel of
+    its own, whose sums, on processors without AVX-512, come in another order than those of several."""
     start, token = np.zeros(2, np.int32), np.full(2, BOS, np.int32)
     cache = Cache(model, 2, 1)
     beside = cache.step(0, token, start)[0].copy()

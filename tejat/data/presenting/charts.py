@@ -26,7 +26,7 @@ tokens hold, with letters of 15."""
 
 LETTER = 6.2  # pixels of a letter's width, on average
 
-CODED, BY_MATPLOTLIB = 0.03, 0.01
+CODED, BY_MATPLOTLIB = 0.015, 0.005
 """Shares of charts whose code is asked for, and of the others that matplotlib draws too, ten times as slowly."""
 
 REDRAWN = 0.8

@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 the work failed, 2 the input cannot be used, 130 stopped b
 import errno
 import io
 import os
+import re
 import sys
 import traceback
 from difflib import get_close_matches
@@ -54,6 +55,9 @@ VERBS = {
 _OF_PATHS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 """What is wrong with a path that was given; other failures of files are of the machine."""
 
+_OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
+"""How XLA begins what it says where a device's memory does not suffice."""
+
 _HELP_OPTIONS = ("-h", "--help", "help")
 
 
@@ -97,10 +101,19 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         # Libraries that write files tell of a full disk each in an exception of its own.
         full = os.strerror(errno.ENOSPC)
-        if os.environ.get("TEJAT_TRACEBACK") == "1" or full not in str(error):
+        if os.environ.get("TEJAT_TRACEBACK") == "1" or not any(told in str(error) for told in (full, _OUT_OF_MEMORY)):
             raise
-        print(f"tejat: error: {full}; make room and run it again", file=sys.stderr)
-        return 1
+        if full in str(error):
+            print(f"tejat: error: {full}; make room and run it again", file=sys.stderr)
+            return 1
+        wanted = re.search(r"allocate ([\d.]+ ?\w+)", str(error))
+        told = f" where {wanted[1]} more were wanted" if wanted else ""
+        print(
+            f"tejat: error: the device's memory is too short{told}; take fewer or shorter rows, a smaller model, more "
+            "parts of a batch (--set accumulate=…) or more devices (--mesh)",
+            file=sys.stderr,
+        )
+        return 2
 
 
 def _dispatch(words: list[str]) -> int:

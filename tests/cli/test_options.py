@@ -88,3 +88,24 @@ def test_a_path_that_cannot_be_written_is_told_in_one_sentence(monkeypatch, caps
         monkeypatch.setattr("tejat.cli.family.main", verb)
         assert main(["family"]) == code
         assert capsys.readouterr().err == f"tejat: error: {told}\n"
+
+
+@pytest.mark.parametrize(
+    ("says", "wanted"),
+    [
+        (
+            "Out of memory while trying to allocate 57.90GiB with allocator GPU_0_bfc",
+            " where 57.90GiB more were wanted",
+        ),
+        ("Failed to allocate device memory of 4.71GiB", ""),
+    ],
+)
+def test_a_device_without_room_is_told_in_one_sentence(says, wanted, monkeypatch, capsys) -> None:
+    def short(*_: object) -> int:
+        raise RuntimeError(f"RESOURCE_EXHAUSTED: {says}")
+
+    monkeypatch.setattr("tejat.cli.family.main", short)
+    assert main(["family"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"tejat: error: the device's memory is too short{wanted}; take fewer or shorter rows")
+    assert told.count("\n") == 1

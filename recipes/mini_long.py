@@ -1,7 +1,7 @@
-"""The last stage of `mini`: whole pages, files and searches in contexts of 32,768 tokens, after recipes/mini_again.py.
+"""The stage of `mini` after recipes/mini_again.py: whole pages, files and searches in contexts of 32,768 tokens.
 
 On one H100, sixteen minutes, of which eight compile: 450 steps, 233M tokens; losses of its second half, in nats a
-token: text 1.37, codes 1.16, text about images 0.32, sounds 0.15, clips 0.30. These weights come with Tejat.
+token: text 1.37, codes 1.16, text about images 0.32, sounds 0.15, clips 0.30. These weights came with Tejat.
 
 tejat train recipes/mini_long.py --set kept=/dev/shm/kept
 

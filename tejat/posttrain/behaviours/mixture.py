@@ -114,7 +114,7 @@ class Whole(Reading):
 
 
 class Known(Whole):
-    """The same with a third of the documents given over, and a third of these from memory: what `mini_whole` forgot."""
+    """The same with two fifths of the documents given over, a third of these from memory: what `mini_whole` forgot."""
 
     SHARE = 0.4
     SHARES: Mapping[str, float] = {**Whole.SHARES, "passages": 0.28, "closed book": 0.33}

@@ -7,10 +7,11 @@ for n in 0 1 2; do CUDA_VISIBLE_DEVICES=$n tejat train recipes/mini_known.py --m
   --set picture_weight=0.4 --set kept=/dev/shm/kept & done; wait
 
 It began with the weights of recipes/mini_long.py, as they came with Tejat then, and was run in two pieces: 350 of 440
-steps (548M tokens, 12 minutes, 0.89M tokens/s) without sayings, clips, sums, physics, instructions and searches, for
-the corpus was not whole yet; then 300 steps with them (`--set schedule.steps=300 --set schedule.warmup=20 --set seed=1
---set weights=runs/first/model`; 449M, 9 minutes, 0.95M tokens/s). Mean losses of the last 60 steps, in nats a token:
-text 0.50, codes 1.78, text about images 0.28, sounds 0.26, clips 0.47. These weights come with Tejat.
+steps (`--set schedule.steps=440 --set schedule.warmup=40`; 548M tokens, 12 minutes, 0.89M tokens/s) without sayings,
+clips, sums, physics, instructions and searches, for the corpus was not whole yet; then 300 steps with them (`--set
+schedule.steps=300 --set schedule.warmup=20 --set seed=1 --set weights=runs/first/model`; 449M, 9 minutes, 0.95M
+tokens/s). Mean losses of the last 60 steps, in nats a token: text 0.50, codes 1.78, text about images 0.28, sounds
+0.26, clips 0.47. These weights come with Tejat.
 
 Two fifths of the documents are behaviours (tejat/posttrain/behaviours), and a third of these from memory; drawings are
 mostly of other forms than what is known by heart; more speech, charts, facts and pages than before.

@@ -55,8 +55,8 @@ VERBS = {
 _OF_PATHS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 """What is wrong with a path that was given; other failures of files are of the machine."""
 
-_OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
-"""How XLA begins what it says where a device's memory does not suffice."""
+_OUT_OF_MEMORY = re.compile("RESOURCE_EXHAUSTED.*(memory|allocat)", re.IGNORECASE | re.DOTALL)
+"""What XLA says where a device's memory does not suffice. Other things are exhausted too: a message's size, say."""
 
 _HELP_OPTIONS = ("-h", "--help", "help")
 
@@ -101,7 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         # Libraries that write files tell of a full disk each in an exception of its own.
         full = os.strerror(errno.ENOSPC)
-        if os.environ.get("TEJAT_TRACEBACK") == "1" or not any(told in str(error) for told in (full, _OUT_OF_MEMORY)):
+        known = full in str(error) or _OUT_OF_MEMORY.search(str(error))
+        if os.environ.get("TEJAT_TRACEBACK") == "1" or not known:
             raise
         if full in str(error):
             print(f"tejat: error: {full}; make room and run it again", file=sys.stderr)

@@ -109,3 +109,12 @@ def test_a_device_without_room_is_told_in_one_sentence(says, wanted, monkeypatch
     told = capsys.readouterr().err
     assert told.startswith(f"tejat: error: the device's memory is too short{wanted}; take fewer or shorter rows")
     assert told.count("\n") == 1
+
+
+def test_what_else_is_exhausted_keeps_its_trace(monkeypatch) -> None:
+    def large(*_: object) -> int:
+        raise RuntimeError("RESOURCE_EXHAUSTED: received message larger than max (5 vs. 4)")
+
+    monkeypatch.setattr("tejat.cli.family.main", large)
+    with pytest.raises(RuntimeError, match="larger than max"):
+        main(["family"])

@@ -2,6 +2,7 @@
 
 python recipes/factuality.py runs/mini-instruct/model runs/mini-behaviours/model --corpus runs/corpus
 python recipes/factuality.py runs/mini-instruct/model mini runs/grpo-{0,1,2}/model
+python recipes/factuality.py runs/grpo-1/model --ask      no table yet: its answers, on a GPU of its own, say
 
 Each model is measured as `tejat eval MODEL --suite factuality` measures it, and what that has measured before is not
 asked again; of a model that is gone its answers are enough. The first is the one that the others are compared with,
@@ -28,6 +29,7 @@ from tejat.evals.ground import Ground
 from tejat.evals.harness import Result
 from tejat.evals.statistics import Estimate
 from tejat.evals.tasks import Task
+from tejat.parts import write_whole
 
 TASKS = ("attribution", "hedging", "over-hedging", "helpful", "inaccurate", "risk-coverage")
 TASKS = (*TASKS, "prompts-helpful", "prompts-hedging", "closed-book", "passage")
@@ -46,17 +48,24 @@ def main() -> None:
     arguments.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
     arguments.add_argument("--limit", type=int)
     arguments.add_argument("--out", type=Path, default=Path("runs/factuality"))
+    arguments.add_argument("--ask", action="store_true", help="ask the models, and make no table of what they answer")
     options = arguments.parse_args()
     names = [_name(path) for path in options.models]
     if len({*names}) < len(names):
         arguments.error(f"two models have one name ({', '.join(names)}); give each a directory of its own")
     groups = _grouped(names)
-    if len({len(mine) for mine in groups.values()} - {1}) > 1:
+    if not options.ask and len({len(mine) for mine in groups.values()} - {1}) > 1:
         told = ", ".join(f"{len(mine)} of {way}" for way, mine in groups.items())
         arguments.error(f"there are {told}; give as many seeds of each way, or one")
     tasks = suites.tasks("factuality", TASKS, Ground(options.corpus))
     for task in tasks:
         task.ways = ()  # the table has no controls, and of a model that is gone none can be asked
+    if options.ask:
+        for path, name in zip(options.models, names, strict=True):
+            found = _asked(path, options.out / name, tasks, options.limit)
+            told = json.dumps([result.row.to_json() for result in found], indent=1)
+            write_whole(options.out / name / "asked.json", f"{told}\n".encode())
+        return
     written = [task for task in tasks if task.name not in BY_LIKELIHOOD]
     measured: dict[str, list[Result]] = {}
     for policy in (policies.Refusing(), policies.Guessing(), policies.Copying()):

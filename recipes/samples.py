@@ -59,7 +59,7 @@ def main(options: Options) -> int:
 
 def lines(run: Path, options: Options) -> Iterator[str]:
     """A line for each sample of a folder, task by task. Raises BadInput for a folder that is none, or another's."""
-    rows = _rows(run)
+    rows, ground = _rows(run, options.corpus)
     for (suite, name), row in rows.items():
         called = f"{suite}.{name}"
         path = run / "samples" / f"{called}.jsonl"
@@ -69,7 +69,7 @@ def lines(run: Path, options: Options) -> Iterator[str]:
         answered = [told for told in answered if told["answer"] and not told["control"]]
         if not answered:
             continue  # bits of a text: there is no answer
-        items = {item.id: item for item in _task(called, options.corpus).items()}
+        items = {item.id: item for item in _task(called, ground).items()}
         for told in drawn(answered, options.each, f"{options.seed}/{called}"):
             item = items.get(told["id"])
             if item is None or list(item.answers) != told["acceptable"]:
@@ -112,16 +112,18 @@ def cell(text: str) -> str:
     return cut
 
 
-def _rows(run: Path) -> dict[tuple[str, str], dict[str, Any]]:
+def _rows(run: Path, corpus: Path) -> tuple[dict[tuple[str, str], dict[str, Any]], Ground]:
+    """(its results, what its items were made of)"""
     try:
         found = json.loads((run / "results.json").read_text(encoding="utf-8"))
-        return {(row["suite"], row["name"]): row for row in found["tasks"]}
+        most = suites.most(found["suite"], found.get("limit"))
+        return {(row["suite"], row["name"]): row for row in found["tasks"]}, Ground(corpus, most=most)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{run} is no folder of `tejat eval` ({error}); give one that has results.json") from error
 
 
-def _task(called: str, corpus: Path):
-    (task,) = suites.tasks("all", [called], Ground(corpus))
+def _task(called: str, ground: Ground):
+    (task,) = suites.tasks("all", [called], ground)
     return task
 
 

@@ -3,14 +3,15 @@
 python recipes/tables.py                         what is there is measured: the model that ships, and what runs/ has
 python recipes/tables.py --train --gpus 3        before it, the models of docs/FACTUALITY.md's table are trained
 python recipes/tables.py --train --after mini --base MODEL      from a model that has the behaviours, and one without
+python recipes/tables.py --train --gpus 4 --share 2              two at a time on each GPU, which mini does not fill
 python recipes/tables.py --train --updates 120 --set room.rows=16 --set how.unrolled=false     for less
 python recipes/tables.py --show                  what would be done, and nothing more
 
 Needs a corpus (`tejat data build recipes/corpus.py`) and, to train, a model without the behaviours (--base). Every step
 has a directory under --out: one that is whole is passed over, one that was stopped goes on, so that the same command is
-given again after whatever ended it. What must follow each other is a chain; chains share the GPUs. What a step says is
-in OUT/tables/NAME.log, what it was asked in NAME.command beside it: asked otherwise, it is not done. A step that fails
-ends its chain, not the others.
+given again after whatever ended it. What must follow each other is a chain; chains share the GPUs, to train and to
+measure. What a step says is in OUT/tables/NAME.log, what it was asked in NAME.command beside it: asked otherwise, it is
+not done. A step that fails ends its chain, not the others.
 
 What the model card has stands in OUT/tables/card.md in the end, of whatever was measured: aims, then all tasks of all
 suites; in samples.md beside it are answers by lot (recipes/samples.py). Drawings are judged where runs/judge is;
@@ -28,7 +29,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,14 +80,15 @@ def main() -> int:
     arguments.add_argument("--base", type=Path, default=Path("runs/mini-instruct/model"), help="before the behaviours")
     arguments.add_argument("--after", help="a model with the behaviours, for with-SEED; nothing is trained before it")
     arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--gpus", type=int, default=1, help="chains are trained on so many GPUs side by side")
+    arguments.add_argument("--gpus", type=int, default=1, help="chains have so many GPUs, side by side")
+    arguments.add_argument("--share", type=int, default=1, help="chains on one GPU at a time")
     arguments.add_argument("--updates", type=int, default=500, help="of every way")
     arguments.add_argument("--set", action="append", default=[], help="a setting of without-SEED and with-SEED")
     arguments.add_argument("--limit", type=int, default=300, help="items of a task")
     arguments.add_argument("--show", action="store_true")
     options = arguments.parse_args()
-    if min(options.seeds, options.gpus, options.updates, options.limit) < 1:
-        arguments.error("--seeds, --gpus, --updates and --limit are at least 1")
+    if min(options.seeds, options.gpus, options.share, options.updates, options.limit) < 1:
+        arguments.error("--seeds, --gpus, --share, --updates and --limit are at least 1")
     if options.after:
         if options.set:
             arguments.error("--set is of without-SEED and with-SEED, which are not trained with --after; leave one out")
@@ -96,7 +98,7 @@ def main() -> int:
             arguments.error(f"--after: {error}")
     rounds = [[[pairs(options)], *judges(options)], behaved(options), taught(options)] if options.train else []
     if options.show:
-        for step in [*(step for chains in rounds for chain in chains for step in chain), *measured(options)]:
+        for step in [step for chains in [*rounds, *measured(options)] for chain in chains for step in chain]:
             print(f"{step.name}{' (is there)' if step.done(options.out) else ''}: {shlex.join(step.command)}")
         return 0
     if not (options.corpus / "corpus.json").is_file():
@@ -105,8 +107,9 @@ def main() -> int:
         arguments.error(f"{options.base} is no model; give the one before the behaviours as --base")
     failed: list[str] = []
     for chains in rounds:
-        failed += side_by_side(chains, options.out, options.gpus)
-    failed += run(measured(options), options.out, go_on=True)
+        failed += side_by_side(chains, options.out, options.gpus, options.share)
+    for chains in measured(options):  # of the models that are there by now
+        failed += side_by_side(chains, options.out, options.gpus, options.share)
     if found := card(options.out / "tables"):
         (options.out / "tables" / "card.md").write_text(found)
         say(f"{options.out / 'tables' / 'card.md'} has the card's tables")
@@ -194,30 +197,32 @@ def _training(
     return Step(name, tuple(command), out / ("loss.png" if words[0] == "train" else "curves.png"), needs)
 
 
-def measured(options) -> Iterator[Step]:
-    """What measures: the model card's tables, safety, and post-training's models as far as they are there."""
+def measured(options) -> list[list[list[Step]]]:
+    """What measures: the model card's suites, safety, and post-training's models as far as they are there; then what is
+    made of their answers."""
+    tables, corpus, limit = options.out / "tables", ("--corpus", str(options.corpus)), ("--limit", str(options.limit))
+    steps = []
     for suite in SUITES:
-        out = options.out / "tables" / suite
-        command = [*TEJAT, "eval", options.model, "--suite", suite, "--corpus", str(options.corpus), "--out", str(out)]
-        command += [] if suite == "quick" else ["--limit", str(options.limit)]
-        yield Step(suite, tuple(command), out / "results.json")
-    tables = options.out / "tables"
-    command = [*TEJAT, "eval", options.model, "--suite", "all", "--tasks", *SKILLS, "--limit", str(options.limit)]
-    command += ["--corpus", str(options.corpus), "--out", str(tables / "skills")]
-    yield Step("skills", tuple(command), tables / "skills" / "results.json")
-    command = [
-        sys.executable,
-        str(HERE / "samples.py"),
-        *(str(tables / name) for name in ("promised", "quick", "skills")),
-    ]
-    command += ["--corpus", str(options.corpus), "--out", str(tables / "samples.md")]
-    yield Step("samples", tuple(command), tables / "samples.md")
+        command = [*TEJAT, "eval", options.model, "--suite", suite, *corpus, "--out", str(tables / suite)]
+        command += [] if suite == "quick" else limit
+        steps.append(Step(suite, tuple(command), tables / suite / "results.json"))
+    command = [*TEJAT, "eval", options.model, "--suite", "all", "--tasks", *SKILLS, *limit, *corpus]
+    command += ["--out", str(tables / "skills")]
+    steps.append(Step("skills", tuple(command), tables / "skills" / "results.json"))
+    folders = (str(tables / name) for name in ("promised", "quick", "skills"))
+    command = [sys.executable, str(HERE / "samples.py"), *folders, *corpus, "--out", str(tables / "samples.md")]
+    told = [[Step("samples", tuple(command), tables / "samples.md")]]
     models = [_model(options, way, seed) for way in WAYS for seed in range(options.seeds)]
     if all((model / "config.json").is_file() for model in models):
-        out = options.out / "tables" / "post-training"
-        command = [sys.executable, str(HERE / "factuality.py"), *dict.fromkeys(map(str, models))]
-        command += ["--corpus", str(options.corpus), "--limit", str(options.limit), "--out", str(out)]
-        yield Step("post-training", tuple(command), out / "table.md")
+        out = tables / "post-training"
+        script, rest = (sys.executable, str(HERE / "factuality.py")), (*corpus, *limit, "--out", str(out))
+        models = list(dict.fromkeys(models))
+        for model in models:
+            name = model.parent.name if model.name == "model" else model.name
+            command = (*script, str(model), *rest, "--ask")
+            steps.append(Step(f"ask-{name}", command, out / name / "asked.json"))
+        told.append([Step("post-training", (*script, *map(str, models), *rest), out / "table.md")])
+    return [[[step] for step in steps], told]
 
 
 def card(tables: Path) -> str:
@@ -251,25 +256,27 @@ def _found(one: dict) -> str:
     return f"{one['value']:.3f} ({one['low']:.3f} – {one['high']:.3f}), n {one['n']}"
 
 
-def side_by_side(chains: Sequence[Sequence[Step]], out: Path, gpus: int) -> list[str]:
-    """Each chain on a GPU of its own, so many at a time. The names of what failed."""
+def side_by_side(chains: Sequence[Sequence[Step]], out: Path, gpus: int, share: int = 1) -> list[str]:
+    """So many chains at a time on each GPU. The names of what failed."""
     free: Queue[int] = Queue()
-    for gpu in range(gpus):
+    for gpu in [*range(gpus)] * share:
         free.put(gpu)
+    # Whoever shares takes what it needs and not, as JAX would, three quarters of the memory when it begins.
+    sharing = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if share > 1 else {}
 
     def one(chain: Sequence[Step]) -> list[str]:
         gpu = free.get()
         try:
-            return run(chain, out, environment={"CUDA_VISIBLE_DEVICES": str(gpu)} if gpus > 1 else {})
+            return run(chain, out, sharing | ({"CUDA_VISIBLE_DEVICES": str(gpu)} if gpus > 1 else {}))
         finally:
             free.put(gpu)
 
-    with ThreadPoolExecutor(gpus) as pool:
+    with ThreadPoolExecutor(gpus * share) as pool:
         return sum(pool.map(one, chains), [])
 
 
-def run(steps: Iterator[Step] | Sequence[Step], out: Path, environment: dict | None = None, go_on=False) -> list[str]:
-    """One after the other, up to the first that fails; past it with `go_on`. The names of what failed."""
+def run(steps: Sequence[Step], out: Path, environment: dict | None = None) -> list[str]:
+    """One after the other, up to the first that fails. Its name."""
     failed, logs = [], out / "tables"
     logs.mkdir(parents=True, exist_ok=True)
     for step in steps:
@@ -293,8 +300,7 @@ def run(steps: Iterator[Step] | Sequence[Step], out: Path, environment: dict | N
         said = (logs / f"{step.name}.log").read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         say(f"{step.name}: ended with code {code}: {said[0][:200]}")
         failed.append(step.name)
-        if not go_on:
-            break
+        break
     return failed
 
 

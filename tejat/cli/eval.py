@@ -120,6 +120,7 @@ def main(arguments: list[str]) -> int:
     facts = {
         "model": options.model,
         "suite": options.suite,
+        **({} if options.limit is None else {"limit": options.limit}),
         "command": setting.command(),
         "hardware": setting.hardware(),
         "engine": "JAX" if isinstance(model.engine, Engine) else "ONNX Runtime",
@@ -277,10 +278,8 @@ def _tasks(options: Eval) -> "Sequence[Task]":
     from tejat.evals import routing, suites
     from tejat.evals.ground import Ground
 
-    most = {"quick": suites.QUICK_ITEMS, "all": max(suites.ALL_ITEMS, options.limit or 0)}
-    tasks = suites.tasks(
-        options.suite, options.tasks, Ground(options.corpus, options.benchmarks, most.get(options.suite, Ground.most))
-    )
+    ground = Ground(options.corpus, options.benchmarks, suites.most(options.suite, options.limit))
+    tasks = suites.tasks(options.suite, options.tasks, ground)
     return tasks if options.route is None else routing.sweeps(tasks, options.route, options.limit)
 
 

@@ -40,6 +40,12 @@ ALL_ITEMS = 500
 """Items of a task of "all", where no more are asked for: no standard error of a share is above 2.3 points."""
 
 
+def most(suite: str, limit: int | None = None) -> int:
+    """How many items the tasks of a suite are made with, where `tejat eval` asks so many: what is asked with choices
+    depends on it."""
+    return {"quick": QUICK_ITEMS, "all": max(ALL_ITEMS, limit or 0)}.get(suite, Ground.most)
+
+
 def tasks(suite: str, only: Sequence[str] = (), ground: Ground | None = None) -> Sequence[Task]:
     """The tasks of a suite, or `only` those named; of "all", and of "quick", those that take minutes on a laptop.
 

@@ -55,6 +55,11 @@ def named(chains) -> list[list[str]]:
     return [[step.name for step in chain] for chain in chains]
 
 
+def measured(tables, options) -> list:
+    """Its steps, in the order in which they are begun."""
+    return [step for chains in tables.measured(options) for chain in chains for step in chain]
+
+
 def test_training_is_asked_for_in_words_that_tejat_knows(tables, options):
     assert named(tables.behaved(options)) == [["without-0"], ["with-0"], ["without-1"], ["with-1"]]
     chains = tables.taught(options)
@@ -84,34 +89,41 @@ def test_from_a_model_that_has_the_behaviours_nothing_is_trained_before(tables, 
         place = options.out / name
         place.mkdir(parents=True, exist_ok=True)
         (place / "config.json").touch()
-    *_, last = tables.measured(options)
+    *_, last = measured(tables, options)
     assert last.name == "post-training"
     assert last.command[2:5] == (str(options.base), str(bundle.find("mini")), str(options.out / "more-0" / "model"))
 
 
 def test_what_measures_is_asked_for_in_words_that_tejat_knows(tables, options):
-    asked = [parse(Eval, words(step)[1:], "eval") for step in tables.measured(options) if "eval" in step.command]
+    asked = [parse(Eval, words(step)[1:], "eval") for step in measured(tables, options) if "eval" in step.command]
     assert {each.suite for each in asked} >= {"promised", "quick", "safety"}
     (skills,) = (each for each in asked if each.tasks)
     assert len(suites.tasks(skills.suite, skills.tasks)) == len(tables.SKILLS)  # a name that is none raises
 
 
 def test_samples_are_drawn_of_what_was_measured(tables, options):
-    steps = list(tables.measured(options))
+    steps = measured(tables, options)
     (drawn,) = (step for step in steps if step.name == "samples")
     folders = drawn.command[2 : drawn.command.index("--corpus")]
     assert {*folders} <= {str(step.made.parent) for step in steps[: steps.index(drawn)]}
 
 
 def test_the_table_of_post_training_waits_for_its_models(tables, options):
-    assert "post-training" not in [step.name for step in tables.measured(options)]
+    assert "post-training" not in [step.name for step in measured(tables, options)]
     for way in tables.WAYS:
         for seed in range(2):
             place = options.out / f"{way}-{seed}" / "model"
             place.mkdir(parents=True)
             (place / "config.json").touch()
-    *_, last = tables.measured(options)
-    assert last.name == "post-training" and "grpo-1/model" in " ".join(last.command)
+    first, second = tables.measured(options)
+    assert named(second) == [["samples"], ["post-training"]] and "grpo-1/model" in " ".join(second[1][0].command)
+    # Each model is asked in a chain of its own before, where the table looks for its answers.
+    asked = {step.name: step for (step,) in first if step.name.startswith("ask-")}
+    assert asked.keys() == {f"ask-{way}-{seed}" for way in tables.WAYS for seed in range(2)}
+    place = second[1][0].made.parent
+    for name, step in asked.items():
+        assert step.made == place / name.removeprefix("ask-") / "asked.json" and step.command[-1] == "--ask"
+        assert step.command[step.command.index("--out") + 1] == str(place) and step.command[2] in second[1][0].command
 
 
 def test_a_run_that_was_stopped_goes_on(tables, options):
@@ -153,7 +165,7 @@ def test_of_rounds_what_can_be_made_is_made(tables, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(tables, "judges", lambda _: [[writes(tables, tmp_path / "judge")]])
     monkeypatch.setattr(tables, "behaved", lambda _: [[bad], [good]])
     monkeypatch.setattr(tables, "taught", lambda _: after)
-    monkeypatch.setattr(tables, "measured", lambda _: iter(()))
+    monkeypatch.setattr(tables, "measured", lambda _: [])
     given = ["tables.py", "--train", "--corpus", str(tmp_path), "--base", str(tmp_path), "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", given)
     assert tables.main() == 1 and (tmp_path / "more-1").is_file() and not (tmp_path / "more-0").exists()
@@ -191,7 +203,16 @@ def test_what_is_there_is_passed_over_and_a_failure_ends_its_chain_alone(tables,
     assert (tmp_path / "there").read_text() == "as it was" and not (tmp_path / "never").exists()
     assert {(tmp_path / name).read_text() for name in "ab"} == {"0", "1"}
     assert "ended with code 1: no room" in capsys.readouterr().err
-    assert tables.run(one, tmp_path, go_on=True) == ["bad"] and (tmp_path / "never").exists()
+
+
+def test_two_share_one_gpu_and_take_what_they_need(tables, tmp_path):
+    """Each waits until the other has begun."""
+    code = "import time; pathlib.Path({!r}).touch(); [time.sleep(0.05) for _ in range(400) if not os.path.exists({!r})]"
+    code += "; assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'false'"
+    here, other = str(tmp_path / "a-began"), str(tmp_path / "b-began")
+    chains = [[writes(tables, tmp_path / "a", code.format(here, other))]]
+    chains.append([writes(tables, tmp_path / "b", code.format(other, here))])
+    assert tables.side_by_side(chains, tmp_path, gpus=1, share=2) == []
 
 
 def test_without_a_corpus_it_says_so(tmp_path):

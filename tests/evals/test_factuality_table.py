@@ -81,3 +81,12 @@ def test_one_model_is_compared_with_every_seed_of_another_way(answered, ground, 
     table = (answered / "table.md").read_text()
     assert table.count("| hedging | +1.000 (+1.000 – +1.000) | +1.000") == 1
     assert "| | n | always unsure | unsure and guessing | the passage back | copies-0 | refuses |" in table
+
+
+def test_asked_for_answers_alone_it_keeps_them_where_the_table_looks(answered, ground, monkeypatch, capsys):
+    before = {*answered.iterdir()}
+    (answered / "copies-1" / "asked.json").unlink(missing_ok=True)
+    _run(monkeypatch, answered, ground, "gone/copies-1/model", "--ask")
+    rows = {row["name"]: row["value"] for row in json.loads((answered / "copies-1" / "asked.json").read_text())}
+    assert rows["hedging"] == 0 and {*answered.iterdir()} == before
+    assert "| hedging" not in capsys.readouterr().out

@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> Path:
         {"suite": "reasoning", "name": "state", "kind": "proportion", "better": "higher"},
         {"suite": "prose", "name": "code", "kind": "ratio", "better": "lower"},
     ]
-    (tmp_path / "results.json").write_text(json.dumps({"tasks": rows}))
+    (tmp_path / "results.json").write_text(json.dumps({"suite": "reasoning", "tasks": rows}))
     return tmp_path
 
 
@@ -66,6 +66,17 @@ def test_the_seed_decides_and_nobody_else(samples, run: Path) -> None:
     assert all(line.startswith("| state | The ") and "Where is the" in line for line in found)
     assert any("| no \\| place |" in line for line in found)
     assert told(samples, run, tasks=("prose.code",)) == []
+
+
+def test_items_are_made_as_the_suite_made_them(samples, run: Path, monkeypatch) -> None:
+    """Of "quick", of fewer things: choices, and with them what is due, are others then."""
+    made, rows = [], json.loads((run / "results.json").read_text())["tasks"]
+    real = samples.suites.tasks
+    monkeypatch.setattr(samples.suites, "tasks", lambda *asked: made.append(asked[2]) or real(*asked))
+    for told_, most in (({"suite": "quick"}, 128), ({"suite": "all", "limit": 700}, 700), ({"suite": "maths"}, 1_000)):
+        (run / "results.json").write_text(json.dumps(told_ | {"tasks": rows}))
+        told(samples, run)
+        assert made.pop() == Ground(run, most=most)
 
 
 def test_what_is_due_is_told_as_it_is_counted(samples) -> None:

@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> int:
 
     # After the options are read: a wrong one is told without waiting for JAX.
     from tejat import bundle
-    from tejat.evals import contamination, harness, plots, promises, report, setting
+    from tejat.evals import comparing, contamination, harness, plots, promises, report, setting
     from tejat.infer.engine import Engine
     from tejat.model import sizes
     from tejat.parts import write_whole
@@ -158,6 +158,7 @@ def main(arguments: list[str]) -> int:
     compared = {
         "against": options.against,
         "differences": [d.to_json() for d in differences],
+        "means": {suite: mean._asdict() for suite, mean in comparing.means(differences).items()},
         "not_compared": [vars(task) for task in not_compared],
     }
     found = keep(results, not_run, **(compared if other is not None else {}))
@@ -295,6 +296,7 @@ def _checked(result: "Result", known: dict[tuple[str, str], str]) -> "Result":
 
 
 def _compared(options: Eval, differences: "Sequence[Difference]", not_compared: "Sequence[NotRun]") -> "list[Section]":
+    from tejat.evals import comparing
     from tejat.evals.harness import interval
     from tejat.evals.report import Section, Table
 
@@ -309,13 +311,17 @@ def _compared(options: Eval, differences: "Sequence[Difference]", not_compared: 
     ]
     missing = [(f"{task.suite} {task.name}", task.reason) for task in not_compared]
     blocks = ["Over the same items, pair by pair.", Table(head, lines)] if lines else []
+    if found := comparing.means(differences):
+        blocks.append(f"By suite, how much better {options.model} is in the mean of what is right or wrong.")
+        suites = [(suite, f"{mean.value:+.3f}", interval(mean)) for suite, mean in found.items()]
+        blocks.append(Table(("suite", "mean difference", "95% interval"), suites))
     blocks += [Table(("not compared", "why"), missing, words=True)] if missing else []
     return [Section(f"Against {options.against}", blocks)]
 
 
 def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequence[Difference]") -> None:
     """The table of results, differences, and what was not run."""
-    from tejat.evals import harness
+    from tejat.evals import comparing, harness
 
     head = ("task", "metric", "value", "95% interval", "error", "n")
     head += ("chance", "blanked", "shuffled", "text only", "baseline", "passes")
@@ -343,6 +349,9 @@ def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequ
             print(f"{row.name}, {name}: {one.told}; minus text only {above}")
     for d in differences:
         print(f"{d.name}: {d.difference.value:+.3f} against the other, 95% interval {harness.interval(d.difference)}")
+    for suite, mean in comparing.means(differences).items():
+        told = f"{abs(mean.value):.3f} {'better' if mean.value >= 0 else 'worse'}"
+        print(f"{suite}: {told} than the other in the mean of its tasks, 95% interval {harness.interval(mean)}")
     for task in not_run:
         print(f"{task.name}: not run, because {task.reason}")
 
@@ -363,7 +372,7 @@ def _trends(options: Trends) -> int:
             print(f"{point.capability}, {point.model}: {point.value:.3f} ± {point.stderr:.3f} of {reference}")
         used = sum(point.tasks for point in points if point.model == reference)
         if left := len({key for one in found for key in one.tasks}) - used:
-            why = f"not all have been measured on it, or {reference} has nought"
+            why = f"not all have been measured on it, or {reference} has nought or what guessing reaches"
             print(f"left out {left} {'task' if left == 1 else 'tasks'}: {why}")
         print(f"{options.out} draws it")
     return 0

@@ -4,6 +4,8 @@ What an item has in common for both, its difficulty first of all, cancels: the i
 numbers side by side.
 """
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -22,6 +24,7 @@ class Difference:
       difference: first minus second.
       p: of McNemar's exact test, where scores are right or wrong.
       better: which of the two is better for sure; "neither" where the interval holds zero.
+      more: is more better?
     """
 
     suite: str
@@ -32,6 +35,7 @@ class Difference:
     difference: Estimate
     p: float | None
     better: Literal["first", "second", "neither"]
+    more: bool
 
     def to_json(self) -> dict[str, Any]:
         """For `json.dumps`."""
@@ -44,6 +48,17 @@ def compare(first: Sequence[Result], second: Sequence[Result]) -> list[Differenc
     theirs = {(result.task.suite, result.task.name): result for result in second}
     pairs = ((mine, theirs.get((mine.task.suite, mine.task.name))) for mine in first)
     return [_difference(mine, other) for mine, other in pairs if other is not None]
+
+
+def means(differences: Sequence[Difference]) -> dict[str, Estimate]:
+    """By suite, how much better the first is in the mean of its tasks of right and wrong, all alike: in shares, of what
+    less is better the share that it has less. A task of one cluster, of whose error nothing is known, is left out."""
+    suites: dict[str, list[Estimate]] = defaultdict(list)
+    for one in differences:
+        if one.p is not None and math.isfinite(one.difference.stderr):
+            sign = 1 if one.more else -1
+            suites[one.suite].append(one.difference._replace(value=sign * one.difference.value))
+    return {suite: statistics.average(found) for suite, found in suites.items()}
 
 
 def _difference(mine: Result, other: Result) -> Difference:
@@ -65,4 +80,5 @@ def _difference(mine: Result, other: Result) -> Difference:
     if estimate.low > 0 or estimate.high < 0:
         sure = "first" if (estimate.value > 0) == (mine.row.better == "higher") else "second"
     row = mine.row
-    return Difference(row.suite, row.name, row.metric, values[0], values[1], estimate, p, sure)  # type: ignore[arg-type]
+    told = (row.suite, row.name, row.metric, *values, estimate, p, sure)
+    return Difference(*told, row.better == "higher")  # type: ignore[arg-type]

@@ -35,6 +35,15 @@ def mean(values: Sequence[float], clusters: Sequence[Hashable] | None = None) ->
     return ratio(values, np.ones(len(values)), clusters)
 
 
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of several numbers that have nothing in common, each of the same weight."""
+    value = sum(one.value for one in estimates) / len(estimates)
+    error = math.hypot(*(one.stderr for one in estimates)) / len(estimates)
+    reach = _quantile(math.inf) * error
+    n, clusters = (sum(counts) for counts in zip(*((one.n, one.clusters) for one in estimates), strict=True))
+    return Estimate(value, error, value - reach, value + reach, n, clusters)
+
+
 def ratio(
     numerators: Sequence[float], denominators: Sequence[float], clusters: Sequence[Hashable] | None = None
 ) -> Estimate:

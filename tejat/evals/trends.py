@@ -20,6 +20,7 @@ from tejat.parts import write_whole
 
 COLOURS = ("#0f6f78", "#c2571a", "#6a4c93", "#7a8b1f", "#b83256", "#3d6fb4", "#8a6d3b")
 LINES = ("-", "--", ":")
+LUCK = 0.05  # what guessing reaches as often as this says nothing of a model, nor of others beside it
 WIDE = 5.0  # times that the highest point is the lowest one: from there on doublings are drawn alike
 
 
@@ -74,8 +75,8 @@ def told_apart(results: Sequence[Results], paths: Sequence[Path]) -> list[Result
 
 def relative(results: Sequence[Results], reference: str) -> list[Point]:
     """Every capability of every model, over the tasks that all models have a number of and the reference one that is
-    not nought, nor anybody's where less is better. Raises BadInput for an unknown reference, and where no such task is
-    left."""
+    not nought, nor anybody's where less is better, and that guessing would hardly reach (`LUCK`). Raises BadInput for
+    an unknown reference, and where no such task is left."""
     names = [one.model for one in results]
     if reference not in names or len({*names}) < len(names):
         told = ", ".join(names)
@@ -83,13 +84,13 @@ def relative(results: Sequence[Results], reference: str) -> list[Point]:
     base = results[names.index(reference)]
     shared = [key for key in base.tasks if all(key in one.tasks for one in results)]
     shared = [key for key in shared if all(one.tasks[key]["value"] is not None for one in results)]
-    shared = [key for key in shared if base.tasks[key]["value"]]
+    shared = [key for key in shared if base.tasks[key]["value"] and (base.tasks[key].get("luck") or 0.0) < LUCK]
     # How many times fewer errors nought is, nobody can say.
     shared = [key for key in shared if _higher(base, key) or all(one.tasks[key]["value"] for one in results)]
     if not shared:
         raise BadInput(
-            "the results share no task that can be set in relation (the reference's number is nought, or an error rate "
-            "is); measure all models on the same suite"
+            "the results share no task that can be set in relation (the reference's number is nought or what guessing "
+            "reaches, or an error rate is nought); measure all models on the same suite"
         )
     several = len({suite for suite, _ in shared}) > 1
     capabilities: dict[str, list[tuple[str, str]]] = defaultdict(list)

@@ -74,7 +74,7 @@ def test_two_models_side_by_side_and_what_was_not_run(model: Path, tmp_path: Pat
     assert row["n"] == 6 and row["asked"] and row["by"]["kind"] and row["contamination"].startswith("made anew")
     assert difference["difference"]["value"] == 0 and difference["better"] == "neither" and difference["p"] == 1
     assert missing["name"] == "closed-book" and missing["reason"].startswith("there is no corpus in runs/corpus; build")
-    assert found["not_compared"] == []
+    assert found["not_compared"] == [] and found["means"]["maths"]["value"] == 0
     out = tmp_path / "runs" / "eval" / "untrained"
     # The other is of the same name, and its answers lie beside the first one's, not in their place.
     assert (out / "against" / "samples" / "maths.sums-chosen.jsonl").is_file() and found["parameters"] > 1e6

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tejat.evals.answering import Answering
-from tejat.evals.comparing import compare
+from tejat.evals.comparing import compare, means
 from tejat.evals.grading import Grading
 from tejat.evals.harness import Result, _row
 from tejat.evals.tasks import Item, Outcome
@@ -17,7 +17,7 @@ def result(
     numbers = ids or range(len(scores))
     items = tuple(Item(f"i{n}", f"c{n}", (), ("a",)) for n in numbers)
     task = Answering("s", "t", lambda: items)
-    if kind != "proportion":
+    if (kind, better) != ("proportion", "higher"):
         task = Grading("s", "t", lambda: items, lambda said, item: 0.0, "m", kind=kind, better=better)
     weights = weights or [1.0] * len(scores)
     outcomes = {i.id: Outcome(s, (), w) for i, s, w in zip(items, scores, weights, strict=True)}
@@ -59,3 +59,18 @@ def test_only_what_both_answered_counts() -> None:
 def test_equal_models_differ_by_nothing() -> None:
     (found,) = compare([result([1.0, 0.0] * 9)], [result([1.0, 0.0] * 9)])
     assert found.difference.value == 0 and found.better == "neither" and found.p == 1.0
+
+
+def test_a_suite_is_better_in_the_mean_of_its_tasks() -> None:
+    """One of which more is better, one of which less is; what is not right or wrong has no part in it."""
+    half, most = [1.0, 0.0] * 20, [1.0] * 30 + [0.0] * 10
+    more = result(most), result(half)
+    less = result(half, better="lower"), result(most, better="lower")
+    bits = (result([1.0, 2.0] * 9, "ratio", "lower"), result([9.0, 8.0] * 9, "ratio", "lower"))
+    found = [compare([first], [second])[0] for first, second in (more, less, bits)]
+    (mean,) = means(found).values()
+    assert mean.value == pytest.approx(0.25) and mean.n == 80
+    assert mean.stderr == pytest.approx(found[0].difference.stderr / 2**0.5)  # of two that are equally sure
+    assert mean.low < 0.25 < mean.high and means([found[2]]) == {}
+    (worse,) = means([compare([less[1]], [less[0]])[0]]).values()
+    assert worse.value == -0.25

@@ -56,7 +56,7 @@ def test_the_command(two, tmp_path, capsys) -> None:
     assert out.read_bytes().startswith(b"\x89PNG")
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "maths, small: 0.625 ± 0.064 of large" and told[-1] == f"{out} draws it"
-    assert told[-2] == "left out 1 task: not all have been measured on it, or large has nought"
+    assert told[-2] == "left out 1 task: not all have been measured on it, or large has nought or what guessing reaches"
 
 
 def test_of_one_suite_each_task_is_a_capability(tmp_path) -> None:
@@ -100,6 +100,19 @@ def test_of_errors_nobody_may_have_none(tmp_path) -> None:
     other = results(tmp_path, "other", maths_a=0.4, sound_errors=0.4)
     found = trends.relative([trends.read(path) for path in (perfect, other)], "other")
     assert [(p.capability, p.model, p.value) for p in found] == [("maths_a", "perfect", 0.5), ("maths_a", "other", 1)]
+
+
+def test_what_guessing_reaches_says_nothing_of_others(tmp_path) -> None:
+    """One of four choices and no better is no capability that a smaller model could have a share of."""
+    folders = [results(tmp_path, name, maths_a=value, maths_b=0.5) for name, value in (("x", 0.3), ("y", 0.25))]
+    for folder, lucks in zip(folders, ((0.01, 0.4), (0.5, 0.01)), strict=True):
+        told = json.loads((folder / "results.json").read_text())
+        for row, luck in zip(told["tasks"], lucks, strict=True):
+            row["luck"] = luck
+        (folder / "results.json").write_text(json.dumps(told))
+    found = [trends.read(folder) for folder in folders]
+    assert {p.capability for p in trends.relative(found, "y")} == {"maths_b"}
+    assert {p.capability for p in trends.relative(found, "x")} == {"maths_a"}
 
 
 def test_a_row_without_a_number_is_no_result(tmp_path) -> None:

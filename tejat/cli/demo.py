@@ -39,7 +39,7 @@ _BLANK = {"caption": "the picture grey", "spoken": "the sound silent", "motion":
 
 @dataclass(frozen=True)
 class Demo:
-    """Train the small model `micro` on the data that comes with Tejat, in minutes, and see what it has learnt.
+    """Train the small model `micro` on the data that comes with Tejat, in minutes; see what it and `mini` can do.
 
     Example: tejat demo --steps 200 --out runs/short
     """

@@ -120,7 +120,6 @@ def main(arguments: list[str]) -> int:
     facts = {
         "model": options.model,
         "suite": options.suite,
-        **({} if options.limit is None else {"limit": options.limit}),
         "command": setting.command(),
         "hardware": setting.hardware(),
         "engine": "JAX" if isinstance(model.engine, Engine) else "ONNX Runtime",
@@ -135,6 +134,7 @@ def main(arguments: list[str]) -> int:
         held = [promise.to_json() for promise in promises.kept(results)]
         found = {
             **facts,
+            "limit": options.limit,
             "parameters": parameters,
             "tasks": rows,
             "not_run": [vars(task) for task in not_run],

@@ -155,6 +155,25 @@ def drawn(model: Any, prompts: Sequence[tuple[Turn, ...]], ids: Sequence[str]) -
     return [tuple(answer.parts) for answer in model.generate_batch(prompts, temperature=0.0, seeds=seeds)]
 
 
+class Drawings:
+    """What a model drew for items, each asked once whatever number of tasks look at it; of the last model alone."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._found: dict[tuple[str, str], tuple[Part, ...]] = {}
+
+    def of(self, model: Any, items: Sequence[Item]) -> list[tuple[Part, ...]]:
+        """The answer to each item, as `drawn`."""
+        if model is not self._model:
+            self._model, self._found = model, {}
+        asked = [(item.id, item.digest()) for item in items]  # the id fixes the seed
+        due = {key: item for key, item in zip(asked, items, strict=True) if key not in self._found}
+        if due:
+            answers = drawn(model, [item.turns for item in due.values()], [item.id for item in due.values()])
+            self._found |= dict(zip(due, answers, strict=True))
+        return [self._found[key] for key in asked]
+
+
 def kept(model: Any, picture: Image) -> Image:
     """A picture as the model's image tokenizer keeps it: nothing drawn by codes can be better."""
     codec = model.bundle.pictures

@@ -46,6 +46,7 @@ class Matching(Answering):
 
     def __init__(self, suite: str, name: str, make: Callable[[], Sequence[Any]]):
         self.cases: dict[str, Any] = {}  # a Case by the id of its item; of subclasses, what they judge by
+        self._drawings = judging.Drawings()
         super().__init__(suite, name, lambda: self._kept(make()), max_tokens=None)
 
     def _kept(self, cases: Sequence[Any]) -> list[Item]:
@@ -54,7 +55,7 @@ class Matching(Answering):
 
     def answers(self, model: Any, items: Sequence[Item]) -> list[tuple[Part, ...]]:
         """What is judged: the model's answer to each item."""
-        return judging.drawn(model, [item.turns for item in items], [item.id for item in items])
+        return self._drawings.of(model, items)
 
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
         outcomes = []

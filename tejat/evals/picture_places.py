@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tejat.data.presenting import scenes, sprites
+from tejat.data.presenting.scenes import Scene
 from tejat.evals import judging, statistics
 from tejat.evals.answering import Answering
 from tejat.evals.ground import Ground, rng
@@ -27,19 +28,23 @@ class Placing(Answering):
 
     metric = "fields filled"
 
-    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[tuple[Item, Image]]]):
-        self._scenes: dict[str, Image] = {}
+    def __init__(self, suite: str, name: str, make: Callable[[], Sequence[tuple[Item, Scene]]]):
+        self.scenes: dict[str, Scene] = {}
+        self._drawings = judging.Drawings()
         super().__init__(suite, name, lambda: self._kept(make()), max_tokens=None)
 
-    def _kept(self, made: Sequence[tuple[Item, Image]]) -> list[Item]:
-        self._scenes = {item.id: scene for item, scene in made}
+    def _kept(self, made: Sequence[tuple[Item, Scene]]) -> list[Item]:
+        self.scenes = {item.id: scene for item, scene in made}
         return [item for item, _ in made]
 
+    def answers(self, model: Any, items: Sequence[Item]) -> list[tuple[Part, ...]]:
+        """What is judged: the model's answer to each item."""
+        return self._drawings.of(model, items)
+
     def measure(self, model: Any, items: Sequence[Item]) -> list[Outcome]:
-        answers = judging.drawn(model, [item.turns for item in items], [item.id for item in items])
         outcomes = []
-        for item, parts in zip(items, answers, strict=True):
-            ceiling = self.judge((judging.kept(model, self._scenes[item.id]),), item)
+        for item, parts in zip(items, self.answers(model, items), strict=True):
+            ceiling = self.judge((judging.kept(model, self.scenes[item.id].picture),), item)
             detail = {"filled": filled(parts, len(item.material)), "kept": ceiling}
             outcomes.append(Outcome(float(self.judge(parts, item)), parts, 1.0, detail))
         return outcomes
@@ -60,7 +65,7 @@ class Placing(Answering):
         return {"right, as the image tokenizer keeps it": statistics.proportion(kept, clusters)}
 
 
-def placed(ground: Ground) -> list[tuple[Item, Image]]:
+def placed(ground: Ground) -> list[tuple[Item, Scene]]:
     """Two or three things to be drawn in fields that are named."""
     raws, made = drawable(ground), []
     for n in range(min(ground.most, 128)):
@@ -75,7 +80,7 @@ def placed(ground: Ground) -> list[tuple[Item, Image]]:
                 tags={"things": str(len(fields))},
                 material=fields,
             )
-            made.append((item, scene.picture))
+            made.append((item, scene))
     return made
 
 

@@ -2,7 +2,8 @@
 
 What a thing looks like is up to the judge (`judging`). Colours, numbers, changes, examples to follow, places and shapes
 are exact in training, so there is one picture that is right (`picture_changes`, `picture_dialogues`,
-`picture_patterns`, `picture_places`, `picture_shapes`).
+`picture_patterns`, `picture_places`, `picture_shapes`). Whether a thing is seen in its colour, number or place without
+any such picture, `picture_seen` asks of the same drawings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from tejat.evals.picture_dialogues import Recalling, Redrawing, recalled, redraw
 from tejat.evals.picture_material import SUITE, Pixels, drawable, heldout, real
 from tejat.evals.picture_patterns import Following, patterns
 from tejat.evals.picture_places import Placing, placed
+from tejat.evals.picture_seen import Seeing, in_colour, in_number, in_places
 from tejat.evals.picture_shapes import Sizing, sized
 from tejat.evals.report import Section
 from tejat.evals.statistics import Estimate
@@ -34,12 +36,19 @@ SEEN = "things that training draws, asked for anew"
 
 
 def tasks(ground: Ground) -> list[Task]:
-    """Things by the judge; the rest by comparison with what is right."""
+    """Things by the judge; the rest by comparison with what is right, and drawings in colours, numbers and places by
+    what is seen in them as well."""
+    colours = Matching(SUITE, "coloured", partial(coloured, ground))
+    numbers = Matching(SUITE, "counted", partial(counted, ground))
+    places = Placing(SUITE, "placed", partial(placed, ground))
     made: list[Task] = [
         _recognised(ground, "drawn", ("en",), False, 256),
-        Matching(SUITE, "coloured", partial(coloured, ground)).with_(origin=MADE, ways=()),
-        Matching(SUITE, "counted", partial(counted, ground)).with_(origin=MADE, ways=()),
-        Placing(SUITE, "placed", partial(placed, ground)).with_(origin=MADE, ways=()),
+        colours.with_(origin=MADE, ways=()),
+        numbers.with_(origin=MADE, ways=()),
+        places.with_(origin=MADE, ways=()),
+        Seeing(SUITE, "coloured-seen", colours, partial(in_colour, colours)).with_(origin=MADE),
+        Seeing(SUITE, "counted-seen", numbers, partial(in_number, numbers)).with_(origin=MADE),
+        Seeing(SUITE, "placed-seen", places, partial(in_places, ground, places)).with_(origin=MADE),
         Sizing(SUITE, "sized", partial(sized, ground), max_tokens=None).with_(origin=MADE, ways=()),
         Following(SUITE, "pattern", partial(patterns, ground)).with_(origin=MADE, ways=()),
         Redrawing(SUITE, "edited-own", partial(redrawn, ground)).with_(origin=MADE, ways=()),

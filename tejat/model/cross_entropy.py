@@ -93,16 +93,17 @@ def _spread(function, table, *arrays):
     rules = placing.rules()
     batch, count = arrays[0].shape[:2]
     cut = rules and (rules.cut("rows", batch), rules.cut("sequence", count))
-    axes = {name for names in cut or () if names for name in names}
+    # In an order that all processes have: of a set, each iterates in its own, and programs would differ.
+    axes = tuple(name for names in cut or () if names for name in names)
     if not axes:
         return function(table, *arrays)
 
     def local(table, *arrays):
         total, *more = function(table, *arrays)
-        return jax.lax.psum(total, tuple(axes)), *more
+        return jax.lax.psum(total, axes), *more
 
     each = PartitionSpec(*cut)
-    return rules.mapped(local, (PartitionSpec(), *(each,) * 4), (PartitionSpec(), each, each, each), axes)(
+    return rules.mapped(local, (PartitionSpec(), *(each,) * 4), (PartitionSpec(), each, each, each), {*axes})(
         table, *arrays
     )
 

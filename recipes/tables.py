@@ -15,7 +15,7 @@ not done. A step that fails ends its chain, not the others.
 
 What the model card has stands in OUT/tables/card.md in the end, of whatever was measured: aims, then all tasks of all
 suites; in samples.md beside it are answers by lot (recipes/samples.py). Drawings are judged where runs/judge is;
---train makes it, and its peer beside which names of pictures are told (two minutes of a GPU each).
+--judge and --train make it, and its peer beside which names of pictures are told (two minutes of a GPU each).
 
 Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; and from with-SEED on, as many updates each:
 more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED.
@@ -77,7 +77,13 @@ def main() -> int:
     arguments.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
     arguments.add_argument("--out", type=Path, default=Path("runs"))
     arguments.add_argument("--train", action="store_true", help="train the models of the table of post-training, too")
-    arguments.add_argument("--base", type=Path, default=Path("runs/mini-instruct/model"), help="before the behaviours")
+    arguments.add_argument("--judge", action="store_true", help="make the judge of drawings, and its peer")
+    arguments.add_argument(
+        "--base",
+        type=Path,
+        default=Path("runs/mini-instruct/model"),
+        help="before the behaviours: what recipes/mini_instruct.py ends with",
+    )
     arguments.add_argument("--after", help="a model with the behaviours, for with-SEED; nothing is trained before it")
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--gpus", type=int, default=1, help="chains have so many GPUs, side by side")
@@ -96,7 +102,9 @@ def main() -> int:
             options.after = bundle.find(options.after)
         except BadInput as error:
             arguments.error(f"--after: {error}")
-    rounds = [[[pairs(options)], *judges(options)], behaved(options), taught(options)] if options.train else []
+    rounds = [judges(options)] if options.judge and not options.train else []
+    if options.train:
+        rounds = [[[pairs(options)], *judges(options)], behaved(options), taught(options)]
     if options.show:
         for step in [step for chains in [*rounds, *measured(options)] for chain in chains for step in chain]:
             print(f"{step.name}{' (is there)' if step.done(options.out) else ''}: {shlex.join(step.command)}")

@@ -220,6 +220,12 @@ def test_without_a_corpus_it_says_so(tmp_path):
     assert done.returncode == 2 and "is no corpus; make one by `tejat data build" in done.stderr
 
 
+def test_the_judge_is_made_when_asked_for_and_nothing_else_is_trained(tmp_path):
+    command = [sys.executable, FILE, "--judge", "--show", "--out", tmp_path / "out"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [line.split(":")[0] for line in told.splitlines()][:3] == ["judge", "judge_peer", "promised"]
+
+
 def test_show_tells_and_does_nothing(tmp_path):
     command = [sys.executable, FILE, "--train", "--show", "--out", tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ Whatever the number of hosts and of worker processes, batch s is the same: each 
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -90,14 +90,17 @@ class Loader:
         process: int = 0,
         processes: int = 1,
     ):
+        # Grain, a third of a second that `import tejat` need not take. Not in the thread: while it is imported another
+        # function is in the place of Python's import, for all threads, and JAX imports while it traces.
+        from tejat.data.workers import Rows, filled
+
         position = position or Position()
-        rows = source, config, room, position.step, _places(position, _share(room, process, processes), room)
+        rows = Rows(source, config, room, position.step, _places(position, _share(room, process, processes), room))
         self._queue: queue.Queue = queue.Queue(ahead)
         self._stop = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(
-            target=self._work, args=(rows, workers, ahead, kept), daemon=True, name="loader"
-        )
+        made = filled(rows, workers, ahead, kept)
+        self._thread = threading.Thread(target=self._work, args=(made, position.step), daemon=True, name="loader")
         self._thread.start()
 
     def __iter__(self) -> Iterator[tuple[Batch, Position]]:
@@ -122,14 +125,11 @@ class Loader:
             except queue.Empty:
                 continue
 
-    def _work(self, rows: tuple, workers: int, ahead: int, kept: Path | None) -> None:
+    def _work(self, made: Generator[tuple[Batch, dict[int, Place]], None, None], step: int) -> None:
         try:
-            from tejat.data.workers import Rows, filled  # Grain, a third of a second that `import tejat` need not take
-
-            made = Rows(*rows)
-            with closing(filled(made, workers, ahead, kept)) as batches:
-                for step, (batch, places) in enumerate(batches, made.step + 1):
-                    self._queue.put((batch, Position(step, places)))
+            with closing(made) as batches:
+                for number, (batch, places) in enumerate(batches, step + 1):
+                    self._queue.put((batch, Position(number, places)))
                     if self._stop.is_set():
                         break
         except BaseException as error:  # the consumer must see it, whatever it is

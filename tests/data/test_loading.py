@@ -5,6 +5,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import jax
@@ -261,3 +263,22 @@ def test_batches_that_shared_memory_cannot_hold_are_told(monkeypatch):
     with pytest.raises(BadInput, match="enlarge it .*, or set workers=0"):
         take(1, workers=2)
     assert take(1)
+
+
+ALONE = """
+import sys, threading
+from tejat.data.loading import Loader
+from tejat.data.packing import Room
+from tejat.model import family
+assert "grain" not in sys.modules
+threading.Thread.start = lambda thread: None
+Loader(None, family.preset("micro"), Room(rows=1, tokens=8, targets=8, patches=0, sounds=0, frames=0))
+assert "grain" in sys.modules
+"""
+
+
+def test_grain_is_imported_before_the_thread_begins():
+    """While a part of it is imported, Python's import is another's for all threads: a step that was being traced
+    meanwhile ended with a module of JAX that was not found."""
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

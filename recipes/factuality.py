@@ -22,7 +22,7 @@ from typing import Any
 
 from tejat import api, bundle
 from tejat.errors import BadInput
-from tejat.evals import comparing, harness, statistics, suites
+from tejat.evals import comparing, harness, setting, statistics, suites
 from tejat.evals.factuality import policies, risk
 from tejat.evals.factuality.measuring import Covering, answered, at_equal_coverage
 from tejat.evals.ground import Ground
@@ -50,7 +50,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path("runs/factuality"))
     arguments.add_argument("--ask", action="store_true", help="ask the models, and make no table of what they answer")
     options = arguments.parse_args()
-    names = [_name(path) for path in options.models]
+    names = [setting.called(path) for path in options.models]
     if len({*names}) < len(names):
         arguments.error(f"two models have one name ({', '.join(names)}); give each a directory of its own")
     groups = _grouped(names)
@@ -194,11 +194,6 @@ def _signed(one: Estimate) -> str:
 
 def _spread(values: Sequence[float]) -> str:
     return f"{mean(values):.3f} ({min(values):.3f} – {max(values):.3f})"
-
-
-def _name(path: Path) -> str:
-    """A run's name for the model in it."""
-    return path.parent.name if path.name == "model" else path.name
 
 
 def _grouped(names: Sequence[str]) -> dict[str, list[str]]:

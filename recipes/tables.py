@@ -37,6 +37,7 @@ from queue import Queue
 
 from tejat import bundle
 from tejat.errors import BadInput
+from tejat.evals import setting
 
 HERE = Path(__file__).parent
 TEJAT = (sys.executable, "-m", "tejat")
@@ -226,7 +227,7 @@ def measured(options) -> list[list[list[Step]]]:
         script, rest = (sys.executable, str(HERE / "factuality.py")), (*corpus, *limit, "--out", str(out))
         models = list(dict.fromkeys(models))
         for model in models:
-            name = model.parent.name if model.name == "model" else model.name
+            name = setting.called(model)
             command = (*script, str(model), *rest, "--ask")
             steps.append(Step(f"ask-{name}", command, out / name / "asked.json"))
         told.append([Step("post-training", (*script, *map(str, models), *rest), out / "table.md")])

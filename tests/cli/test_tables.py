@@ -181,6 +181,12 @@ def test_of_rounds_what_can_be_made_is_made(tables, tmp_path, monkeypatch, capsy
         assert ended.value.code == 2 and told in capsys.readouterr().err
 
 
+MEETING = (
+    "import time; pathlib.Path({0!r}).touch(); [time.sleep(0.05) for _ in range(400) if not os.path.exists({1!r})]; "
+    "assert os.path.exists({1!r})"
+)
+
+
 def writes(tables, path: Path, code: str = "pass"):
     """A step that leaves which GPU it was given."""
     gpu = "os.environ.get('CUDA_VISIBLE_DEVICES', '')"
@@ -192,13 +198,10 @@ def test_what_is_there_is_passed_over_and_a_failure_ends_its_chain_alone(tables,
     (tmp_path / "there").write_text("as it was")
     one = [writes(tables, tmp_path / "there"), writes(tables, tmp_path / "bad", "raise SystemExit('no room')")]
     one.append(writes(tables, tmp_path / "never"))
-    # Each waits until the other has begun, which two on one GPU would do for ever.
-    meeting = (
-        "import time; pathlib.Path({!r}).touch(); [time.sleep(0.05) for _ in range(400) if not os.path.exists({!r})]"
-    )
+    # Each waits until the other has begun, which two that must share one GPU would do in vain.
     here, other = str(tmp_path / "a-began"), str(tmp_path / "b-began")
-    two = [writes(tables, tmp_path / "a", meeting.format(here, other)), *one]
-    three = [writes(tables, tmp_path / "b", meeting.format(other, here))]
+    two = [writes(tables, tmp_path / "a", MEETING.format(here, other)), *one]
+    three = [writes(tables, tmp_path / "b", MEETING.format(other, here))]
     assert tables.side_by_side([two, three], tmp_path, gpus=2) == ["bad"]
     assert (tmp_path / "there").read_text() == "as it was" and not (tmp_path / "never").exists()
     assert {(tmp_path / name).read_text() for name in "ab"} == {"0", "1"}
@@ -207,8 +210,7 @@ def test_what_is_there_is_passed_over_and_a_failure_ends_its_chain_alone(tables,
 
 def test_two_share_one_gpu_and_take_what_they_need(tables, tmp_path):
     """Each waits until the other has begun."""
-    code = "import time; pathlib.Path({!r}).touch(); [time.sleep(0.05) for _ in range(400) if not os.path.exists({!r})]"
-    code += "; assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'false'"
+    code = f"{MEETING}; assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'false'"
     here, other = str(tmp_path / "a-began"), str(tmp_path / "b-began")
     chains = [[writes(tables, tmp_path / "a", code.format(here, other))]]
     chains.append([writes(tables, tmp_path / "b", code.format(other, here))])

@@ -350,8 +350,8 @@ def _show(rows: "Sequence[Row]", not_run: "Sequence[NotRun]", differences: "Sequ
     for d in differences:
         print(f"{d.name}: {d.difference.value:+.3f} against the other, 95% interval {harness.interval(d.difference)}")
     for suite, mean in comparing.means(differences).items():
-        told = f"{abs(mean.value):.3f} {'better' if mean.value >= 0 else 'worse'}"
-        print(f"{suite}: {told} than the other in the mean of its tasks, 95% interval {harness.interval(mean)}")
+        told = f"{mean.value:+.3f} against the other in the mean of its tasks, more being better"
+        print(f"{suite}: {told}, 95% interval {harness.interval(mean)}")
     for task in not_run:
         print(f"{task.name}: not run, because {task.reason}")
 

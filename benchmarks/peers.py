@@ -77,7 +77,7 @@ def commands(options: Options):
             ("flex", False, None),
             ("sdpa", False, None),
             ("flex", True, None),
-            ("flex", False, "max-autotune-no-cudagraphs"),
+            ("flex" if options.document else "sdpa", False, "max-autotune-no-cudagraphs"),
         ):
             how = base | {"rows": rows, "attention": attention, "again": again, "mode": mode}
             name = (

@@ -5,13 +5,14 @@ python recipes/ladder.py tell      the law, the rule of rates, and what they say
 python recipes/ladder.py mini      mini on the same tokens, beside what was foretold
 python recipes/ladder.py float8    the longest 15M once more, its products of 8-bit floats
 python recipes/ladder.py draw      how likely each size finds what is held out, as a share of the largest: ladder.png
-python recipes/ladder.py kept      one of each size once more, side by side, whose models are written: for the suites
+python recipes/ladder.py kept      all sizes once more, three seeds of the small ones, whose models are written: for the
+                                   suites (--only 4m-576-0 15m-576-0 mini-576-0: one of each)
 
 What each size can do of what the largest can, suite by suite, is measured of the last ones and drawn so:
 
-for size in 4m 15m mini; do
-  tejat eval runs/ladder/$size-576-0/model --suite all --limit 200 --minutes 8 --out runs/ladder/of-$size; done
-tejat eval trends runs/ladder/of-4m runs/ladder/of-15m runs/ladder/of-mini --out runs/ladder/suites.png
+for one in 4m-576-{0,1,2} 15m-576-{0,1,2} mini-576-0; do
+  tejat eval runs/ladder/$one/model --suite all --limit 200 --minutes 8 --out runs/ladder/of-$one; done
+tejat eval trends runs/ladder/of-4m-* runs/ladder/of-15m-* runs/ladder/of-mini-* --out runs/ladder/suites.png
 
 Each takes --corpus and --pictures, and adds to runs/ladder/ladder.json, which `tejat plan SIZE --law` reads. On one
 H100, whose host had ten processes for the batches: small 11 minutes, mini 4.5 (218 s of them steps and compiling).
@@ -21,6 +22,7 @@ import json
 import math
 import sys
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Literal
@@ -55,6 +57,8 @@ class Options:
     """Where all processes of a machine keep what they rasterise and decode."""
     held: int = 4
     """Batches of what is held out, of each kind."""
+    only: tuple[str, ...] = ()
+    """Names of what `kept` trains, where not all of them are wanted."""
 
 
 def main(options: Options) -> int:
@@ -97,9 +101,15 @@ def eight_bits(options: Options) -> list[Rung]:
 
 
 def kept(options: Options) -> list[Rung]:
-    sizes = {"4m": "mini_4m", "15m": "mini_15m", "mini": "mini"}
-    rungs = [_rung(f"{size}-{options.steps}-0", name, options, 1, 0) for size, name in sizes.items()]
-    return [replace(rung, keep=True) for rung in rungs]
+    rungs = [
+        _rung(f"{size}-{options.steps}-{seed}", f"mini_{size}", options, 1, seed)
+        for size, seed in product(("4m", "15m"), SEEDS)
+    ]
+    rungs += largest(options)
+    wanted = [rung for rung in rungs if not options.only or rung.name in options.only]
+    if len(wanted) < len({*options.only}):
+        raise BadInput(f"--only {' '.join(options.only)}: there are {', '.join(rung.name for rung in rungs)}")
+    return [replace(rung, keep=True) for rung in wanted]
 
 
 def unseen(framing, base):

@@ -3,9 +3,11 @@
 tejat train recipes/mini_instruct.py --set pictures=runs/pictures-mini/picture.safetensors
 tejat train recipes/mini_behaviours.py --set pictures=runs/pictures-mini/picture.safetensors
 
-About half of the tokens are behaviours (tejat/posttrain/behaviours), half the dialogues of the stage before, so that
-nothing is forgotten; no corpus is built anew for it. What comes out is measured by `tejat eval --suite factuality` and
-told in docs/FACTUALITY.md. About three minutes of one H100 at the speed of pre-training, by estimate.
+Two fifths of the documents are behaviours (tejat/posttrain/behaviours), in the shares of
+what ships (recipes/mini_known.py); the rest are dialogues of the stage before, so that nothing is forgotten, and no
+corpus is built anew. Beside recipes/tune_behaviours_without.py it tells what behaviours do and nothing else. What comes
+out is measured by `tejat eval --suite factuality` and told in docs/FACTUALITY.md. Not trained yet; three minutes of one
+H100 at the speed of pre-training, by estimate.
 """
 
 from pathlib import Path
@@ -14,7 +16,7 @@ from tejat.data.mixture import Stage
 from tejat.data.packing import Room
 from tejat.model import family
 from tejat.model.quantised import Grid
-from tejat.posttrain.behaviours.mixture import Behaved
+from tejat.posttrain.behaviours.mixture import Known
 from tejat.train.pretraining import pretraining
 
 WEIGHTS = {  # nearly those of recipes/mini_instruct.py
@@ -30,7 +32,7 @@ RECIPE = pretraining(
     name="mini-behaviours",
     tokens=6e7,
     stages=(Stage("behaviours", 6e7, WEIGHTS, alpha=0.5),),
-    mixture=Behaved,
+    mixture=Known,
     room=Room(rows=32, tokens=4_096, targets=3_328, patches=3_840, sounds=12, frames=960, codes=1_280),
     peak=5e-4,
     grid=Grid(bits=4, embedding=4),  # what came before has ended on it

@@ -74,7 +74,7 @@ class Eval:
 
 @dataclass(frozen=True)
 class Trends:
-    """Draw capabilities by model, relative to one of them.
+    """Draw capabilities by model, relative to one of them. Seeds of a model, NAME-0 and NAME-1, are drawn as one.
 
     Example: tejat eval trends runs/eval/micro runs/eval/mini --reference mini --out trends.png
     """
@@ -361,7 +361,9 @@ def _trends(options: Trends) -> int:
 
     if len(options.results) < 2:
         raise BadInput("trends are of two models or more; give the results of each")
-    found = trends.told_apart([trends.read(path) for path in options.results], options.results)
+    found = trends.of_seeds(trends.told_apart([trends.read(path) for path in options.results], options.results))
+    if len(found) < 2:
+        raise BadInput(f"these are {found[0].seeds} seeds of one model; give the results of another, too")
     reference = options.reference or found[-1].model
     points = trends.relative(found, reference)
     trends.plot(points, found, reference, options.out)

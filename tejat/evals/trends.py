@@ -2,16 +2,19 @@
 
 A capability is a suite, the mean of its tasks; where the results have one suite alone, each of its tasks. So that tasks
 of different measures can be averaged, each is taken relative to the reference model's; a measure of which less is
-better, the other way round. The interval of a mean is of its tasks' standard errors, taken as independent.
+better, the other way round. The interval of a mean is of its tasks' standard errors, taken as independent. Seeds of one
+model, whose names differ in a number at the end alone, are one model: its numbers are their means.
 """
 
 import io
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean, variance
 from typing import Any
 
 from tejat.errors import BadInput
@@ -31,11 +34,13 @@ class Results:
     Attributes:
       tasks: rows by (suite, task).
       parameters: of the model, where the file says so.
+      seeds: models whose means these are.
     """
 
     model: str
     tasks: dict[tuple[str, str], dict[str, Any]]
     parameters: float | None
+    seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,35 @@ def told_apart(results: Sequence[Results], paths: Sequence[Path]) -> list[Result
         replace(one, model=folder) if names.count(one.model) > 1 else one
         for one, folder in zip(results, folders, strict=True)
     ]
+
+
+def of_seeds(results: Sequence[Results]) -> list[Results]:
+    """The same, with one for all seeds of a model ("4m-0" and "4m-1"), of the tasks that each of them has a number of:
+    its mean, with the standard errors of items and of seeds, which come on top of each other."""
+    names = [one.model for one in results]
+    stems = [re.sub(r"-\d+$", "", name) for name in names]
+    several = {stem for stem in stems if stems.count(stem) > 1}
+    if len({*names}) < len(names) or several & {*names}:
+        return [*results]  # one model twice, or "4m" beside "4m-0": what is meant cannot be told
+    found: dict[str, list[Results]] = defaultdict(list)
+    for one, stem in zip(results, stems, strict=True):
+        found[stem if stem in several else one.model].append(one)
+    return [_mean(name, mine) if len(mine) > 1 else mine[0] for name, mine in found.items()]
+
+
+def _mean(name: str, seeds: Sequence[Results]) -> Results:
+    tasks = {}
+    for key, row in seeds[0].tasks.items():
+        rows = [one.tasks[key] for one in seeds if key in one.tasks and one.tasks[key]["value"] is not None]
+        if len(rows) < len(seeds):
+            continue
+        # All are asked the same items, whose chance no number of seeds makes less.
+        items = mean(row["stderr"] or 0.0 for row in rows)
+        values = [row["value"] for row in rows]
+        stderr = math.hypot(items, math.sqrt(variance(values) / len(rows)))
+        luck = max(row.get("luck") or 0.0 for row in rows)
+        tasks[key] = row | {"value": mean(values), "stderr": stderr, "luck": luck}
+    return Results(name, tasks, seeds[0].parameters, len(seeds))
 
 
 def relative(results: Sequence[Results], reference: str) -> list[Point]:
@@ -143,7 +177,10 @@ def plot(points: Sequence[Point], order: Sequence[Results], reference: str, out:
             label=name if chosen[0].tasks == 1 else f"{name} ({chosen[0].tasks})",
         )
     sizes = [f"\n{one.parameters / 1e6:,.3g}M" if one.parameters else "" for one in order]
-    axes.set_xticks(range(len(order)), [one.model + size for one, size in zip(order, sizes, strict=True)])
+    seeds = [f"\n{one.seeds} seeds" if one.seeds > 1 else "" for one in order]
+    axes.set_xticks(
+        range(len(order)), ["".join(told) for told in zip([o.model for o in order], sizes, seeds, strict=True)]
+    )
     axes.set_ylabel(f"relative to {reference}")
     values = [point.value for point in points]
     if min(values) > 0 and max(values) / min(values) > WIDE:

@@ -59,6 +59,31 @@ def test_the_command(two, tmp_path, capsys) -> None:
     assert told[-2] == "left out 1 task: not all have been measured on it, or large has nought or what guessing reaches"
 
 
+def test_seeds_of_a_model_are_one(tmp_path, capsys) -> None:
+    """By hand: the mean, and what items and seeds leave open of it; a task that one seed lacks is left out."""
+    seeds = [
+        results(tmp_path, "small-0", maths_a=0.1, maths_b=0.3),
+        results(tmp_path, "small-1", maths_a=0.3, sound_c=0.2),
+        results(tmp_path, "large-24", maths_a=0.4, maths_b=0.4, sound_c=0.2),  # alone, whatever it ends in
+    ]
+    found = trends.of_seeds([trends.read(path) for path in seeds])
+    assert [(one.model, one.seeds, [*one.tasks]) for one in found] == [
+        ("small", 2, [("maths", "maths_a")]),
+        ("large-24", 1, [("maths", "maths_a"), ("maths", "maths_b"), ("sound", "sound_c")]),
+    ]
+    row = found[0].tasks["maths", "maths_a"]
+    assert row["value"] == pytest.approx(0.2)
+    assert row["stderr"] == pytest.approx((0.02**2 + 0.02 / 2) ** 0.5)  # 0.01 and 0.03 of items; a variance of 0.02
+
+    assert main(["trends", *map(str, seeds), "--out", str(tmp_path / "trends.png")]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "maths_a, small: 0.500 ± 0.260 of large-24"
+    with pytest.raises(BadInput, match="2 seeds of one model"):
+        main(["trends", *map(str, seeds[:2]), "--out", str(tmp_path / "trends.png")])
+    whole = trends.read(results(tmp_path, "small", maths_a=0.4))
+    assert len(trends.of_seeds([*map(trends.read, seeds), whole])) == 4  # is it a seed, too?
+
+
 def test_of_one_suite_each_task_is_a_capability(tmp_path) -> None:
     found = [trends.read(results(tmp_path, name, maths_a=0.2, maths_b=b)) for name, b in (("x", 0.1), ("y", 0.2))]
     assert [(p.capability, p.value) for p in trends.relative(found, "y")] == [

@@ -1,6 +1,7 @@
 """Samples of evaluations by lot, right and wrong as they come, in lines of Markdown: those of mini's model card.
 
 python recipes/samples.py runs/tables/promised runs/tables/skills --each 2 --seed 0
+python recipes/samples.py runs/g/mini --beside runs/g/masters      and what another answered to the same
 
 Of every task with answers in words, in the order of the folders, so many items of all that were asked: which, the seed
 and the task's name alone decide. Each line has what was asked and what was answered, cut where they are long, and what
@@ -43,12 +44,15 @@ class Options:
     corpus: Path = Path("runs/corpus")
     out: Path | None = None
     """Where they are written, not printed."""
+    beside: Path | None = None
+    """A folder of another model's answers to the same items; what only one was asked is left out."""
 
 
 def main(options: Options) -> int:
     if options.each < 1:
         raise BadInput(f"--each is {options.each}; give at least 1")
-    found = ["| task | asked | answered | due |", "|---|---|---|---|"]
+    heads = ["task", "asked", *["answered", "due"] * (2 if options.beside else 1)]
+    found = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     found += [line for run in options.runs for line in lines(run, options)]
     if options.out is None:
         print("\n".join(found))
@@ -65,8 +69,10 @@ def lines(run: Path, options: Options) -> Iterator[str]:
         path = run / "samples" / f"{called}.jsonl"
         if (options.tasks and called not in options.tasks) or not path.is_file():
             continue
-        answered = [told for told in map(json.loads, path.read_text(encoding="utf-8").splitlines()) if "id" in told]
-        answered = [told for told in answered if told["answer"] and not told["control"]]
+        answered, others = _answered(path), None
+        if options.beside is not None:
+            others = {told["id"]: told for told in _answered(options.beside / "samples" / path.name)}
+            answered = [told for told in answered if told["id"] in others]
         if not answered:
             continue  # bits of a text: there is no answer
         items = {item.id: item for item in _task(called, ground).items()}
@@ -74,7 +80,9 @@ def lines(run: Path, options: Options) -> Iterator[str]:
             item = items.get(told["id"])
             if item is None or list(item.answers) != told["acceptable"]:
                 raise BadInput(f"{run} has answers to another {called} than {options.corpus} makes; name its corpus")
-            yield f"| {name} | {cell(asked(item))} | {cell(said(told['answer']))} | {due(told, row)} |"
+            both = [told] if others is None else [told, others[told["id"]]]
+            answers = [f"{cell(said(one['answer']))} | {due(one, row)}" for one in both]
+            yield f"| {name} | {cell(asked(item))} | {' | '.join(answers)} |"
 
 
 def drawn(told: Sequence[dict[str, Any]], each: int, seed: str) -> list[dict[str, Any]]:
@@ -110,6 +118,12 @@ def cell(text: str) -> str:
     for sign in "\\|*_`<":
         cut = cut.replace(sign, f"\\{sign}")
     return cut
+
+
+def _answered(path: Path) -> list[dict[str, Any]]:
+    """What a model answered in words to a task; nothing where there is no such file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [told for told in map(json.loads, lines) if "id" in told and told["answer"] and not told["control"]]
 
 
 def _rows(run: Path, corpus: Path) -> tuple[dict[tuple[str, str], dict[str, Any]], Ground]:

@@ -68,6 +68,20 @@ def test_the_seed_decides_and_nobody_else(samples, run: Path) -> None:
     assert told(samples, run, tasks=("prose.code",)) == []
 
 
+def test_another_model_stands_beside(samples, run: Path, tmp_path_factory, capsys) -> None:
+    """Answers to the same items, whatever their order; an item that the other was not asked is left out."""
+    other = tmp_path_factory.mktemp("other")
+    (other / "samples").mkdir()
+    _, *lines = (run / "samples" / "reasoning.state.jsonl").read_text().splitlines()
+    found = [json.loads(line) | {"answer": [{"text": "elsewhere"}], "score": 0.0} for line in lines[:4]]
+    write(other, "reasoning.state", found[::-1])
+    assert samples.main(samples.Options((run,), each=12, corpus=run, beside=other)) == 0
+    head, _, *beside = capsys.readouterr().out.splitlines()
+    assert head == "| task | asked | answered | due | answered | due |" and len(beside) == 4
+    assert sum(" | ✓ | elsewhere | " in line for line in beside) == 2  # of four every third is wrong
+    assert sum("| no \\| place | " in line for line in beside) == 2
+
+
 def test_items_are_made_as_the_suite_made_them(samples, run: Path, monkeypatch) -> None:
     """Of "quick", of fewer things: choices, and with them what is due, are others then."""
     made, rows = [], json.loads((run / "results.json").read_text())["tasks"]

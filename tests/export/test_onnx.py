@@ -127,7 +127,7 @@ def test_a_wrong_network_is_seen(drawn_apart, tokens, expected, tmp_path, wrong)
     assert np.abs(found - expected).max() > 0.02
 
 
-@pytest.mark.parametrize("name", ["q_norm", "k_norm", "post_attention_norm", "mlp_norm", "scalar"])
+@pytest.mark.parametrize("name", ["q_norm", "k_norm", "post_attention_norm", "mlp_norm", "post_mlp_norm", "scalar"])
 def test_a_norm_left_out_is_seen(drawn_apart, tokens, expected, tmp_path, name) -> None:
     mine = drawn_apart.params["decoder"]
     blocks = {kind: block | {name: np.ones_like(block[name])} for kind, block in mine["blocks"].items()}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tejat.codecs.framing import Encoded
+from tejat.infer import soft
 from tejat.infer.constraints import Rule
 from tejat.infer.continuations import continuations
 from tejat.infer.engine import Engine
@@ -89,6 +90,19 @@ def test_it_finds_as_likely_what_jax_does(model, tiny, prompts) -> None:
 def scored(prompt: Encoded) -> Encoded:
     """The same with every token due."""
     return Encoded(prompt.tokens, np.ones(len(prompt), bool), *prompt[2:])
+
+
+def test_soft_tokens_are_those_of_jax(model, tiny, prompts) -> None:
+    """Of an image, and of a sound of two pieces; the control is the image with two of its patches changed about."""
+    image, *sound = prompts[3].media[-1], *prompts[3].media[:-1]
+    assert len(sound) == 2
+    by_jax = soft.by_jax(tiny.params, tiny.config)
+    counts = [soft.soft_count(len(piece), tiny.config.audio.stride) for piece in sound]
+    for pieces, many in (([image], [image.count]), (sound, counts)):
+        due = by_jax(pieces, many)
+        assert np.abs(model.soft(pieces, many) - due).max() < 1e-5 < 1e-2 < np.abs(due).max()
+    changed = image._replace(pixels=np.concatenate([image.pixels[1::-1], image.pixels[2:]]))
+    assert np.abs(model.soft([changed], [image.count]) - by_jax([image], [image.count])).max() > 1e-3
 
 
 def test_pictures_and_their_codes_are_those_of_jax(model, tiny) -> None:

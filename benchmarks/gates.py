@@ -1,0 +1,164 @@
+"""What the exports of a model make of a text, beside JAX in float32: the largest difference of all scores.
+
+    python benchmarks/gates.py mini                    its decoder, of whole numbers and of blocks
+    python benchmarks/gates.py runs/mini/model --tokens 1024
+
+The text is prose of the sample in all its languages, several windows long. ONNX Runtime and llama.cpp (where
+llama-cpp-python is installed) have the weights in 32 bits, the latter its cache in 32 and in 16, too; then as they
+ship, where activations have eight bits: of these the mean square is told as well. Controls are the same files with the
+window a token short and with a norm left out: they must be off by more than `GATE`.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jaxtyping import Float, Int
+
+from tejat import bundle, sample
+from tejat.bundle import Bundle
+from tejat.codecs.vocabulary import BOS
+from tejat.errors import BadInput
+from tejat.export import gguf, onnx_decoder, quantize
+from tejat.model import decoder, multimodal
+from tejat.model.multimodal import Inputs
+
+GATE = 0.02
+Tokens = Int[np.ndarray, "1 tokens"]
+Scores = Float[np.ndarray, "tokens ids"]
+
+
+@dataclass(frozen=True)
+class Options:
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME|DIR")]
+    tokens: int = 2_100
+
+
+def main(options: Options) -> int:
+    stored = bundle.load(bundle.find(options.model), in_blocks=True)
+    whole = quantize.whole(stored)
+    tokens = prose(whole, options.tokens)
+    due = by_jax(whole, tokens)
+    window = whole.config.decoder.window
+    print(f"{options.model}: {tokens.size:,} tokens, windows of {window}; scores have a deviation of {due.std():.2f}\n")
+    print("| | largest difference | mean square |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, found in exported(stored, whole, tokens, Path(folder)):
+            off = found - due
+            print(f"| {name} | {np.abs(off).max():.6f} | {np.sqrt(np.square(off).mean()):.6f} |", flush=True)
+    return 0
+
+
+def prose(model: Bundle, count: int) -> Tokens:
+    """So many ids, from the first on that begins a text. Raises BadInput where the sample has fewer."""
+    text = "\n".join(sample.prose(language) for language in sample.languages())
+    ids = [BOS, *model.vocabulary.encode(text)][:count]
+    if len(ids) < count:
+        raise BadInput(f"the sample has {len(ids):,} tokens; give --tokens {len(ids)} or fewer")
+    return np.asarray([ids], np.int32)
+
+
+def exported(stored: Bundle, whole: Bundle, tokens: Tokens, folder: Path) -> Iterator[tuple[str, Scores]]:
+    """(what computes, its scores of every place)"""
+    short = _changed(whole, window=whole.config.decoder.window - 1)
+    bare = _without(whole, "q_norm")
+    blocks = stored is not whole
+    yield "ONNX, 32 bits", by_onnx(whole, tokens, folder)
+    yield "the same in seven parts over a cache", by_onnx(whole, tokens, folder, parts=7)
+    if blocks:
+        yield "ONNX, its blocks", by_onnx(stored, tokens, folder)
+    yield "control: ONNX, 32 bits, a window one token short", by_onnx(short, tokens, folder)
+    yield "control: ONNX, 32 bits, q_norm left out", by_onnx(bare, tokens, folder)
+    if find_spec("llama_cpp") is None:
+        print("llama-cpp-python is not installed: llama.cpp is left out", file=sys.stderr)
+        return
+    yield "llama.cpp, F32, cache in 32 bits", by_llama(whole, tokens, folder, "F32")
+    yield "llama.cpp, F32, cache in 16 bits, as usual", by_llama(whole, tokens, folder, "F32", cache=1)
+    yield "llama.cpp, Q8_0", by_llama(whole, tokens, folder, "Q8_0")
+    if blocks:
+        yield "llama.cpp, its blocks", by_llama(stored, tokens, folder)
+    yield "control: llama.cpp, F32, a window one token short", by_llama(short, tokens, folder, "F32")
+    yield "control: llama.cpp, F32, q_norm left out", by_llama(bare, tokens, folder, "F32")
+
+
+def by_jax(model: Bundle, tokens: Tokens) -> Scores:
+    @jax.jit
+    def run(params, ids):
+        places = jnp.arange(ids.shape[1])[None]
+        inputs = Inputs(ids, jnp.full_like(ids, -1), places, jnp.ones_like(ids), jnp.zeros_like(ids), None)
+        return decoder.logits(
+            params["decoder"], model.config.decoder, multimodal.forward(params, model.config, inputs)
+        )[0]
+
+    return np.asarray(run(model.params, tokens))
+
+
+def by_onnx(model: Bundle, tokens: Tokens, folder: Path, parts: int = 1) -> Scores:
+    import onnxruntime
+
+    config = model.config.decoder
+    onnx_decoder.decoder(model.params["decoder"], config, tokens.shape[1]).save(folder / "decoder.onnx")
+    session = onnxruntime.InferenceSession(str(folder / "decoder.onnx"), providers=["CPUExecutionProvider"])
+    names = [f"{side}.{n}" for n in range(config.layers) for side in ("key", "value")]
+    shapes = [decoder.head_shape(config, kind.attention) for kind in config.kinds for _ in range(2)]
+    cache: Mapping[str, np.ndarray] = {
+        name: np.zeros((1, heads, 0, width), np.float32) for name, (heads, width) in zip(names, shapes, strict=True)
+    }
+    found: list[Scores] = []
+    start = 0
+    for part in np.array_split(tokens, parts, axis=1):
+        end = start + part.shape[1]
+        asked = {
+            "tokens": part.astype(np.int64),
+            "soft": np.zeros((1, 1, config.width), np.float32),
+            "is_soft": np.zeros(part.shape, bool),
+            "last": np.asarray([end - 1], np.int32),
+            "most": np.asarray([end], np.int32),
+            "at": np.arange(part.shape[1]),
+        }
+        scores, *grown = session.run(["scores", *(f"new_{name}" for name in names)], asked | dict(cache))
+        cache, start = dict(zip(names, grown, strict=True)), end
+        found.append(scores[0])
+    return np.concatenate(found)
+
+
+def by_llama(model: Bundle, tokens: Tokens, folder: Path, type: gguf.Type | None = None, cache: int = 0) -> Scores:
+    """`cache`: 0 for 32 bits, 1 for 16, as llama.cpp numbers its types."""
+    import llama_cpp
+
+    gguf.write(model, folder / "model.gguf", type)
+    context = -(-tokens.shape[1] // 256) * 256
+    run = llama_cpp.Llama(
+        str(folder / "model.gguf"), n_ctx=context, logits_all=True, verbose=False, type_k=cache, type_v=cache
+    )
+    run.eval(tokens[0].tolist())
+    found = np.array(run.scores[: tokens.shape[1]])
+    run.close()
+    (folder / "model.gguf").unlink()
+    return found
+
+
+def _changed(model: Bundle, **fields) -> Bundle:
+    return replace(model, config=replace(model.config, decoder=replace(model.config.decoder, **fields)))
+
+
+def _without(model: Bundle, norm: str) -> Bundle:
+    mine = model.params["decoder"]
+    blocks = {kind: block | {norm: np.ones_like(block[norm])} for kind, block in mine["blocks"].items()}
+    return replace(model, params=dict(model.params) | {"decoder": mine | {"blocks": blocks}})
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(tyro.cli(Options, description=__doc__)))
+    except BadInput as error:
+        print(f"tejat: error: {error}", file=sys.stderr)
+        sys.exit(2)

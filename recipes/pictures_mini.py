@@ -7,7 +7,7 @@ TEJAT_PICTURES=DIR names the corpus, if it is elsewhere. A run of many minutes i
 goes on with --resume, on this machine or on one that its directory (52 MB, no file above 16 MiB) was copied to.
 
 --set config.vectors=8 learns a codebook instead of rounding; --set run.perceptual=0.5 --judge runs/judge adds the
-features of a judge to the loss. What each gave, and what a third of the pictures that these settings ask for gave, in
+features of a judge to the loss. What each gave, and what half of the pictures that these settings ask for gave, in
 two runs (10,125 steps of 256, then --begin with 27,700 of 128; 687 s of steps on one H100), is in docs/PICTURES.md.
 What ships went on for 11,000 steps of its decoder in four bits (--begin, --set run.four_bits=true, --set
 run.schedule.steps=11000, --set run.schedule.peak=5e-4; 275 s).

@@ -1,6 +1,6 @@
-"""Sheets of pictures: rows with a title, in each some cells of one or several pictures with a line of words below."""
+"""Sheets of pictures: rows with a title, in each some cells of one or several pictures with words below."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,8 @@ class Cell:
 
 
 def sheet(rows: Iterable[tuple[str, Sequence[Cell]]], side: int = 128) -> pillow.Image:
-    """The rows, each with its title above; a picture is shrunk to `side` pixels where it is larger. Words that are too
-    long are cut."""
+    """The rows, each with its title above; a picture is shrunk to `side` pixels where it is larger. Words that are
+    longer than two lines are cut."""
     font = ImageFont.load_default(LETTERS)
     drawn = [_row(title, cells, side, font) for title, cells in rows]
     width = max(row.width for row in drawn)
@@ -48,20 +48,35 @@ def write(canvas: pillow.Image, path: Path, most: int | None = None) -> None:
 
 def _row(title: str, cells: Sequence[Cell], side: int, font: ImageFont.FreeTypeFont) -> pillow.Image:
     line = LETTERS + GAP
-    height = 2 * line + side + GAP if any(cell.words for cell in cells) else line + side + GAP
     widths = [max(len(cell.pictures), 1) * (side + 1) + GAP for cell in cells]  # where nothing was drawn, a gap
+    words = [cell.words if cell.words.isascii() else "(other letters)" for cell in cells]  # which the font lacks
+    below = [_lines(told, width - GAP, font.getlength) for told, width in zip(words, widths, strict=True)]
+    height = (1 + max(map(len, below))) * line + side + GAP
     row = pillow.new("RGB", (GAP + sum(widths), height), "white")
     pen = ImageDraw.Draw(row)
     pen.text((GAP, 0), title, fill="black", font=font)
     left = GAP
-    for cell, width in zip(cells, widths, strict=True):
+    for cell, width, told in zip(cells, widths, below, strict=True):
         for n, pixels in enumerate(cell.pictures):
             shown = pillow.fromarray(pixels)
             shown.thumbnail((side, side), pillow.Resampling.LANCZOS)
             row.paste(shown, (left + n * (side + 1), line))
-        words = cell.words if cell.words.isascii() else "(other letters)"  # which the font lacks
-        while words and pen.textlength(words, font) > width - GAP:
-            words = words[:-1]
-        pen.text((left, line + side), words, fill=_COLOURS[cell.right], font=font)
+        for n, text in enumerate(told):
+            pen.text((left, line + side + n * line), text, fill=_COLOURS[cell.right], font=font)
         left += width
     return row
+
+
+def _lines(words: str, width: float, length: Callable[[str], float]) -> list[str]:
+    """The words on two lines at most, each cut to the width."""
+    first, rest = words, ""
+    while " " in first and length(first) > width:
+        first, _, last = first.rpartition(" ")
+        rest = f"{last} {rest}".rstrip()
+    return [_cut(line, width, length) for line in (first, rest) if line]
+
+
+def _cut(words: str, width: float, length: Callable[[str], float]) -> str:
+    while words and length(words) > width:
+        words = words[:-1]
+    return words

@@ -59,7 +59,7 @@ def test_a_sheet_shows_all_and_keeps_to_its_bytes(most: int, tmp_path) -> None:
     rows = [("noise", [Cell([noise, noise], "a long line of words" * 9, True)] * 3), ("none", [Cell([], "猫", False)])]
     canvas = picture_sheets.sheet(rows, side=40)
     line = picture_sheets.LETTERS + picture_sheets.GAP
-    assert canvas.size == (4 + 3 * (2 * 41 + 4), 4 * line + 2 * (40 + 4))
+    assert canvas.size == (4 + 3 * (2 * 41 + 4), 6 * line + 2 * (40 + 4))  # titles, and two lines each
     pixels = np.asarray(canvas)
     assert (pixels[line : line + 20, 4:44].std() > 30) and (pixels[:line] < 128).any()
     picture_sheets.write(canvas, tmp_path / "sheet.webp", most)

@@ -116,13 +116,19 @@ def test_images_read_as_codes(small):
     assert jax.tree.leaves(seen.media)
 
 
-def test_models_for_the_suites_are_one_of_each_size_on_the_same_batches(tmp_path: Path) -> None:
+def test_models_for_the_suites_are_seeds_of_the_small_sizes_on_the_same_batches(tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("ladder_recipe", Path(__file__).parents[2] / "recipes" / "ladder.py")
     told = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(told)
     options = told.Options("kept", out=tmp_path, steps=48)
     rungs = told.kept(options)
-    assert [rung.name for rung in rungs] == ["4m-48-0", "15m-48-0", "mini-48-0"]
+    small = [f"{size}-48-{seed}" for size in ("4m", "15m") for seed in range(3)]
+    assert [rung.name for rung in rungs] == [*small, "mini-48-0"]
+    assert [rung.seed for rung in rungs] == [0, 1, 2, 0, 1, 2, 0]
     assert all(rung.keep and rung.schedule.steps == 48 for rung in rungs)
     asked = ladder._of_a_batch(told._recipe("mini_15m", options).config)
     assert all(ladder._of_a_batch(rung.config) == asked for rung in rungs)
+    some = told.kept(dataclasses.replace(options, only=("mini-48-0", "4m-48-2")))
+    assert [rung.name for rung in some] == ["4m-48-2", "mini-48-0"]
+    with pytest.raises(BadInput, match="--only mini-48-1: there are 4m-48-0, "):
+        told.kept(dataclasses.replace(options, only=("mini-48-1",)))

@@ -5,7 +5,7 @@
 Drawings are those of `tejat eval --suite promised` in styles that no training has, as large as the shape lets them be,
 on white. PSNR within the drawing (what is not white, and what it encloses in its rows) and SSIM of all; codes used of
 all that there are; and the Fréchet distance to the drawings themselves in the features of a judge, if one is given
-(recipes/judge.py; it saw one of these styles in training if it is the one of Noto's). Columns compare, not tables.
+(recipes/judge.py, which saw both styles in training): to be compared within a table alone.
 """
 
 import sys
@@ -50,15 +50,11 @@ def main(options: Options) -> int:
     for style in ("emojione", "openmoji"):
         shown = drawings(style, options)
         print(f"\n{len(shown)} drawings of {style}\n")
-        print(
-            "| codes, high × wide | pixels | PSNR inside, dB | SSIM | codes used | Fréchet |\n|---|---|---|---|---|---|"
-        )
+        print("| codes, high × wide | pixels | PSNR inside, dB | SSIM | codes used | Fréchet |")
+        print("|---|---|---|---|---|---|")
         for rows, columns in GRIDS:
-            print(
-                line(
-                    [laid(one, rows * codec.config.patch, columns * codec.config.patch) for one in shown], codec, judge
-                )
-            )
+            high, wide = rows * codec.config.patch, columns * codec.config.patch
+            print(line([laid(one, high, wide) for one in shown], codec, judge))
     return 0
 
 

@@ -149,6 +149,11 @@ def _point(one: Results, base: Results, capability: str, keys: Sequence[tuple[st
     return Point(capability, one.model, sum(shares) / len(keys), math.hypot(*errors) / len(keys), len(keys))
 
 
+def _below(one: Results) -> str:
+    size = f"\n{one.parameters / 1e6:,.3g}M" if one.parameters else ""
+    return one.model + size + (f"\n{one.seeds} seeds" if one.seeds > 1 else "")
+
+
 def plot(points: Sequence[Point], order: Sequence[Results], reference: str, out: Path) -> None:
     """Writes a PNG: a line for each capability, models from left to right in this order, bars of one standard error."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -176,11 +181,7 @@ def plot(points: Sequence[Point], order: Sequence[Results], reference: str, out:
             linestyle=LINES[number // len(COLOURS) % len(LINES)],
             label=name if chosen[0].tasks == 1 else f"{name} ({chosen[0].tasks})",
         )
-    sizes = [f"\n{one.parameters / 1e6:,.3g}M" if one.parameters else "" for one in order]
-    seeds = [f"\n{one.seeds} seeds" if one.seeds > 1 else "" for one in order]
-    axes.set_xticks(
-        range(len(order)), ["".join(told) for told in zip([o.model for o in order], sizes, seeds, strict=True)]
-    )
+    axes.set_xticks(range(len(order)), [_below(one) for one in order])
     axes.set_ylabel(f"relative to {reference}")
     values = [point.value for point in points]
     if min(values) > 0 and max(values) / min(values) > WIDE:

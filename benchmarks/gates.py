@@ -9,9 +9,10 @@ ship, where activations have eight bits. Controls are the same files with the wi
 out. Ends with 1 where what has the weights in 32 bits is off by more than `GATE`, or a control is not.
 """
 
+import functools
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +30,8 @@ from tejat.codecs.vocabulary import BOS
 from tejat.errors import BadInput
 from tejat.export import gguf, onnx_decoder, quantize
 from tejat.model import decoder, multimodal
-from tejat.model.multimodal import Inputs
+from tejat.model.decoder import DecoderConfig
+from tejat.model.multimodal import Inputs, ModelConfig
 from tejat.model.params import walk
 from tejat.model.quantised import Quantised
 
@@ -48,7 +50,7 @@ def main(options: Options) -> int:
     stored = bundle.load(bundle.find(options.model), in_blocks=True)
     whole = quantize.whole(stored)
     tokens = prose(whole, options.tokens)
-    due = by_jax(whole, tokens)
+    due = np.asarray(by_jax(whole.params, whole.config, tokens))
     window = whole.config.decoder.window
     print(f"{options.model}: {tokens.size:,} tokens, windows of {window}; scores have a deviation of {due.std():.2f}\n")
     print("| | largest difference | mean square |\n|---|---|---|")
@@ -75,47 +77,50 @@ def exported(stored: Bundle, whole: Bundle, tokens: Tokens, folder: Path) -> Ite
     short = _changed(whole, window=whole.config.decoder.window - 1)
     bare = _without(whole, "q_norm")
     blocks = any(isinstance(leaf, Quantised) for _, leaf in walk(stored.params))
-    yield "ONNX, 32 bits", True, by_onnx(whole, tokens, folder)
-    yield "the same in seven parts over a cache", True, by_onnx(whole, tokens, folder, parts=7)
+
+    def onnx(model: Bundle, parts: int = 1) -> Scores:
+        path, config = folder / "decoder.onnx", model.config.decoder
+        onnx_decoder.decoder(model.params["decoder"], config, tokens.shape[1]).save(path)
+        return by_onnx(path, config, tokens, parts)
+
+    def llama(model: Bundle, type: gguf.Type | None = None, cache: int = 0) -> Scores:
+        gguf.write(model, folder / "model.gguf", type)
+        return by_llama(folder / "model.gguf", tokens, cache)
+
+    yield "ONNX, 32 bits", True, onnx(whole)
+    yield "the same in seven parts over a cache", True, onnx(whole, parts=7)
     if blocks:
-        yield "ONNX, its blocks", False, by_onnx(stored, tokens, folder)
-    yield "control: ONNX, 32 bits, a window one token short", True, by_onnx(short, tokens, folder)
-    yield "control: ONNX, 32 bits, q_norm left out", True, by_onnx(bare, tokens, folder)
+        yield "ONNX, its blocks", False, onnx(stored)
+    yield "control: ONNX, 32 bits, a window one token short", True, onnx(short)
+    yield "control: ONNX, 32 bits, q_norm left out", True, onnx(bare)
     if find_spec("llama_cpp") is None:
         print("llama-cpp-python is not installed: llama.cpp is left out", file=sys.stderr)
         return
-    yield "llama.cpp, F32, cache in 32 bits", True, by_llama(whole, tokens, folder, "F32")
-    yield "llama.cpp, F32, cache in 16 bits, as usual", False, by_llama(whole, tokens, folder, "F32", cache=1)
-    yield "llama.cpp, Q8_0", False, by_llama(whole, tokens, folder, "Q8_0")
+    yield "llama.cpp, F32, cache in 32 bits", True, llama(whole, "F32")
+    yield "llama.cpp, F32, cache in 16 bits, as usual", False, llama(whole, "F32", cache=1)
+    yield "llama.cpp, Q8_0", False, llama(whole, "Q8_0")
     if blocks:
-        yield "llama.cpp, its blocks", False, by_llama(stored, tokens, folder)
-    yield "control: llama.cpp, F32, a window one token short", True, by_llama(short, tokens, folder, "F32")
-    yield "control: llama.cpp, F32, q_norm left out", True, by_llama(bare, tokens, folder, "F32")
+        yield "llama.cpp, its blocks", False, llama(stored)
+    yield "control: llama.cpp, F32, a window one token short", True, llama(short, "F32")
+    yield "control: llama.cpp, F32, q_norm left out", True, llama(bare, "F32")
 
 
-def by_jax(model: Bundle, tokens: Tokens) -> Scores:
-    @jax.jit
-    def run(params, ids):
-        places = jnp.arange(ids.shape[1])[None]
-        inputs = Inputs(ids, jnp.full_like(ids, -1), places, jnp.ones_like(ids), jnp.zeros_like(ids), None)
-        return decoder.logits(
-            params["decoder"], model.config.decoder, multimodal.forward(params, model.config, inputs)
-        )[0]
-
-    return np.asarray(run(model.params, tokens))
+@functools.partial(jax.jit, static_argnums=1)
+def by_jax(params, config: ModelConfig, tokens: Tokens) -> Scores:
+    places = jnp.arange(tokens.shape[1])[None]
+    inputs = Inputs(tokens, jnp.full_like(tokens, -1), places, jnp.ones_like(tokens), jnp.zeros_like(tokens), None)
+    return decoder.logits(params["decoder"], config.decoder, multimodal.forward(params, config, inputs))[0]
 
 
-def by_onnx(model: Bundle, tokens: Tokens, folder: Path, parts: int = 1) -> Scores:
+def by_onnx(path: Path, config: DecoderConfig, tokens: Tokens, parts: int = 1, kept: type = np.float32) -> Scores:
+    """The prompt is read in so many parts over a cache that grows, of numbers `kept` so."""
     import onnxruntime
 
-    config = model.config.decoder
-    onnx_decoder.decoder(model.params["decoder"], config, tokens.shape[1]).save(folder / "decoder.onnx")
-    session = onnxruntime.InferenceSession(str(folder / "decoder.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [f"{side}.{n}" for n in range(config.layers) for side in ("key", "value")]
     shapes = [decoder.head_shape(config, kind.attention) for kind in config.kinds for _ in range(2)]
-    cache: Mapping[str, np.ndarray] = {
-        name: np.zeros((1, heads, 0, width), np.float32) for name, (heads, width) in zip(names, shapes, strict=True)
-    }
+    empty = (np.zeros((1, heads, 0, width), kept) for heads, width in shapes)
+    cache = dict(zip(names, empty, strict=True))
     found: list[Scores] = []
     start = 0
     for part in np.array_split(tokens, parts, axis=1):
@@ -128,25 +133,21 @@ def by_onnx(model: Bundle, tokens: Tokens, folder: Path, parts: int = 1) -> Scor
             "most": np.asarray([end], np.int32),
             "at": np.arange(part.shape[1]),
         }
-        scores, *grown = session.run(["scores", *(f"new_{name}" for name in names)], asked | dict(cache))
+        scores, *grown = session.run(["scores", *(f"new_{name}" for name in names)], asked | cache)
         cache, start = dict(zip(names, grown, strict=True)), end
         found.append(scores[0])
     return np.concatenate(found)
 
 
-def by_llama(model: Bundle, tokens: Tokens, folder: Path, type: gguf.Type | None = None, cache: int = 0) -> Scores:
+def by_llama(path: Path, tokens: Tokens, cache: int = 0) -> Scores:
     """`cache`: 0 for 32 bits, 1 for 16, as llama.cpp numbers its types."""
     import llama_cpp
 
-    gguf.write(model, folder / "model.gguf", type)
     context = -(-tokens.shape[1] // 256) * 256
-    run = llama_cpp.Llama(
-        str(folder / "model.gguf"), n_ctx=context, logits_all=True, verbose=False, type_k=cache, type_v=cache
-    )
+    run = llama_cpp.Llama(str(path), n_ctx=context, logits_all=True, verbose=False, type_k=cache, type_v=cache)
     run.eval(tokens[0].tolist())
     found = np.array(run.scores[: tokens.shape[1]])
     run.close()
-    (folder / "model.gguf").unlink()
     return found
 
 

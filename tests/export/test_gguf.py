@@ -3,8 +3,7 @@
 import dataclasses
 import io
 
-import jax
-import jax.numpy as jnp
+import gates
 import numpy as np
 import pytest
 from PIL import Image as pillow
@@ -14,8 +13,6 @@ from tejat.codecs import vocabulary
 from tejat.errors import BadInput
 from tejat.infer import constraints
 from tejat.infer.constraints import Asked, Rule, State
-from tejat.model import decoder, multimodal
-from tejat.model.multimodal import Inputs
 from tejat.model.params import unflatten, walk
 from tejat.parts import Text, Turn, to_png
 
@@ -145,35 +142,17 @@ def tokens(moved):
 
 
 @pytest.fixture(scope="module")
-def by_jax(tokens):
-    """Scores of every place by a bundle."""
-
-    def scores(bundle, tokens=tokens) -> np.ndarray:
-        @jax.jit
-        def run(params, ids):
-            places, zeros = jnp.arange(LENGTH)[None], jnp.zeros_like(ids)
-            inputs = Inputs(ids, jnp.full_like(ids, -1), places, jnp.ones_like(ids), zeros, None)
-            hidden = multimodal.forward(params, bundle.config, inputs)
-            return decoder.logits(params["decoder"], bundle.config.decoder, hidden)[0]
-
-        return np.asarray(run(bundle.params, tokens))
-
-    return scores
+def expected(moved, tokens) -> np.ndarray:
+    return by_jax(moved, tokens)
 
 
-@pytest.fixture(scope="module")
-def expected(moved, by_jax) -> np.ndarray:
-    return by_jax(moved)
+def by_jax(model, tokens) -> np.ndarray:
+    return np.asarray(gates.by_jax(model.params, model.config, tokens))
 
 
 def by_llama(path, tokens) -> np.ndarray:
-    """Scores of every place by llama.cpp, its cache in float32."""
-    llama = pytest.importorskip("llama_cpp")
-    model = llama.Llama(str(path), n_ctx=256, logits_all=True, n_threads=1, verbose=False, type_k=0, type_v=0)
-    model.eval(tokens[0].tolist())
-    found = np.array(model.scores[: tokens.shape[1]])
-    model.close()
-    return found
+    pytest.importorskip("llama_cpp")
+    return gates.by_llama(path, tokens)
 
 
 @pytest.mark.oracle
@@ -191,10 +170,10 @@ def test_sixteen_bits_cost_little(moved, tokens, expected, tmp_path) -> None:
 
 
 @pytest.mark.oracle
-def test_blocks_are_read_as_they_are(quantised, tokens, by_jax, tmp_path) -> None:
+def test_blocks_are_read_as_they_are(quantised, tokens, tmp_path) -> None:
     """Activations have eight bits there: near what JAX makes of the same blocks, nearer than of others."""
     exporting.write(quantised, tmp_path / "model.gguf")
-    off = np.abs(by_llama(tmp_path / "model.gguf", tokens) - by_jax(quantize.whole(quantised)))
+    off = np.abs(by_llama(tmp_path / "model.gguf", tokens) - by_jax(quantize.whole(quantised), tokens))
     assert np.sqrt((off**2).mean()) < 0.03
 
 
@@ -221,7 +200,7 @@ def test_a_norm_left_out_is_seen(moved, tokens, expected, tmp_path, name) -> Non
 
 
 @pytest.mark.oracle
-def test_llama_cpp_draws(moved, quantised, by_jax, tmp_path) -> None:
+def test_llama_cpp_draws(moved, quantised, tmp_path) -> None:
     """Its scores, our rule of pictures, our decoder, a PNG; of whole weights each code is one that JAX likes best."""
     llama = pytest.importorskip("llama_cpp")
     rule, size = Rule.of(moved.vocabulary, moved.config.picture), moved.config.decoder.vocabulary

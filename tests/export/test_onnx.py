@@ -1,17 +1,14 @@
 """The ONNX export against JAX, on prompts several windows long, with controls that must differ; and what is refused."""
 
 import dataclasses
-import functools
 import json
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from gates import by_jax, by_onnx
 
 from tejat.errors import BadInput
-from tejat.model import decoder, multimodal
-from tejat.model.multimodal import Inputs
+from tejat.model import multimodal
 from tejat.model.params import unflatten, walk
 from tejat.model.picture import PictureConfig
 
@@ -44,41 +41,9 @@ def tokens(tiny):
     return np.random.default_rng(0).integers(4, tiny.config.decoder.vocabulary, (1, LENGTH), np.int32)
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def by_jax(params, config, tokens):
-    places = jnp.arange(tokens.shape[1])[None]
-    inputs = Inputs(tokens, jnp.full_like(tokens, -1), places, jnp.ones_like(tokens), jnp.zeros_like(tokens), None)
-    return decoder.logits(params["decoder"], config.decoder, multimodal.forward(params, config, inputs))[0]
-
-
 @pytest.fixture(scope="module")
 def expected(drawn_apart, tokens) -> np.ndarray:
     return np.asarray(by_jax(drawn_apart.params, drawn_apart.config, tokens))
-
-
-def by_onnx(path, config, tokens, parts: int = 1, kept: type = np.float32) -> np.ndarray:
-    """Scores of every place, the prompt read in some parts over a cache that grows, of numbers `kept` so."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [f"{side}.{n}" for n in range(config.layers) for side in ("key", "value")]
-    shapes = [decoder.head_shape(config, kind.attention) for kind in config.kinds for _ in range(2)]
-    empty = (np.zeros((1, heads, 0, width), kept) for heads, width in shapes)
-    cache = dict(zip(names, empty, strict=True))
-    found, start = [], 0
-    for part in np.array_split(tokens, parts, axis=1):
-        count = part.shape[1]
-        arrays = {
-            "tokens": part.astype(np.int64),
-            "soft": np.zeros((1, 1, config.width), np.float32),
-            "is_soft": np.zeros(part.shape, bool),
-            "last": np.asarray([start + count - 1], np.int32),
-            "most": np.asarray([start + count], np.int32),
-            "at": np.arange(count),
-        }
-        scores, *grown = session.run(["scores", *(f"new_{name}" for name in names)], arrays | cache)
-        cache = dict(zip(names, grown, strict=True))
-        found.append(scores[0])
-        start += count
-    return np.concatenate(found)
 
 
 def written(bundle, folder, **fields):

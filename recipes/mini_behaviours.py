@@ -6,8 +6,10 @@ tejat train recipes/mini_behaviours.py --set pictures=runs/pictures-mini/picture
 Two fifths of the documents are behaviours (tejat/posttrain/behaviours), in the shares of
 what ships (recipes/mini_known.py); the rest are dialogues of the stage before, so that nothing is forgotten, and no
 corpus is built anew. Beside recipes/tune_behaviours_without.py it tells what behaviours do and nothing else. What comes
-out is measured by `tejat eval --suite factuality` and told in docs/FACTUALITY.md. Not trained yet; three minutes of one
-H100 at the speed of pre-training, by estimate.
+out is measured by `tejat eval --suite factuality` and told in docs/FACTUALITY.md. With `--set schedule.steps=300 --set
+schedule.warmup=30 --set accumulate=4 --set how.unrolled=false`, from the instruction stage's file in four bits, three
+seeds, and three of the other recipe, took six minutes on two H200, three models on each (130,000 tokens/s a model): 39M
+tokens, mean losses at the end, in nats a token: text 0.57, codes 2.10, text about images 0.50, sounds 0.47, clips 0.54.
 """
 
 from pathlib import Path

@@ -3,7 +3,7 @@
 tejat train recipes/tune_behaviours_without.py --set pictures=runs/pictures-mini/picture.safetensors
 
 The same model, room, schedule and shares of the corpus, so that `--set seed=1` here and there draw a pair of runs that
-differ in the behaviours and in nothing else. Not trained yet.
+differ in the behaviours and in nothing else (docs/FACTUALITY.md).
 """
 
 import runpy

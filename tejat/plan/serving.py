@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tejat.errors import BadInput
-from tejat.model import sizes
+from tejat.model import decoder, multimodal, sizes
 from tejat.model.multimodal import ModelConfig
-from tejat.model.params import walk
+from tejat.model.params import Tree, walk
 from tejat.plan import child, collectives, topology
 from tejat.plan.roofline import MEMORY, PRODUCTS
 from tejat.plan.topology import Topology
@@ -74,6 +74,22 @@ class Estimate:
         return max(parts, key=parts.__getitem__)
 
 
+def weight_bytes(config: ModelConfig, tensor: int) -> float:
+    """Weights on one of the chips that share them, in bfloat16. A tower that they do not divide is whole on each."""
+    parts, tree = sizes.parts(config), multimodal.params(config)
+    found = (parts.decoder + parts.codes) / tensor
+    for name, size in (("vision", parts.vision), ("audio", parts.audio)):
+        found += size / tensor if _divides(tensor, tree.get(name, {})) else size
+    return sizes.BF16 * found
+
+
+def _divides(tensor: int, tree: Tree) -> bool:
+    cut = ("heads", "mlp")
+    return not any(
+        size % tensor for _, p in walk(tree) for axis, size in zip(p.axes, p.shape, strict=True) if axis in cut
+    )
+
+
 def row_bytes(config: ModelConfig, context: int, tensor: int) -> float:
     """Keys and values of one row, on one of the chips that share its heads, where they can."""
     split = tensor if config.decoder.key_heads % tensor == 0 else 1
@@ -87,7 +103,7 @@ def estimate(
     chip, shape = where.chip, config.decoder
     replicas = where.chips // tensor
     multiplied = sum(p.size for name, p in _decoder(config) if sizes.multiplies(name, p))
-    weights = 2 * (sizes.parts(config).whole - sizes.parts(config).picture) / tensor
+    weights = weight_bytes(config, tensor)
     keys = rows * row_bytes(config, context, tensor)
     # A step reads the decoder and not the towers, and of each row what it has so far.
     read = (2 * multiplied / tensor + FILLED * keys) / (chip.bandwidth * MEMORY)
@@ -141,8 +157,6 @@ def assumed(where: Topology) -> dict[str, float]:
 
 
 def _decoder(config: ModelConfig) -> list:
-    from tejat.model import decoder
-
     return list(walk(decoder.params(config.decoder)))
 
 
@@ -170,7 +184,7 @@ def _tensors(config: ModelConfig, where: Topology) -> Iterator[int]:
 
 def _rows(config: ModelConfig, where: Topology, tensor: int, context: int) -> Iterator[int]:
     """The most that a chip has room for, and a quarter of it."""
-    left = FULL * where.chip.memory - 2 * (sizes.parts(config).whole - sizes.parts(config).picture) / tensor
+    left = FULL * where.chip.memory - weight_bytes(config, tensor)
     most = int(left // row_bytes(config, context, tensor))
     if most >= 1:
         most = min(1 << (most.bit_length() - 1), 1_024)
@@ -192,7 +206,6 @@ def compiled(
 
     from tejat.infer import parallel, steps
     from tejat.infer.cache import empty_cache
-    from tejat.model import multimodal
     from tejat.model.params import Param
     from tejat.plan import topology as topologies
     from tejat.plan.compiling import Job, configured
@@ -201,7 +214,7 @@ def compiled(
     config = configured(Job(size, topology, 1, {}, 0, changes=tuple(changes)))
     where = topologies.parse(topology)
     mesh = meshes.make({"tensor": tensor}, topologies.devices(where))
-    meshes.check(mesh, multimodal.params(config), rows=1)
+    meshes.check(mesh, {"decoder": multimodal.params(config)["decoder"]}, rows=1)  # towers may stay whole
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
     def lying(a, where=everywhere):
@@ -251,7 +264,6 @@ def _apart(config: ModelConfig):
     import jax
     import jax.numpy as jnp
 
-    from tejat.model import multimodal
     from tejat.model.params import abstract, map_params
 
     tree = multimodal.params(config)

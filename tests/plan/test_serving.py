@@ -4,11 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from jax.sharding import AbstractMesh
 
 from tejat.cli import plan as command
 from tejat.errors import BadInput
-from tejat.model import family, sizes
+from tejat.model import family, multimodal, sizes
 from tejat.plan import serving, topology
+from tejat.train import mesh as meshes
 
 
 def planned(*words: str, capsys) -> dict:
@@ -102,3 +104,23 @@ def test_the_engines_steps_are_compiled_for_devices_that_stand_in(capsys):
     held = found["steps"]["write"]["bytes"]["arguments"]
     # One key head is copied, all else is cut in two but norms.
     assert found["keys_bytes"] < held < found["keys_bytes"] + 1.2 * found["parameters"]
+
+
+def test_a_tower_that_chips_do_not_divide_is_whole_on_each():
+    """Ultra's tower of images is 4,304 wide inside: 16 times 269."""
+    config = family.preset("ultra")
+    parts = sizes.parts(config)
+    assert serving.weight_bytes(config, 16) == 2 * (parts.whole - parts.picture) / 16
+    assert serving.weight_bytes(config, 64) == 2 * ((parts.decoder + parts.codes + parts.audio) / 64 + parts.vision)
+
+
+@pytest.mark.parametrize("topology_name", ["v5e:16x16", "v4:4x4x8", "v5p:4x4x4", "h100:8"])
+def test_what_is_proposed_divides_the_decoder(topology_name):
+    where, proposed = topology.parse(topology_name), 0
+    for name in family.FAMILY:
+        config = family.preset(name)
+        tree = {"decoder": multimodal.params(config)["decoder"]}
+        for one in serving.candidates(config, where, config.context, None):
+            meshes.check(AbstractMesh((1, 1, 1, 1, one.tensor), meshes.AXES), tree, 1)
+            proposed += 1
+    assert proposed > 4

@@ -8,7 +8,7 @@ still the same alone and in any company.
 from typing import Any
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from tejat.errors import BadInput
 from tejat.infer.cache import Cache
@@ -53,7 +53,17 @@ def _one(param: Param) -> Param:
 
 
 def _sharding(mesh: Mesh, param: Param) -> NamedSharding:
-    return NamedSharding(mesh, meshes.spec(mesh, param))
+    return NamedSharding(mesh, spec(mesh, param))
+
+
+def spec(mesh: Mesh | AbstractMesh, param: Param) -> PartitionSpec:
+    """How a parameter is cut. Weights of key heads that are fewer than the devices are cut by what they sum over: each
+    device would have all of them, and of a large model on many that is more than all else."""
+    found = meshes.spec(mesh, param)
+    if any(found) or not {"key_heads", "embed"} <= {*param.axes}:
+        return found
+    at = param.axes.index("embed")
+    return found if param.shape[at] % mesh.shape["tensor"] else PartitionSpec(*(None,) * at, "tensor")
 
 
 def placed(mesh: Mesh, cache: Cache) -> Cache:

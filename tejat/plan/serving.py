@@ -12,13 +12,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jax.sharding import AbstractMesh
+
 from tejat.errors import BadInput
+from tejat.infer import parallel
 from tejat.model import decoder, multimodal, sizes
 from tejat.model.multimodal import ModelConfig
-from tejat.model.params import Tree, walk
+from tejat.model.params import walk
 from tejat.plan import child, collectives, topology
 from tejat.plan.roofline import MEMORY, PRODUCTS
 from tejat.plan.topology import Topology
+from tejat.train import mesh as meshes
 
 PART, TOGETHER = 256, 8
 """Tokens of a part of a prompt, and prompts that are read at a time, as the service on an accelerator has them."""
@@ -75,18 +79,10 @@ class Estimate:
 
 
 def weight_bytes(config: ModelConfig, tensor: int) -> float:
-    """Weights on one of the chips that share them, in bfloat16. A tower that they do not divide is whole on each."""
-    parts, tree = sizes.parts(config), multimodal.params(config)
-    found = (parts.decoder + parts.codes) / tensor
-    for name, size in (("vision", parts.vision), ("audio", parts.audio)):
-        found += size / tensor if _divides(tensor, tree.get(name, {})) else size
-    return sizes.BF16 * found
-
-
-def _divides(tensor: int, tree: Tree) -> bool:
-    cut = ("heads", "mlp")
-    return not any(
-        size % tensor for _, p in walk(tree) for axis, size in zip(p.axes, p.shape, strict=True) if axis in cut
+    """Weights on one of the chips that share them, in bfloat16. What they do not divide is whole on each."""
+    mesh = AbstractMesh(tuple(tensor if axis == "tensor" else 1 for axis in meshes.AXES), meshes.AXES)
+    return sizes.BF16 * sum(
+        param.size / (tensor if any(parallel.spec(mesh, param)) else 1) for _, param in walk(multimodal.params(config))
     )
 
 
@@ -204,12 +200,11 @@ def compiled(
     import jax
     import jax.numpy as jnp
 
-    from tejat.infer import parallel, steps
+    from tejat.infer import steps
     from tejat.infer.cache import empty_cache
     from tejat.model.params import Param
     from tejat.plan import topology as topologies
     from tejat.plan.compiling import Job, configured
-    from tejat.train import mesh as meshes
 
     config = configured(Job(size, topology, 1, {}, 0, changes=tuple(changes)))
     where = topologies.parse(topology)

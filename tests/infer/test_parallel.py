@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 
 from tejat import bundle
 from tejat.errors import BadInput
-from tejat.infer.parallel import mesh_of, parameters
+from tejat.infer.parallel import mesh_of, parameters, spec
+from tejat.model.params import Param
 from tejat.train import mesh as meshes
 
 
@@ -54,3 +56,14 @@ def test_every_weight_has_a_place(tiny) -> None:
     apart = {**tiny.params, "decoder": decoder.apart(tiny.params["decoder"])}
     places = parameters(meshes.make({"tensor": 1}, jax.devices()[:1]), tiny.config)
     assert jax.tree.structure(apart) == jax.tree.structure(places)
+
+
+@pytest.mark.parametrize(
+    ("heads", "width", "cut"),
+    [(4, 64, (None, "tensor")), (2, 64, ("tensor",)), (2, 66, ())],
+    ids=["by heads", "fewer heads than devices: by what they sum over", "whole"],
+)
+def test_weights_of_key_heads_are_cut(heads, width, cut) -> None:
+    mesh = AbstractMesh((1, 1, 1, 1, 4), meshes.AXES)
+    found = spec(mesh, Param((width, heads, 8), ("embed", "key_heads", "head"), 1.0))
+    assert tuple(found)[: len(cut)] == cut and not any(tuple(found)[len(cut) :])

@@ -17,7 +17,7 @@ from statistics import mean, stdev
 
 import tyro
 
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.train import arms, ladder, recipe
 
 
@@ -100,8 +100,5 @@ def compared(found: list[dict], seeds: tuple[int, ...]) -> list[dict]:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from tejat import bundle, sample
 from tejat.bundle import Bundle
 from tejat.codecs.vocabulary import BOS
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.export import gguf, onnx_decoder, quantize
 from tejat.model import decoder, multimodal
 from tejat.model.decoder import DecoderConfig
@@ -162,8 +162,5 @@ def _without(model: Bundle, norm: str) -> Bundle:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

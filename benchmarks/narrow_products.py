@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.infer import speed
 from tejat.model import family, narrow, narrow_kernel, quantised
 
@@ -160,8 +160,5 @@ def timed(product: Product, weights: Any, table: Any, heads: int, options: Optio
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

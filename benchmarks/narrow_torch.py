@@ -17,7 +17,7 @@ import narrow_products
 import torch
 import tyro
 
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 
 GROUP = 32
 
@@ -126,8 +126,5 @@ def timed(options: Options, made: Callable[[int, int], Any], product: Callable[.
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

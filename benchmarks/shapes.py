@@ -20,7 +20,7 @@ from jaxtyping import Bool, UInt8
 from tejat import bundle
 from tejat.codecs.image import resize
 from tejat.codecs.picture import PictureCodec
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.evals import picture_classifier, suites
 from tejat.evals.ground import Ground
 from tejat.evals.picture_classifier import Classifier, frechet, look
@@ -101,8 +101,5 @@ def line(sheets: list[Pixels], codec: PictureCodec, judge: Classifier | None) ->
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

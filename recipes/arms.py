@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tejat.data.packing import Room
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.train import arms, ladder, recipe
 from tejat.train.ladder import Rung
 
@@ -83,8 +83,5 @@ def _as_it_is(framing):
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -15,14 +15,13 @@ has 65.7% and 56.3%, by which the card's share of recognised drawings is; the pe
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tejat.data import rasters
-from tejat.errors import BadInput
+from tejat.errors import explained
 from tejat.evals import picture_classifier
 from tejat.evals.picture_classifier import Classifier, ClassifierConfig, Training
 from tejat.train.optimizer import Schedule
@@ -92,8 +91,5 @@ def _tried(judge: Classifier, drawn: Drawn) -> str:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         main()
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

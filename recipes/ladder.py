@@ -29,7 +29,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.model import sizes
 from tejat.plan import scaling
 from tejat.train import arms, ladder, recipe
@@ -202,8 +202,5 @@ def _recipe(name: str, options: Options) -> recipe.Recipe:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

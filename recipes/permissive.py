@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tejat.data.corpus import ledger
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.train import arms, ladder, recipe
 from tejat.train.ladder import Rung
 
@@ -95,8 +95,5 @@ def refuse(corpora: dict[str, Path]) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.evals import suites
 from tejat.evals.ground import Ground
 from tejat.evals.tasks import Item
@@ -142,8 +142,5 @@ def _task(called: str, ground: Ground):
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -8,12 +8,11 @@ Answers are kept beside the sheet, and read again where there are some. Some 100
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import tejat
 from tejat import bundle
-from tejat.errors import BadInput
+from tejat.errors import explained
 from tejat.evals import harness, picture_sheets, pictures_suite
 from tejat.evals.ground import Ground
 from tejat.evals.picture_sheets import Cell
@@ -65,8 +64,5 @@ def _cell(item: Item, outcome: Outcome, names: dict[str, str]) -> Cell:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         main()
-    except BadInput as error:
-        print(f"tejat: error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -1,4 +1,5 @@
 """One service over several devices: weights and keys are cut by heads, by the MLP's width and by the vocabulary.
+Weights of key heads that are fewer than the devices are cut by the model's width.
 
 The rules are those of training (`train.mesh`), and XLA's partitioner adds the exchanges. Sums over heads and over the
 MLP's width are then made in another order than on one device: answers agree as far as rounding lets them, and are

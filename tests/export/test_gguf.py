@@ -3,7 +3,6 @@
 import dataclasses
 import io
 
-import gates
 import numpy as np
 import pytest
 from PIL import Image as pillow
@@ -17,6 +16,7 @@ from tejat.model.params import unflatten, walk
 from tejat.parts import Text, Turn, to_png
 
 gguf = pytest.importorskip("gguf")
+gates = pytest.importorskip("gates")  # which needs ONNX, too
 
 from tejat.export import gguf as exporting  # noqa: E402
 from tejat.export import quantize  # noqa: E402

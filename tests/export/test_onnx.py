@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-from gates import by_jax, by_onnx
 
 from tejat.errors import BadInput
 from tejat.model import multimodal
@@ -14,6 +13,8 @@ from tejat.model.picture import PictureConfig
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+
+from gates import by_jax, by_onnx  # noqa: E402
 
 from tejat.export import onnx as exporting  # noqa: E402
 from tejat.export import onnx_decoder, onnx_graph, onnx_vision, quantize  # noqa: E402

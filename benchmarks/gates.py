@@ -129,8 +129,9 @@ def by_onnx(path: Path, config: DecoderConfig, tokens: Tokens, parts: int = 1, k
             "tokens": part.astype(np.int64),
             "soft": np.zeros((1, 1, config.width), np.float32),
             "is_soft": np.zeros(part.shape, bool),
-            "last": np.asarray([end - 1], np.int32),
-            "most": np.asarray([end], np.int32),
+            "position": np.arange(start, end)[None],
+            **{name: np.asarray([end - 1], np.int32) for name in ("last", "window_last")},
+            **{name: np.asarray([end], np.int32) for name in ("most", "window_most")},
             "at": np.arange(part.shape[1]),
         }
         scores, *grown = session.run(["scores", *(f"new_{name}" for name in names)], asked | cache)

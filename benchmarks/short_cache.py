@@ -21,8 +21,8 @@ from tejat import bundle
 from tejat.codecs.vocabulary import BOS
 from tejat.errors import BadInput
 from tejat.export import onnx
+from tejat.infer.onnx_cache import Cache
 from tejat.infer.onnx_model import OnnxModel
-from tejat.infer.onnx_rows import Cache
 
 TEXT = Path(__file__).parent.parent / "docs" / "LOG.md"
 PIECE = 512  # tokens read at once
@@ -76,7 +76,7 @@ def main(options: Options) -> int:
 
 def read(model: OnnxModel, ids: np.ndarray) -> np.ndarray:
     """Log-probabilities after every token."""
-    cache, found = Cache(model, 1, len(ids)), []
+    cache, found = Cache(model, 1, len(ids), ahead=PIECE), []
     for start in range(0, len(ids), PIECE):
         part = ids[None, start : start + PIECE]
         scores = cache.run(slice(0, 1), part, np.asarray([start]), range(part.shape[1]))[0][0].astype(np.float64)
@@ -111,7 +111,7 @@ def reading(exports: dict[int, OnnxModel], ids: np.ndarray) -> dict[int, str]:
     found: dict[int, list[float]] = {bits: [] for bits in exports}
     for _ in range(ROUNDS):
         for bits, model in exports.items():
-            cache, begun = Cache(model, 1, len(ids)), time.perf_counter()
+            cache, begun = Cache(model, 1, len(ids), ahead=PIECE), time.perf_counter()
             for start in range(0, len(ids), PIECE):
                 part = ids[None, start : start + PIECE]
                 cache.run(slice(0, 1), part, np.asarray([start]), [part.shape[1] - 1])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image as pillow
 
 SIDE = 128  # pixels of a drawing
-PAIRS = 300  # of a list, about 4,000 tokens; 32,000 would take minutes
+PAIRS = 2_340  # of a list, about 32,100 tokens: as long as the context
 PARAGRAPH = 200  # characters of a text to be summed up, at least; as many are shown
 SENTENCE = sample.root() / "sentence.ogg"
 """BORN["en"] as eSpeak NG says it (en-us+f4, 155 words a minute), in a tone that no training has."""
@@ -115,7 +115,7 @@ def _key(random: np.random.Generator) -> list[Question]:
     n = int(random.integers(PAIRS))
     asked = retrieval.WORDS["value"]["en"][0].format(key=keys[n])
     first = listed.partition("\n")[0]
-    shown = Text(f"{first} … {asked} (Of {PAIRS} keys it is number {n + 1}.)")
+    shown = Text(f"{first} … {asked} (Of {PAIRS:,} keys it is number {n + 1:,}.)")
     return [Question([Text(f"{listed}\n\n{asked}")], values[n], shown=[shown])]
 
 

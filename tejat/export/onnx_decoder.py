@@ -1,13 +1,17 @@
 """The decoder in ONNX: tokens and soft tokens in, scores out, over a cache of keys and values.
 
 Inputs: `tokens` [B, T]; `soft` [B, T, D] or [1, 1, D], taken instead of a token's embedding where `is_soft` [B, T];
-`last` [B], the place of the row's last token (its length less one); `most` [1], the longest row's length; `at` [S],
-which of the T places are scored; `key.n` and `value.n` [B, K, P, N] for every layer n, float32 or int8. Outputs:
-`scores` [B, S, V]; `hidden` [B, S, D], the states that they come from; `new_key.n`, `new_value.n` [B, K, P', N].
+`position` [B, T]; `last` [B], the place of the row's last token in the buffers of full layers (its length less one);
+`most` [1], the longest row's length; `window_last` and `window_most`, the same for sliding layers, whose buffers may
+begin at a later position; `at` [S], which of the T places are scored; `key.n` and `value.n` [B, K, P, N] for every
+layer n, float32 or int8. Outputs: `scores` [B, S, V]; `hidden` [B, S, D], the states that they come from; `new_key.n`,
+`new_value.n` [B, K, P', N].
 
 Where the buffers of keys are given in and out as one, of a size that holds all, nothing is copied. Several tokens at
 once (T > 1) are read of one row, B = 1.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -31,8 +35,9 @@ def decoder(params: Tree, config: DecoderConfig, context: int, cache_bits: int =
     tokens = g.input("tokens", "int64", ("B", "T"))
     soft = g.input("soft", "float32", ("SB", "ST", d))
     is_soft = g.input("is_soft", "bool", ("B", "T"))
-    last = g.input("last", "int32", ("B",))
-    most = g.input("most", "int32", (1,))
+    position = g.input("position", "int64", ("B", "T"))
+    ends = {"full": (g.input("last", "int32", ("B",)), g.input("most", "int32", (1,)))}
+    ends["sliding"] = g.input("window_last", "int32", ("B",)), g.input("window_most", "int32", (1,))
     at = g.input("at", "int64", ("S",))
 
     embedded, scored = _table(g, params["embedding"], d)
@@ -45,7 +50,8 @@ def decoder(params: Tree, config: DecoderConfig, context: int, cache_bits: int =
     for n, kind in enumerate(config.kinds):
         weights = {name: layer(leaf, used[kind.name]) for name, leaf in params["blocks"][kind.name].items()}
         used[kind.name] += 1
-        _block(stream, weights, config, kind, n, (last, most), tables[kind.attention], cache_bits)
+        places = Places(position, *ends[kind.attention], *tables[kind.attention])
+        _block(stream, weights, config, kind, n, places, cache_bits)
     x = g.op("Gather", stream.normed(params["final_norm"]), at, axis=1)
     scores = scored(x)
     if config.soft_cap is not None:
@@ -54,6 +60,16 @@ def decoder(params: Tree, config: DecoderConfig, context: int, cache_bits: int =
     g.output(scores, "scores", "float32", ("B", "S", config.vocabulary))
     g.output(x, "hidden", "float32", ("B", "S", d))
     return g
+
+
+class Places(NamedTuple):
+    """Where tokens stand: positions, the last place and the places of a layer's buffers, cosines and sines."""
+
+    position: Value
+    last: Value
+    most: Value
+    cosines: Value
+    sines: Value
 
 
 class Stream:
@@ -131,7 +147,7 @@ def _steps(scale: Float[np.ndarray, " N"], heads: int) -> tuple[Float[np.ndarray
 
 
 def _block(
-    stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: int, lengths, tables, cache_bits: int
+    stream: Stream, weights: Tree, config: DecoderConfig, kind: Kind, n: int, places: Places, cache_bits: int
 ) -> None:
     g, d, h = stream.graph, config.width, config.heads
     k, width = head_shape(config, kind.attention)
@@ -144,11 +160,14 @@ def _block(
     heads = g.reshape(g.op("Mul", normed, g.floats(scales)), 0, 0, (h + 2 * k) * width)
 
     stored = "int8" if cache_bits == 8 else "float32"
-    past = [g.input(f"{name}.{n}", stored, ("B", k, "P", width)) for name in ("key", "value")]
+    sliding = kind.attention == "sliding"
+    before, behind = ("W", "WW") if sliding else ("P", "PP")
+    past = [g.input(f"{name}.{n}", stored, ("B", k, before, width)) for name in ("key", "value")]
     after = [f"new_{name}" for name in past]
-    inputs, eighths = [heads, "", "", *past, *lengths, *tables], {}
+    inputs = [heads, "", "", *past, places.last, places.most, places.cosines, places.sines, places.position]
+    eighths = {}
     if cache_bits == 8:
-        inputs += ["", "", "", *(g.floats(step) for step in _steps(np.asarray(weights["k_norm"]), k))]
+        inputs += ["", "", *(g.floats(step) for step in _steps(np.asarray(weights["k_norm"]), k))]
         eighths = {"kv_cache_bit_width": 8, "k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL"}
     y, *_ = g.several(
         "GroupQueryAttention",
@@ -159,11 +178,11 @@ def _block(
         kv_num_heads=k,
         scale=1.0,
         do_rotary=1,
-        local_window_size=config.window if kind.attention == "sliding" else -1,
+        local_window_size=config.window if sliding else -1,
         **eighths,
     )
     for name in after:
-        g.declare(name, stored, ("B", k, "PP", width))
+        g.declare(name, stored, ("B", k, behind, width))
     y = g.product(y, matrix(weights["o"], h * width))
     stream.add(g.rms_norm(y, weights["post_attention_norm"]))
     y = stream.normed(weights["mlp_norm"])

@@ -18,8 +18,9 @@ from tejat.infer.engine import Generation, not_offered
 from tejat.infer.job import Job
 from tejat.infer.likelihood import Likelihood
 from tejat.infer.limits import limit_of
+from tejat.infer.onnx_cache import AHEAD, Cache
 from tejat.infer.onnx_model import OnnxModel
-from tejat.infer.onnx_rows import Cache, OnnxRows
+from tejat.infer.onnx_rows import OnnxRows
 from tejat.infer.options import Options
 from tejat.infer.pieces import Piece, joined
 from tejat.infer.prefix import PrefixCache, chunks
@@ -31,8 +32,11 @@ from tejat.infer.soft import SoftTokens
 PARTS = (32, 128)
 """Tokens of a prompt that are read at a time."""
 
-SCORED = 256
+SCORED = AHEAD
 """Places whose scores are made at a time."""
+
+BEHIND = 1_024
+"""Tokens in which a prompt may differ from the one before it, for what they share not to be read again."""
 
 
 class OnnxEngine:
@@ -96,12 +100,14 @@ class OnnxEngine:
         A prompt of text that begins as the one before it is read from where they part.
         """
         longest = (len(prompt) + max(map(len, mine), default=0) for prompt, mine in zip(prompts, wanted, strict=True))
-        cache, held = self._cache(max(longest, default=1)), np.zeros(0, np.int32)
+        ahead = max((len(answer) for mine in wanted for answer in mine), default=1)
+        cache = self._cache(max(longest, default=1), ahead=max(ahead, AHEAD), behind=BEHIND)
+        held = np.zeros(0, np.int32)
         found = []
         for prompt, mine in zip(prompts, wanted, strict=True):
             head = len(prompt) - 1
             ids = prompt.tokens[: 0 if prompt.media else head]
-            for _ in self._run(cache, prompt, head, scored=False, start=_alike(held, ids)):
+            for _ in self._run(cache, prompt, head, scored=False, start=cache.reach(0, _alike(held, ids))):
                 pass
             found.append([self._continued(cache, prompt, head, answer) for answer in mine])
             held = ids
@@ -112,12 +118,12 @@ class OnnxEngine:
         scores, _ = cache.run(slice(0, 1), tokens, np.asarray([head]), range(len(ids)))
         return _likelihood(scores[0], np.arange(len(ids)), np.asarray(ids))
 
-    def _cache(self, length: int) -> Cache:
+    def _cache(self, length: int, **room: int) -> Cache:
         if length > self.config.context:
             raise BadInput(
                 f"the document has {length:,} tokens, and the context holds {self.config.context:,}; shorten it"
             )
-        return Cache(self.model, 1, max(1, length))
+        return Cache(self.model, 1, max(1, length), **room)
 
     def _run(
         self, cache: Cache, document: Encoded, stop: int | None = None, scored: bool = True, start: int = 0

@@ -17,7 +17,7 @@ from tejat.parts import write_whole
 
 MANIFEST, DECODER = "manifest.json", "decoder.onnx"
 
-FORMAT = 1
+FORMAT = 2
 
 BESIDE = "onnx"
 """The folder in a model's own directory where its export is looked for."""

@@ -129,8 +129,9 @@ class Service:
 
     def _on_onnx(self, onnx: "OnnxModel", slots: int, soft_bytes: int) -> int:
         """How many prompts are read at a time."""
+        from tejat.infer.onnx_cache import at_once
         from tejat.infer.onnx_engine import PARTS
-        from tejat.infer.onnx_rows import OnnxRows, at_once
+        from tejat.infer.onnx_rows import OnnxRows
 
         slots = at_once(onnx, slots, self.context)
         self._rows: JaxRows | OnnxRows = OnnxRows(onnx, self._rule, slots=slots, context=self.context)

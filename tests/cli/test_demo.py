@@ -63,7 +63,7 @@ def start(*words: str, cwd: Path, program: str = SHORT) -> subprocess.Popen[str]
 
 def tejat(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     running = start(*words, cwd=cwd)
-    out, err = running.communicate(timeout=300)
+    out, err = running.communicate(timeout=600)
     return subprocess.CompletedProcess(words, running.returncode, out, err)
 
 

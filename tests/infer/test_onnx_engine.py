@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from tejat.codecs.framing import Encoded
 from tejat.infer import soft
@@ -20,10 +22,11 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from tejat.export import onnx as exporting  # noqa: E402
-from tejat.infer import onnx_model, onnx_rows  # noqa: E402
+from tejat.infer import onnx_cache, onnx_model, onnx_rows  # noqa: E402
+from tejat.infer.onnx_cache import Cache, at_once, room  # noqa: E402
 from tejat.infer.onnx_engine import OnnxEngine  # noqa: E402
 from tejat.infer.onnx_model import OnnxModel  # noqa: E402
-from tejat.infer.onnx_rows import Cache, OnnxRows, at_once, room  # noqa: E402
+from tejat.infer.onnx_rows import OnnxRows  # noqa: E402
 from tejat.infer.service import Service  # noqa: E402
 
 STATM = Path("/proc/self/statm")
@@ -118,7 +121,7 @@ def test_an_answer_does_not_depend_on_its_company(small, prompts) -> None:
     some = dataclasses.replace(GREEDY, temperature=1.0, top_p=0.9, picture_size=(2, 3), max_tokens=40)
     wild = [dataclasses.replace(some, seed=n, picture_guidance=1.0 + n) for n in range(len(prompts))]
     together = OnnxEngine(small).generate(prompts, wild)
-    alike = onnx_rows.one_is_alike(small)  # some processors add up one row alone in another order
+    alike = onnx_cache.one_is_alike(small)  # some processors add up one row alone in another order
     for at in (3, 1):
         beside = [at] if alike else [at, 0]
         found, *_ = OnnxEngine(small).generate([prompts[n] for n in beside], [wild[n] for n in beside])
@@ -149,6 +152,62 @@ def test_guided_pictures_are_those_of_jax(model, tiny, prompts) -> None:
         np.testing.assert_allclose(mine.logprobs, theirs.logprobs, atol=1e-3)
         drew += int((mine.tokens == tiny.vocabulary["<picture|>"]).sum())
     assert drew > 3
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.integers(1, 40), min_size=1, max_size=60), back=st.integers(0, 60), kept=st.integers(0, 60))
+@example(parts=[40] * 12, back=60, kept=60)
+@example(parts=[1] * 300, back=0, kept=0)
+def test_windows_move_and_nothing_changes(model, parts, back, kept) -> None:
+    """A row read in parts, at times from before where it stood, beside one whose windows never move."""
+    random, places = np.random.default_rng(0), model.config.context
+    tokens = random.integers(4, model.config.decoder.vocabulary, (1, places), np.int32)
+    still, moving = Cache(model, 1, places, ahead=places), Cache(model, 1, places, ahead=40, behind=kept)
+    assert moving.layers[0][0].shape[2] == 48 + kept + onnx_cache.STEP + 40 < still.layers[0][0].shape[2] == places
+    due, _ = still.run(slice(0, 1), tokens, np.zeros(1, int), range(places))
+    start = 0
+    for count in parts:
+        start = moving.reach(0, max(0, start - back))
+        end = min(start + max(count, back + 1), start + 40, places)
+        found, _ = moving.run(slice(0, 1), tokens[:, start:end], np.asarray([start]), range(end - start))
+        np.testing.assert_allclose(found, due[:, start:end], atol=2e-4)
+        start = end
+        if start == places:
+            break
+
+
+def test_a_window_that_moves_too_far_is_seen(model) -> None:
+    """The control: what a token should still see is gone."""
+    tokens = np.random.default_rng(0).integers(4, model.config.decoder.vocabulary, (1, 400), np.int32)
+    found = []
+    for window in (48, 40):
+        cache, scores = Cache(model, 1, 400, ahead=8), []
+        cache._window = window
+        for start in range(0, 400, 8):
+            part = tokens[:, start : start + 8]
+            scores.append(cache.run(slice(0, 1), part, np.asarray([start]), range(8))[0])
+        found.append(np.concatenate(scores, axis=1))
+    assert np.abs(found[0] - found[1]).max() > 0.05
+    with pytest.raises(ValueError, match="cannot go back to 200"):
+        cache.step(0, np.zeros(1, np.int32), np.asarray([200]))
+    with pytest.raises(ValueError, match="300 tokens are more than the cache has been made to read at once"):
+        Cache(model, 1, 400, ahead=8).run(slice(0, 1), tokens[:, :300], np.zeros(1, int), [])
+
+
+def test_a_long_prompt_is_answered_as_jax_does(model, small, tiny) -> None:
+    """Beyond where windows move; of two that begin alike each is answered to the bit as it is alone."""
+    turns = [Turn("user", (Text("word and " * 70 + more),)) for more in ("one?", "two?")]
+    asked = [tiny.framing.prompt([turn]) for turn in turns]
+    assert min(map(len, asked)) > 48 + onnx_cache.STEP + 128
+    for mine, theirs in zip(
+        OnnxEngine(model).generate(asked, GREEDY), Engine(tiny).generate(asked, GREEDY), strict=True
+    ):
+        assert mine.tokens.tolist() == theirs.tokens.tolist()
+        np.testing.assert_allclose(mine.logprobs, theirs.logprobs, atol=1e-3)
+    for at, beside in enumerate(OnnxEngine(small).generate(asked, GREEDY)):
+        others = [asked[at]] if onnx_cache.one_is_alike(small) else [asked[at], asked[0]]
+        alone = OnnxEngine(small).generate(others, GREEDY)[0]
+        assert alone.tokens.tolist() == beside.tokens.tolist() and alone.logprobs.tolist() == beside.logprobs.tolist()
 
 
 def test_a_picture_begun_is_completed(model, tiny, prompts) -> None:

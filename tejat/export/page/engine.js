@@ -7,13 +7,20 @@ import { Vocabulary } from "./tokenizer.js";
 const AT_ONCE = 128; // tokens read in one run
 const BREATH = 4; // tokens written between two looks at whether to stop
 
-/** What was read, and the keys and values that the decoder left of it. */
+/**
+ * What was read, and the keys and values that the decoder left of it. A sliding layer keeps no more than a few windows:
+ * its first place is position `base`, and what lies before is gone.
+ */
 class Memory {
   constructor(ort, { decoder }) {
     this.ort = ort;
     this.read = new Sequence();
-    this.cache = Array.from({ length: decoder.layers }, (_, n) => {
-      const full = decoder.pattern ? decoder.pattern[n] === "full" : n % decoder.period === decoder.period - 1;
+    this.base = 0;
+    this.window = decoder.window;
+    this.full = Array.from({ length: decoder.layers }, (_, n) =>
+      decoder.pattern ? decoder.pattern[n] === "full" : n % decoder.period === decoder.period - 1,
+    );
+    this.cache = this.full.map((full) => {
       const heads = (full && decoder.full_key_heads) || decoder.key_heads;
       const width = (full && decoder.full_head_width) || decoder.head_width;
       return [0, 1].map(() => new ort.Tensor("float32", new Float32Array(), [1, heads, 0, width]));
@@ -24,20 +31,36 @@ class Memory {
     return this.read.ids.length;
   }
 
-  /** Keeps the first `count` places. */
+  /** Keeps the first `count` places; none where the windows before them are gone. */
   keep(count) {
     if (count === this.length) return;
+    if (this.base > 0 && count < this.base + this.window) count = this.base = 0;
     this.read.ids.length = this.read.soft.length = count;
-    this.cache = this.cache.map((pair) =>
-      pair.map(({ data, dims: [, heads, long, width] }) => {
-        const kept = new Float32Array(heads * count * width);
-        for (let head = 0; head < heads; head++) {
-          const from = head * long * width;
-          kept.set(data.subarray(from, from + count * width), head * count * width);
-        }
-        return new this.ort.Tensor("float32", kept, [1, heads, count, width]);
-      }),
+    this.cache = this.cache.map((pair, n) =>
+      pair.map((tensor) => this.#cut(tensor, 0, this.full[n] ? count : count - this.base)),
     );
+  }
+
+  /** Takes what a run has left, and leaves the windows that nothing to come will see. */
+  take(cache, ids, soft) {
+    this.cache = cache;
+    this.read.ids.push(...ids);
+    this.read.soft.push(...soft);
+    const by = this.length - this.base - 2 * this.window;
+    if (by < this.window) return;
+    this.base += by;
+    this.cache = this.cache.map((pair, n) =>
+      this.full[n] ? pair : pair.map((tensor) => this.#cut(tensor, by, by + 2 * this.window)),
+    );
+  }
+
+  #cut({ data, dims: [, heads, long, width] }, from, to) {
+    const kept = new Float32Array(heads * (to - from) * width);
+    for (let head = 0; head < heads; head++) {
+      const places = data.subarray((head * long + from) * width, (head * long + to) * width);
+      kept.set(places, head * (to - from) * width);
+    }
+    return new this.ort.Tensor("float32", kept, [1, heads, to - from, width]);
   }
 }
 
@@ -135,17 +158,19 @@ export class Engine {
       tokens: new Tensor("int64", BigInt64Array.from(sequence.ids.slice(from, to), BigInt), [1, count]),
       soft: new Tensor("float32", soft, seesAny ? [1, count, width] : [1, 1, width]),
       is_soft: new Tensor("bool", Uint8Array.from(inside, (place) => (place ? 1 : 0)), [1, count]),
+      position: new Tensor("int64", BigInt64Array.from({ length: count }, (_, n) => BigInt(from + n)), [1, count]),
       last: new Tensor("int32", Int32Array.of(to - 1), [1]),
       most: new Tensor("int32", Int32Array.of(to), [1]),
+      window_last: new Tensor("int32", Int32Array.of(to - 1 - memory.base), [1]),
+      window_most: new Tensor("int32", Int32Array.of(to - memory.base), [1]),
       at: new Tensor("int64", at, [at.length]),
     };
     const kept = memory.cache.flatMap((_, n) => [`key.${n}`, `value.${n}`]);
     memory.cache.forEach(([key, value], n) => Object.assign(feeds, { [`key.${n}`]: key, [`value.${n}`]: value }));
     const decoder = await this.session("decoder");
     const found = await decoder.run(feeds, [...(wanted ? ["scores"] : []), ...kept.map((name) => `new_${name}`)]);
-    memory.cache = memory.cache.map((_, n) => [found[`new_key.${n}`], found[`new_value.${n}`]]);
-    memory.read.ids.push(...sequence.ids.slice(from, to));
-    memory.read.soft.push(...inside);
+    const cache = memory.cache.map((_, n) => [found[`new_key.${n}`], found[`new_value.${n}`]]);
+    memory.take(cache, sequence.ids.slice(from, to), inside);
     return found.scores?.data;
   }
 

@@ -22,7 +22,7 @@ from tejat.train import mesh as meshes
 def mesh_of(text: str, config: ModelConfig) -> Mesh:
     """The mesh of a text like "tensor=2", over the first of the devices.
 
-    Raises BadInput for another axis, for more devices than there are, and for a model that it does not divide.
+    Raises BadInput for another axis, for more devices than there are, and as `check` does.
     """
     sizes = meshes.parse(text)
     if [*sizes] != ["tensor"]:
@@ -31,8 +31,13 @@ def mesh_of(text: str, config: ModelConfig) -> Mesh:
     if sizes["tensor"] > len(devices):
         raise BadInput(f"the mesh {text!r} is of {sizes['tensor']} devices, and there are {len(devices)}; give fewer")
     mesh = meshes.make(sizes, devices[: sizes["tensor"]])
-    meshes.check(mesh, multimodal.params(config), rows=1)
+    check(mesh, config)
     return mesh
+
+
+def check(mesh: Mesh | AbstractMesh, config: ModelConfig) -> None:
+    """Raises BadInput for a mesh that does not divide the decoder. A tower that it does not divide stays whole."""
+    meshes.check(mesh, {"decoder": multimodal.params(config)["decoder"]}, rows=1)
 
 
 def parameters(mesh: Mesh, config: ModelConfig) -> Tree:

@@ -1,5 +1,6 @@
 """A service cut over devices answers as one that is whole does."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,8 +13,9 @@ from jax.sharding import AbstractMesh
 
 from tejat import bundle
 from tejat.errors import BadInput
-from tejat.infer.parallel import mesh_of, parameters, spec
-from tejat.model.params import Param
+from tejat.infer.parallel import check, mesh_of, parameters, spec
+from tejat.model import multimodal
+from tejat.model.params import Param, walk
 from tejat.train import mesh as meshes
 
 
@@ -45,6 +47,18 @@ def test_two_devices_answer_as_one(tiny, tmp_path) -> None:
 def test_meshes_that_cannot_serve(tiny, text, told) -> None:
     with pytest.raises(BadInput, match=told):
         mesh_of(text, tiny.config)
+
+
+def test_a_tower_that_does_not_divide_stays_whole(tiny) -> None:
+    mesh = AbstractMesh((1, 1, 1, 1, 4), meshes.AXES)
+    four = dataclasses.replace(tiny.config.decoder, heads=4, mlp=128)
+    odd = dataclasses.replace(tiny.config.vision, mlp=130)
+    config = dataclasses.replace(tiny.config, decoder=four, vision=odd)
+    check(mesh, config)
+    whole = [param for _, param in walk(multimodal.params(config)["vision"]) if 130 in param.shape]
+    assert whole and not any("tensor" in spec(mesh, param) for param in whole)
+    with pytest.raises(BadInput, match="does not divide the 130 of mlp"):
+        check(mesh, dataclasses.replace(config, decoder=dataclasses.replace(four, mlp=130)))
 
 
 def test_every_weight_has_a_place(tiny) -> None:

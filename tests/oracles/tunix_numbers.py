@@ -121,9 +121,14 @@ def _dpo(chosen, rejected, first, other):
 
 
 def _plain(value):
+    """In as few digits as tell the 32 bits of each number."""
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
-    return value if value is None or isinstance(value, str | float) else np.asarray(value, np.float64).tolist()
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if value is None or isinstance(value, str):
+        return value
+    return float(str(np.float32(value))) if isinstance(value, float) else _plain(np.asarray(value, np.float64).tolist())
 
 
 if __name__ == "__main__":

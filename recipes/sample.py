@@ -118,6 +118,10 @@ def load(path: Path) -> dict:
     return json.loads(path.read_text())
 
 
+def line(entry: dict) -> str:
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+
+
 def save(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -420,7 +424,7 @@ def main(work: Path) -> None:
         shutil.rmtree(path)
 
     chosen = concepts(work)
-    lines = ",\n".join(json.dumps(concept, ensure_ascii=False) for concept in chosen)
+    lines = ",\n".join(line(concept) for concept in chosen)
     save(OUT / "concepts.json", f"[\n{lines}\n]\n".encode())
     ids = {concept["names"]["en"]: concept["id"] for concept in chosen}
     for style in STYLES:
@@ -438,7 +442,7 @@ def main(work: Path) -> None:
     for language in LANGUAGES:
         prose(work, language)
     countries = facts(work)
-    save(OUT / "facts.jsonl", "".join(json.dumps(fact, ensure_ascii=False) + "\n" for fact in countries).encode())
+    save(OUT / "facts.jsonl", "".join(line(fact) + "\n" for fact in countries).encode())
     save(OUT / "heldout.json", (json.dumps(HELD_OUT, indent=2) + "\n").encode())
     licences(versions)
     size = sum(file.stat().st_size for file in files(OUT))

@@ -37,7 +37,11 @@ def mesh_of(text: str, config: ModelConfig) -> Mesh:
 
 def check(mesh: Mesh | AbstractMesh, config: ModelConfig) -> None:
     """Raises BadInput for a mesh that does not divide the decoder. A tower that it does not divide stays whole."""
-    meshes.check(mesh, {"decoder": multimodal.params(config)["decoder"]}, rows=1)
+    tree, shape = {"decoder": multimodal.params(config)["decoder"]}, mesh.shape
+    if wrong := meshes.undivided(shape, tree):
+        fewer = range(shape["tensor"], 0, -1)
+        fits = next(n for n in fewer if not meshes.undivided({**shape, "tensor": n}, tree))
+        raise BadInput(f"{wrong}; try tensor={fits}")
 
 
 def parameters(mesh: Mesh, config: ModelConfig) -> Tree:

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from jax.sharding import AbstractMesh
-
 from tejat.errors import BadInput
 from tejat.model import multimodal
 from tejat.model.multimodal import ModelConfig
@@ -43,11 +41,8 @@ def check_mesh(
         wrong = f"the mesh {told} is of {math.prod(shape.values())} devices and {where} has {where.chips}"
     elif config.context % shape["sequence"]:
         wrong = f"the mesh {told} does not divide the context of {config.context:,} tokens"
-    else:
-        try:
-            meshes.check(AbstractMesh(tuple(shape.values()), meshes.AXES), multimodal.params(config), copies)
-        except BadInput as error:
-            wrong = f"the mesh {told} cannot hold {config.name}: {str(error).partition(';')[0]}"
+    elif odd := meshes.undivided(shape, multimodal.params(config)):
+        wrong = f"the mesh {told} cannot hold {config.name}: {odd}"
     if wrong:
         raise BadInput(f"{wrong}; try {_mesh(config, where, rows, keep, shape, accumulate)}")
     if rows % (copies * accumulate):

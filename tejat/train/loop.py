@@ -39,7 +39,7 @@ from tejat.errors import BadInput
 from tejat.evals.plots import loss_plot
 from tejat.model import multimodal, picture, weights
 from tejat.parts import write_whole
-from tejat.train import chain, drawing, hosts, identity, step
+from tejat.train import chain, device_memory, drawing, hosts, identity, step
 from tejat.train import mesh as meshes
 from tejat.train.auditing import auditor
 from tejat.train.checkpoint import Checkpoints
@@ -165,6 +165,7 @@ def train(
             part = hosts.share(shardings[1], recipe.room.rows)
         log, steps, now = directory / "log.jsonl", recipe.schedule.steps, Standing()
         lying = _lying(abstract, shardings)
+        device_memory.check(lying)
 
         # ---- What is compiled ---------------------------------------------------------------------------------------
         past.append((time.time(), Kind.COMPILATION))
@@ -375,7 +376,7 @@ def _lying(abstract: step.TrainState, shardings: Any) -> step.TrainState:
     """The state's shapes and types, and where its arrays lie."""
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     where = jax.tree.map(lambda _: here, abstract) if shardings is None else shardings[0]
-    return jax.tree.map(lambda a, lies: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=lies), abstract, where)
+    return jax.tree.map(device_memory.laid, abstract, where)
 
 
 def _first_state(recipe: Recipe, shardings: Any) -> step.TrainState:

@@ -11,6 +11,7 @@ The rows of a batch are spread over the first three. The model only names the ax
 is told where parameters, batches and what is named lie, and adds the exchanges (Xu et al. 2021).
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -106,23 +107,52 @@ def _arranged(shape: tuple[int, ...], devices: Sequence[jax.Device]) -> np.ndarr
 
 
 def check(mesh: Mesh | AbstractMesh, tree: Tree, rows: int) -> None:
-    """Can the mesh hold this model and batches of so many rows? Raises BadInput, naming what it does not divide."""
+    """Can the mesh hold this model and batches of so many rows? Raises BadInput, naming what it does not divide and the
+    nearest mesh of as many devices that does."""
     copies = math.prod(mesh.shape[axis] for axis in ROWS)
     if rows % copies:
         nearest = max(1, round(rows / copies)) * copies
         raise BadInput(f"a batch of {rows} rows cannot be spread over {copies} devices; try room.rows={nearest}")
+    if wrong := undivided(mesh.shape, tree):
+        raise BadInput(f"{wrong}; try {_nearest(mesh.shape, tree, rows)}")
+
+
+def undivided(shape: Mapping[str, int], tree: Tree) -> str | None:
+    """Which weight a mesh of this shape cannot cut, in words; None where it can cut them all."""
     for name, param in walk(tree):
         for axis, size in zip(param.axes, param.shape, strict=True):
-            along = _along(mesh, axis)
-            cut = math.prod(mesh.shape[each] for each in along)
-            if size % cut and axis not in WHOLE_IF_ODD:
-                told = f"{','.join(f'{each}={mesh.shape[each]}' for each in along)} does not divide"
-                raise BadInput(f"{told} the {size} of {axis} in {name}; try {along[0]}={math.gcd(size, cut)}")
+            along = _along(shape, axis)
+            if size % math.prod(shape[each] for each in along) and axis not in WHOLE_IF_ODD:
+                told = ",".join(f"{each}={shape[each]}" for each in along)
+                return f"{told} does not divide the {size} of {axis} in {name}"
+    return None
 
 
-def _along(mesh: Mesh, axis: str | None) -> tuple[str, ...]:
-    """The axes of the mesh that cut an axis of a weight, if it can be cut."""
-    return tuple(each for each in RULES.get(axis or "", ()) if mesh.shape[each] > 1)
+def _nearest(shape: Mapping[str, int], tree: Tree, rows: int) -> str:
+    """The words for the mesh of as many devices, and slices, that divides a model and its rows and is nearest to one.
+    Of equals it has the most devices along `fsdp`."""
+    *free, last = [axis for axis in AXES if axis != "slice"]
+    devices = math.prod(shape.values()) // shape["slice"]
+    divisors = [n for n in range(1, devices + 1) if devices % n == 0]
+    found = []
+    for sizes in itertools.product(divisors, repeat=len(free)):
+        left, rest = divmod(devices, math.prod(sizes))
+        each = {**shape, **dict(zip(free, sizes, strict=True)), last: left}
+        if left and not rest and rows % math.prod(each[axis] for axis in ROWS) == 0 and not undivided(each, tree):
+            found.append(each)
+    if not found:
+        return "another number of devices"
+    near = min(found, key=lambda each: (_apart(shape, each), -each["fsdp"]))
+    return ",".join(f"{axis}={size}" for axis, size in near.items() if size > 1) or "one device"
+
+
+def _apart(one: Mapping[str, int], other: Mapping[str, int]) -> float:
+    return round(sum(abs(math.log(one[axis] / other[axis])) for axis in AXES), 6)
+
+
+def _along(shape: Mapping[str, int], axis: str | None) -> tuple[str, ...]:
+    """The axes of a mesh that cut an axis of a weight, if it can be cut."""
+    return tuple(each for each in RULES.get(axis or "", ()) if shape[each] > 1)
 
 
 def rules(mesh: Mesh) -> Rules:
@@ -135,7 +165,7 @@ def spec(mesh: Mesh, param: Param) -> PartitionSpec:
     used: set[str] = set()
     parts: list[str | tuple[str, ...] | None] = []
     for axis, size in zip(param.axes, param.shape, strict=True):
-        along = _along(mesh, axis)
+        along = _along(mesh.shape, axis)
         if not along or used & {*along} or size % math.prod(mesh.shape[each] for each in along):
             parts.append(None)
         else:

@@ -27,8 +27,8 @@ from tejat.model.multimodal import ModelConfig
 from tejat.model.params import Param, Tree, map_params, walk
 from tejat.model.passes import SCANNED, Pass
 from tejat.model.sizes import multiplies
+from tejat.train import device_memory, step
 from tejat.train import mesh as meshes
-from tejat.train import step
 from tejat.train.optimizer import Schedule, build
 
 PEAKS = {
@@ -169,7 +169,7 @@ def measure(
     those of text, of the first two steps and the last. With `compile_only` nothing is kept in the device's memory or
     run: a cache of compiled programs (JAX_COMPILATION_CACHE_DIR) has the step afterwards.
 
-    Raises BadInput for a mesh that does not divide the shapes.
+    Raises BadInput for a mesh that does not divide the shapes, and for a state that a device cannot hold.
     """
     made = batch(config, shape)
     dtype = jnp.bfloat16 if bfloat16 else jnp.float32
@@ -177,6 +177,9 @@ def measure(
     if mesh is not None:
         meshes.check(mesh, multimodal.params(config), shape.rows)
         shardings = meshes.state(mesh, multimodal.params(config), laid_out[0]), meshes.rows(mesh)
+    device_memory.check(
+        laid_out[0] if shardings is None else jax.tree.map(device_memory.laid, laid_out[0], shardings[0])
+    )
     advance = step.build(config, Schedule(steps=1_000), dtype=dtype, how=how, shardings=shardings)
     begun = time.perf_counter()
     program = advance.lower(*laid_out).compile()

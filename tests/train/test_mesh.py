@@ -1,6 +1,7 @@
 """A model on many devices learns what it learns on one."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -11,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jax.sharding import AbstractMesh, PartitionSpec
 
 from tejat.errors import BadInput
@@ -276,7 +279,28 @@ def test_the_large_sizes_are_cut_into_even_parts():
 
 def test_what_a_mesh_does_not_divide_is_named():
     tree = multimodal.params(family.preset("mini"))
-    with pytest.raises(BadInput, match="tensor=8 does not divide the 4 of heads in decoder.*try tensor=4"):
+    with pytest.raises(BadInput, match="tensor=8 does not divide the 4 of heads in decoder.*try fsdp=2,tensor=4$"):
         mesh.check(abstract(tensor=8), tree, rows=8)
+    with pytest.raises(BadInput, match="try sequence=2,tensor=4$"):  # a row cannot be halved among copies
+        mesh.check(abstract(tensor=8), tree, rows=1)
+    with pytest.raises(BadInput, match="fsdp=7 does not divide the 512 of embed in .*; try data=7$"):
+        mesh.check(abstract(fsdp=7), tree, rows=7)
+    with pytest.raises(BadInput, match="tensor=7 does not divide .*; try another number of devices$"):
+        mesh.check(abstract(tensor=7), tree, rows=4)
     with pytest.raises(BadInput, match="a batch of 6 rows cannot be spread over 4 devices; try room.rows=8"):
         mesh.check(abstract(data=4), tree, rows=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([1, 2, 3, 4, 8]), min_size=4, max_size=4), st.integers(1, 4))
+def test_the_mesh_that_is_advised_works(sizes, times):
+    tree, shape = multimodal.params(family.preset("mini")), dict(zip(mesh.AXES[1:], sizes, strict=True))
+    rows = times * shape["data"] * shape["fsdp"]
+    try:
+        mesh.check(abstract(**shape), tree, rows)
+    except BadInput as error:
+        told = str(error).partition("; try ")[2]
+        if told != "another number of devices":
+            advised = mesh.parse(told)
+            assert math.prod(advised.values()) == math.prod(sizes)
+            mesh.check(abstract(**advised), tree, rows)

@@ -1,17 +1,21 @@
 """Keys and values in eight bits beside 32, in ONNX Runtime: what they change, and how fast a step is behind a context.
 
-    python benchmarks/short_cache.py                    mini on this processor, a minute
+    python benchmarks/short_cache.py                    mini on this processor, five minutes
     python benchmarks/short_cache.py --model runs/my-model --contexts 128 8192
 
 Bits a token and divergence are of `--tokens` tokens of this repository's notebook, read in pieces over the cache. Steps
-are of one answer, medians of three rounds of each, in turns; so is the reading of a prompt that long.
+are of one answer, medians of three rounds of each, in turns; so is the reading of a prompt that long, of long ones once
+and in 32 bits. The peer is llama.cpp (where llama-cpp-python is installed), Q4_0 of the same blocks and windows that
+move as well, once.
 """
 
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +24,13 @@ import tyro
 from tejat import bundle
 from tejat.codecs.vocabulary import BOS
 from tejat.errors import BadInput
-from tejat.export import onnx
+from tejat.export import gguf, onnx
 from tejat.infer.onnx_cache import Cache
-from tejat.infer.onnx_model import OnnxModel
+from tejat.infer.onnx_model import OnnxModel, cores
 
 TEXT = Path(__file__).parent.parent / "docs" / "LOG.md"
 PIECE = 512  # tokens read at once
-LONGEST = 4_096  # a prompt whose reading is timed
+LONGEST = 4_096  # a prompt whose reading is timed more than once
 ROUNDS = 3
 
 
@@ -54,7 +58,8 @@ def main(options: Options) -> int:
             raise BadInput(
                 f"--contexts are from 1 to {longest:,} for {options.model}, which has room for the steps too"
             )
-        ids = np.asarray([BOS, *exports[32].bundle.vocabulary.encode(TEXT.read_text())])[: options.tokens]
+        text = np.asarray([BOS, *exports[32].bundle.vocabulary.encode(TEXT.read_text())])
+        ids = text[: options.tokens]
         whole, short = (read(model, ids) for model in (exports[32], exports[8]))
         more = (told(whole, ids) - told(short, ids)) / np.log(2)
         divergence = (np.exp(whole) * (whole - short)).sum(1) / np.log(2)
@@ -64,13 +69,17 @@ def main(options: Options) -> int:
             f"{more.mean():+.4f} ± {1.96 * more.std() / len(more) ** 0.5:.4f}; "
             f"divergence {divergence.mean():.4f} bits; the likeliest is the same in {same:.1%}\n"
         )
-        print("| context | ms a step, 32 bits | 8 bits | MB, 32 bits | 8 bits | read, tokens/s, 32 bits | 8 bits |")
-        print("|---|---|---|---|---|---|---|")
+        llama = peer(source, Path(place), exports[32].config.context)
+        print("| context | ms a step, 32 bits | 8 bits | llama.cpp | MB, 32 bits | 8 bits ", end="")
+        print("| read, tokens/s, 32 bits | 8 bits | llama.cpp |\n|---|---|---|---|---|---|---|---|---|")
         for context in options.contexts:
             times, sizes = stepped(exports, context, options.steps)
-            rates = reading(exports, ids[:context]) if context <= min(LONGEST, len(ids)) else {32: "–", 8: "–"}
-            print(f"| {context:,} | {times[32]:.2f} | {times[8]:.2f} | {sizes[32]:.1f} | {sizes[8]:.1f} ", end="")
-            print(f"| {rates[32]} | {rates[8]} |", flush=True)
+            rates = reading(exports, text[:context]) if context <= len(text) else {}
+            step, rate = llama(text[:context], options.steps) if llama and context <= len(text) else ("–", "–")
+            print(
+                f"| {context:,} | {times[32]:.2f} | {times[8]:.2f} | {step} | {sizes[32]:.1f} | {sizes[8]:.1f} ", end=""
+            )
+            print(f"| {rates.get(32, '–')} | {rates.get(8, '–')} | {rate} |", flush=True)
     return 0
 
 
@@ -108,15 +117,40 @@ def stepped(exports: dict[int, OnnxModel], context: int, steps: int) -> tuple[di
 
 def reading(exports: dict[int, OnnxModel], ids: np.ndarray) -> dict[int, str]:
     """Tokens a second at which each export reads these, and scores the last."""
-    found: dict[int, list[float]] = {bits: [] for bits in exports}
-    for _ in range(ROUNDS):
+    found: dict[int, list[float]] = {}
+    for _ in range(ROUNDS if len(ids) <= LONGEST else 1):
         for bits, model in exports.items():
+            if bits != 32 and len(ids) > LONGEST:
+                continue
             cache, begun = Cache(model, 1, len(ids), ahead=PIECE), time.perf_counter()
             for start in range(0, len(ids), PIECE):
                 part = ids[None, start : start + PIECE]
                 cache.run(slice(0, 1), part, np.asarray([start]), [part.shape[1] - 1])
-            found[bits].append(len(ids) / (time.perf_counter() - begun))
+            found.setdefault(bits, []).append(len(ids) / (time.perf_counter() - begun))
     return {bits: f"{statistics.median(rates):,.0f}" for bits, rates in found.items()}
+
+
+def peer(source: Path, place: Path, context: int) -> Callable[[np.ndarray, int], tuple[str, str]] | None:
+    """What tells (milliseconds of a step behind ids, tokens a second at which they are read) of llama.cpp; None where it
+    is not installed."""
+    if find_spec("llama_cpp") is None:
+        return None
+    import llama_cpp
+
+    gguf.export(source, place / "model.gguf")
+    how = {"n_threads": cores(), "n_threads_batch": cores(), "n_batch": PIECE, "swa_full": False}
+    model = llama_cpp.Llama(str(place / "model.gguf"), n_ctx=context, verbose=False, **how)
+
+    def told(ids: np.ndarray, steps: int) -> tuple[str, str]:
+        model.reset()
+        moments = [time.perf_counter()]
+        for part in (ids.tolist(), *([BOS] for _ in range(steps))):
+            model.eval(part)
+            moments.append(time.perf_counter())
+        took = np.diff(moments)
+        return f"{1e3 * np.median(took[1:]):.2f}", f"{len(ids) / took[0]:,.0f}"
+
+    return told
 
 
 if __name__ == "__main__":

@@ -131,8 +131,8 @@ def reading(exports: dict[int, OnnxModel], ids: np.ndarray) -> dict[int, str]:
 
 
 def peer(source: Path, place: Path, context: int) -> Callable[[np.ndarray, int], tuple[str, str]] | None:
-    """What tells (milliseconds of a step behind ids, tokens a second at which they are read) of llama.cpp; None where it
-    is not installed."""
+    """What tells (milliseconds of a step behind ids, tokens a second at which they are read) of llama.cpp, if it is
+    installed."""
     if find_spec("llama_cpp") is None:
         return None
     import llama_cpp

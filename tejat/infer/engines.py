@@ -29,6 +29,9 @@ def export_for(
     `told` hears of an export that is being made. Raises BadInput where the engine that is wanted cannot run the model.
     """
     export, whole = onnx_files.export_of(directory), (directory / WEIGHTS).is_file()
+    if export is not None and whole and export != directory and onnx_files.of_other_format(export):
+        told(f"{export} is of another version of Tejat, and not used; remove it, and export the model again")
+        export = None
     if wanted == "jax" or (wanted is None and whole and not _preferred()):
         if not whole:
             raise BadInput(f"{directory} is an ONNX export, which JAX does not run; name the model that it is of")

@@ -25,20 +25,20 @@ AHEAD = 256
 """Tokens that may be read at once."""
 
 STEP = 128
-"""Places by which windows move on. Where they stand depends on the position alone, and so do a score's last bits."""
+"""Places by which windows move on. Where they stand depends on the position alone, whatever room there is, for the last
+bits of a score to be the same in any company."""
 
 Span = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 def at_once(model: OnnxModel, slots: int, context: int) -> int:
     """How many of `slots` answers of up to `context` tokens half of the free memory holds; at least one."""
-    return fitting(float(_of_a_row(model, context)), slots)
+    return fitting(float(_bytes(model, _shapes(model, context, _slides(model, context)))), slots)
 
 
-def _of_a_row(model: OnnxModel, context: int) -> int:
-    """Bytes of the keys and values of a row of so many tokens."""
-    shapes = _shapes(model, context, _slides(model, context))
-    return sum(2 * model.cached.itemsize * k * long * n for k, long, n in shapes)
+def _bytes(model: OnnxModel, shapes: Sequence[tuple[int, int, int]]) -> int:
+    """Of the keys and values of a row."""
+    return sum(2 * model.cached.itemsize * math.prod(shape) for shape in shapes)
 
 
 def _slides(model: OnnxModel, context: int, ahead: int = AHEAD, behind: int = 0) -> int:
@@ -90,15 +90,14 @@ class Cache:
         behind: int = 0,
     ):
         config = model.config.decoder
-        enough(
-            float(rows * _of_a_row(model, context) + beside * _of_a_row(model, filled)),
-            f"{rows} answers of {context:,} tokens",
-        )
         slides = self._slides = max(_slides(model, context, ahead, behind), min(context, filled))
-        shapes = [(beside + rows, *shape) for shape in _shapes(model, context, slides)]
-        self.layers = [(room(shape, model.cached), room(shape, model.cached)) for shape in shapes]
+        shapes = _shapes(model, context, slides)
+        written = rows * _bytes(model, shapes) + beside * _bytes(model, _shapes(model, filled, min(slides, filled)))
+        enough(float(written), f"{rows} answers of {context:,} tokens")
+        whole = [(beside + rows, *shape) for shape in shapes]
+        self.layers = [(room(shape, model.cached), room(shape, model.cached)) for shape in whole]
         self._sliding = [n for n, kind in enumerate(config.kinds) if kind.attention == "sliding"]
-        self._window, self._behind, self._beside, self._moves = config.window, behind, beside, slides < context
+        self._window, self._behind, self._beside = config.window, behind, beside
         self._base = np.zeros(beside + rows, np.int32)
         self._session, self.width, self.vocabulary = model.decoder, config.width, config.vocabulary
         self._nothing = np.zeros((1, 1, config.width), np.float32)
@@ -144,7 +143,7 @@ class Cache:
 
     def moved(self, rows: slice, start: Int[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
         """The positions of the first places that sliding layers hold, once rows are ready to go on from `start`."""
-        if self._moves:
+        if self._sliding:
             for row, place in zip(range(rows.start, rows.stop), start.tolist(), strict=True):
                 if row >= self._beside:
                     self._move(row, place)

@@ -46,11 +46,20 @@ def read(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{folder / MANIFEST} cannot be read ({error}); export the model again") from error
     if version != FORMAT:
-        raise BadInput(f"{folder} is an export of format {version}, and this Tejat reads {FORMAT}; export it again")
+        told = f"{folder} is an export of format {version}, and this Tejat reads {FORMAT}"
+        raise BadInput(f"{told}; remove it, and export the model again")
     for name in (DECODER, "config.json", "tokenizer.model"):
         if name not in files:
             raise BadInput(f"{folder / MANIFEST} tells of no {name}; export the model again")
     return found
+
+
+def of_other_format(folder: Path) -> bool:
+    """Is it an export that another version of Tejat wrote? What is damaged is not."""
+    try:
+        return json.loads((folder / MANIFEST).read_bytes())["format"] != FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def check(folder: Path) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def train(
     Raises:
       BadInput: for a directory that holds a run where `resume` is False, or none where it is True; for another recipe
         than the run was begun with; for a checkpoint or a chain that cannot be used; for a mesh that does not divide
-        the model.
+        the model, and a state that its devices cannot hold.
       Diverged: where the loss is not a number.
       Stopped: on Ctrl-C, or where the time is over.
     """
@@ -135,8 +135,15 @@ def train(
             meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows // recipe.accumulate)
         if (from_chain or to_chain) and (mesh is not None or jax.process_count() > 1):
             raise BadInput("a chain is of one device; leave --from-chain and --export-chain out, or --mesh")
+        abstract, shardings = step.abstract_state(recipe.config, recipe.schedule), None
+        part, alone = (0, 1), jax.process_count() == 1
+        if mesh is not None:
+            shardings = meshes.state(mesh, multimodal.params(recipe.config), abstract), meshes.rows(mesh)
+            part = hosts.share(shardings[1], recipe.room.rows)
+        lying = _lying(abstract, shardings)
         wrong, link = None, None
         try:
+            device_memory.check(lying)
             if to_chain and any(to_chain.glob("piece-*")):
                 raise BadInput(f"{to_chain} holds pieces of a chain; give an empty directory")
             link = chain.read(from_chain) if from_chain else None
@@ -144,7 +151,7 @@ def train(
                 _begin(recipe, directory, resume)
         except BadInput as error:
             wrong = str(error)
-        if wrong := hosts.gather(wrong)[0]:  # what stops the first stops all
+        if wrong := next(filter(None, hosts.gather(wrong)), None):  # what stops one stops all
             raise BadInput(wrong)
         codes = recipe.config.picture.codes if recipe.config.picture else 0
         vocabulary = Vocabulary.load(directory / "tokenizer.model", codes)
@@ -158,14 +165,7 @@ def train(
                 identity.compare(from_chain, link[1]["identity"], found)
             if not resume and hosts.is_first():
                 identity.begin(directory, found)
-        abstract = step.abstract_state(recipe.config, recipe.schedule)
-        shardings, part, alone = None, (0, 1), jax.process_count() == 1
-        if mesh is not None:
-            shardings = meshes.state(mesh, multimodal.params(recipe.config), abstract), meshes.rows(mesh)
-            part = hosts.share(shardings[1], recipe.room.rows)
         log, steps, now = directory / "log.jsonl", recipe.schedule.steps, Standing()
-        lying = _lying(abstract, shardings)
-        device_memory.check(lying)
 
         # ---- What is compiled ---------------------------------------------------------------------------------------
         past.append((time.time(), Kind.COMPILATION))

@@ -177,9 +177,10 @@ def measure(
     if mesh is not None:
         meshes.check(mesh, multimodal.params(config), shape.rows)
         shardings = meshes.state(mesh, multimodal.params(config), laid_out[0]), meshes.rows(mesh)
-    device_memory.check(
-        laid_out[0] if shardings is None else jax.tree.map(device_memory.laid, laid_out[0], shardings[0])
-    )
+    if not compile_only:
+        one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        where = jax.tree.map(lambda _: one, laid_out[0]) if shardings is None else shardings[0]
+        device_memory.check(jax.tree.map(device_memory.laid, laid_out[0], where))
     advance = step.build(config, Schedule(steps=1_000), dtype=dtype, how=how, shardings=shardings)
     begun = time.perf_counter()
     program = advance.lower(*laid_out).compile()

@@ -107,6 +107,19 @@ def test_an_export_of_other_weights_is_refused(models, tiny, tmp_path) -> None:
         export_for(tmp_path / "model")
 
 
+def test_an_export_of_another_version_is_not_used(models, tiny_q4, cache, tmp_path) -> None:
+    """Where the weights are there too; alone it is refused."""
+    folder, told = tmp_path / "model" / onnx_files.BESIDE, []
+    bundle.save(tmp_path / "model", tiny_q4, "float16")
+    exporting.export(tmp_path / "model", folder)
+    manifest = folder / onnx_files.MANIFEST
+    manifest.write_text(manifest.read_text().replace(f'"format": {onnx_files.FORMAT}', '"format": 1'))
+    assert export_for(tmp_path / "model", told=told.append).parent == cache
+    assert "is of another version of Tejat, and not used; remove it" in told[0] and len(told) == 2
+    with pytest.raises(BadInput, match="of format 1, and this Tejat reads 2; remove it, and export the model again"):
+        onnx_files.read(folder)
+
+
 def test_the_python_interface_takes_an_export(models) -> None:
     model = tejat.load(models / "export", engine=None)
     answer = model.answer("Hello", max_tokens=6)

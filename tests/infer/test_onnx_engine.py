@@ -194,8 +194,8 @@ def test_a_window_that_moves_too_far_is_seen(model) -> None:
         Cache(model, 1, 400, ahead=8).run(slice(0, 1), tokens[:, :300], np.zeros(1, int), [])
 
 
-def test_a_long_prompt_is_answered_as_jax_does(model, small, tiny) -> None:
-    """Beyond where windows move; of two that begin alike each is answered to the bit as it is alone."""
+def test_a_long_prompt_is_answered_as_jax_does(model, tiny) -> None:
+    """Beyond where windows move; two that begin alike."""
     turns = [Turn("user", (Text("word and " * 70 + more),)) for more in ("one?", "two?")]
     asked = [tiny.framing.prompt([turn]) for turn in turns]
     assert min(map(len, asked)) > 48 + onnx_cache.STEP + 128
@@ -204,7 +204,16 @@ def test_a_long_prompt_is_answered_as_jax_does(model, small, tiny) -> None:
     ):
         assert mine.tokens.tolist() == theirs.tokens.tolist()
         np.testing.assert_allclose(mine.logprobs, theirs.logprobs, atol=1e-3)
-    for at, beside in enumerate(OnnxEngine(small).generate(asked, GREEDY)):
+
+
+def test_where_windows_stand_depends_on_the_position_alone(small, tiny) -> None:
+    """Whatever room there is; and an answer is the same to the bit alone and beside a longer one."""
+    rooms = [Cache(small, 1, context) for context in (256, 512)]
+    bases = [[int(cache.moved(slice(0, 1), np.asarray([place]))[0]) for place in range(256)] for cache in rooms]
+    assert bases[0] == bases[1] and {*bases[0]} == {0, onnx_cache.STEP}
+    asked = [tiny.framing.prompt([Turn("user", (Text("word and " * 70 + more),))]) for more in ("one?", "two?")]
+    longer = tiny.framing.prompt([Turn("user", (Text("word and " * 85),))])
+    for at, beside in enumerate(OnnxEngine(small).generate([*asked, longer], GREEDY)[:2]):
         others = [asked[at]] if onnx_cache.one_is_alike(small) else [asked[at], asked[0]]
         alone = OnnxEngine(small).generate(others, GREEDY)[0]
         assert alone.tokens.tolist() == beside.tokens.tolist() and alone.logprobs.tolist() == beside.logprobs.tolist()

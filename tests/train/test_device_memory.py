@@ -1,34 +1,45 @@
 """A state that a device cannot hold is refused before anything is compiled."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from tejat import memory
 from tejat.errors import BadInput
 from tejat.model import family
-from tejat.train import device_memory, mesh, speed
+from tejat.train import device_memory, loop, mesh, recipe, speed
+
+BEYOND = r"parameters and moments take [\d.]+ GiB of a device and it has"
 
 
 def test_a_share_is_counted_as_it_lies(monkeypatch) -> None:
-    over = mesh.make({"fsdp": jax.device_count()})
-    cut = NamedSharding(over, PartitionSpec("fsdp"))
-    rows = 1_024 * jax.device_count()
-    whole = jax.ShapeDtypeStruct((rows, 256), jnp.float32)
-    for leaf, share in ((whole, rows * 1_024), (device_memory.laid(whole, cut), 1_024 * 1_024)):
-        there = share * jax.local_device_count()
-        monkeypatch.setattr(memory, "free", lambda there=there: there)
-        device_memory.check({"one": leaf})
-        monkeypatch.setattr(memory, "free", lambda there=there: there - jax.local_device_count())
-        with pytest.raises(BadInput, match=r"parameters and moments take [\d.]+ GiB of a device and it has"):
-            device_memory.check({"one": leaf})
-    monkeypatch.setattr(memory, "free", lambda: None)
-    device_memory.check({"one": whole})
+    devices = jax.device_count()
+    leaf = jax.ShapeDtypeStruct((1_024 * devices, 256), jnp.float32)
+    cut = NamedSharding(mesh.make({"fsdp": devices}), PartitionSpec("fsdp"))
+    copied = NamedSharding(mesh.make({"data": devices}), PartitionSpec())
+    size = 1_024 * 1_024 * devices
+    for lies, needed in ((SingleDeviceSharding(jax.devices()[0]), size), (cut, size), (copied, size * devices)):
+        state = {"one": device_memory.laid(leaf, lies)}
+        monkeypatch.setattr(memory, "whole", lambda needed=needed: needed)
+        device_memory.check(state)
+        monkeypatch.setattr(memory, "whole", lambda needed=needed: needed - 1)
+        with pytest.raises(BadInput, match=BEYOND):
+            device_memory.check(state)
 
 
 def test_a_size_beyond_this_machine_is_refused_at_once(monkeypatch) -> None:
-    monkeypatch.setattr(memory, "free", lambda: 8 << 30)
+    monkeypatch.setattr(memory, "whole", lambda: 8 << 30)
     config = speed.bare(family.preset("nano1"))
     with pytest.raises(BadInput, match=r"take 20\.\d GiB of a device .* \(--mesh fsdp=N\), or take a smaller model"):
         speed.measure(config, speed.Rows(1, 256))
+
+
+def test_a_run_that_is_refused_was_not_begun(monkeypatch, tmp_path) -> None:
+    smallest = recipe.read(Path(__file__).with_name("smallest.py"))
+    monkeypatch.setattr(memory, "whole", lambda: 1 << 10)
+    with pytest.raises(BadInput, match=BEYOND):
+        loop.train(smallest, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

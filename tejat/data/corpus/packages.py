@@ -141,7 +141,8 @@ def pin(found: Iterable[Mapping]) -> None:
     for package in found:
         values = {key: package[key] for key in ("version", "sha256", "files", "bytes")}
         known[f"{package['kind']}:{package['name']}"] = Pin(**values)
-    text = json.dumps({name: asdict(known[name]) for name in sorted(known)}, indent=0)
+    lines = (f"{json.dumps(name)}:{json.dumps(asdict(known[name]), separators=(',', ':'))}" for name in sorted(known))
+    text = "{\n" + ",\n".join(lines) + "\n}"
     with resources.as_file(resources.files("tejat.data.corpus") / "pinned.json") as path:
         write_whole(path, (text + "\n").encode())
     pinned.cache_clear()

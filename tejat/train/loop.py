@@ -132,7 +132,8 @@ def train(
             raise BadInput(f"{told}; choose an `accumulate` that divides room.rows")
         _check_shards(recipe, mesh)
         if mesh is not None:
-            meshes.check(mesh, multimodal.params(recipe.config), recipe.room.rows // recipe.accumulate)
+            rows = recipe.room.rows // recipe.accumulate
+            meshes.check(mesh, multimodal.params(recipe.config), rows, recipe.shards)
         if (from_chain or to_chain) and (mesh is not None or jax.process_count() > 1):
             raise BadInput("a chain is of one device; leave --from-chain and --export-chain out, or --mesh")
         abstract, shardings = step.abstract_state(recipe.config, recipe.schedule), None

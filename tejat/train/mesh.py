@@ -106,15 +106,16 @@ def _arranged(shape: tuple[int, ...], devices: Sequence[jax.Device]) -> np.ndarr
     return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
 
 
-def check(mesh: Mesh | AbstractMesh, tree: Tree, rows: int) -> None:
-    """Can the mesh hold this model and batches of so many rows? Raises BadInput, naming what it does not divide and the
-    nearest mesh of as many devices that does."""
+def check(mesh: Mesh | AbstractMesh, tree: Tree, rows: int, shards: int = 0) -> None:
+    """Can the mesh hold this model and batches of so many rows, in shards if there are any?
+
+    Raises BadInput, naming what it does not divide and the nearest mesh of as many devices that does."""
     copies = math.prod(mesh.shape[axis] for axis in ROWS)
     if rows % copies:
         nearest = max(1, round(rows / copies)) * copies
         raise BadInput(f"a batch of {rows} rows cannot be spread over {copies} devices; try room.rows={nearest}")
     if wrong := undivided(mesh.shape, tree):
-        raise BadInput(f"{wrong}; try {_nearest(mesh.shape, tree, rows)}")
+        raise BadInput(f"{wrong}; try {_nearest(mesh.shape, tree, math.gcd(rows, shards))}")
 
 
 def undivided(shape: Mapping[str, int], tree: Tree) -> str | None:
@@ -129,8 +130,8 @@ def undivided(shape: Mapping[str, int], tree: Tree) -> str | None:
 
 
 def _nearest(shape: Mapping[str, int], tree: Tree, rows: int) -> str:
-    """The words for the mesh of as many devices, and slices, that divides a model and its rows and is nearest to one.
-    Of equals it has the most devices along `fsdp`."""
+    """The words for the mesh of as many devices, and slices, that divides a model and its rows (or shards of them) and
+    is nearest to one. Of equals it has the most devices along `fsdp`."""
     *free, last = [axis for axis in AXES if axis != "slice"]
     devices = math.prod(shape.values()) // shape["slice"]
     divisors = [n for n in range(1, devices + 1) if devices % n == 0]

@@ -281,8 +281,9 @@ def test_what_a_mesh_does_not_divide_is_named():
     tree = multimodal.params(family.preset("mini"))
     with pytest.raises(BadInput, match="tensor=8 does not divide the 4 of heads in decoder.*try fsdp=2,tensor=4$"):
         mesh.check(abstract(tensor=8), tree, rows=8)
-    with pytest.raises(BadInput, match="try sequence=2,tensor=4$"):  # a row cannot be halved among copies
-        mesh.check(abstract(tensor=8), tree, rows=1)
+    for rows, shards in ((1, 0), (8, 1)):  # what cannot be halved among copies
+        with pytest.raises(BadInput, match="try sequence=2,tensor=4$"):
+            mesh.check(abstract(tensor=8), tree, rows, shards)
     with pytest.raises(BadInput, match="fsdp=7 does not divide the 512 of embed in .*; try data=7$"):
         mesh.check(abstract(fsdp=7), tree, rows=7)
     with pytest.raises(BadInput, match="tensor=7 does not divide .*; try another number of devices$"):

@@ -8,14 +8,13 @@ means (Student's t), which knows that another seed is another student.
 """
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.evals import statistics
 from tejat.posttrain.distil import HELDOUT
 
@@ -83,8 +82,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         main()
-    except BadInput as error:
-        print(f"distilled: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -24,7 +24,7 @@ import tyro
 
 from tejat import bundle
 from tejat.codecs.framing import Framing
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.infer import engine, engines, speed
 from tejat.infer.engine import CHUNK, Engine, apart_on_device
 from tejat.infer.onnx_engine import OnnxEngine
@@ -219,8 +219,5 @@ def line(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Asked, description=__doc__)))
-    except BadInput as error:
-        print(f"drawing: {error}", file=sys.stderr)
-        sys.exit(2)

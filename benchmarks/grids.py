@@ -19,7 +19,7 @@ import tyro
 from tejat import bundle
 from tejat.bundle import Bundle
 from tejat.cli.quantize import documents
-from tejat.errors import BadInput
+from tejat.errors import explained
 from tejat.export import quantize
 
 
@@ -67,7 +67,5 @@ def parts(before: Bundle, made: Bundle) -> Iterator[tuple[str, Bundle]]:
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        sys.exit(f"grids: {error}")

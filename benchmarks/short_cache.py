@@ -23,7 +23,7 @@ import tyro
 
 from tejat import bundle
 from tejat.codecs.vocabulary import BOS
-from tejat.errors import BadInput
+from tejat.errors import BadInput, explained
 from tejat.export import gguf, onnx
 from tejat.infer.onnx_cache import Cache
 from tejat.infer.onnx_model import OnnxModel, cores
@@ -154,8 +154,5 @@ def peer(source: Path, place: Path, context: int) -> Callable[[np.ndarray, int],
 
 
 if __name__ == "__main__":
-    try:
+    with explained():
         sys.exit(main(tyro.cli(Options, description=__doc__)))
-    except BadInput as error:
-        print(f"short_cache: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -27,11 +27,6 @@ def check(state: Any) -> None:
         )
 
 
-def laid(leaf: jax.ShapeDtypeStruct, lies: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
-    """An array's shape and type, and where it lies."""
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=lies)
-
-
 def _whole(devices: set[jax.Device]) -> int | None:
     """Bytes that each of these devices has; None where nothing tells. Those of a processor share its memory."""
     one = next(iter(devices))

@@ -141,7 +141,7 @@ def train(
         if mesh is not None:
             shardings = meshes.state(mesh, multimodal.params(recipe.config), abstract), meshes.rows(mesh)
             part = hosts.share(shardings[1], recipe.room.rows)
-        lying = _lying(abstract, shardings)
+        lying = meshes.laid(abstract, None if shardings is None else shardings[0])
         wrong, link = None, None
         try:
             device_memory.check(lying)
@@ -371,13 +371,6 @@ def _codec(recipe: Recipe) -> PictureCodec | None:
     if recipe.pictures is None:
         raise BadInput(f"the model of the recipe {recipe.name} draws; give `pictures`, weights of an image tokenizer")
     return PictureCodec(weights.read(recipe.pictures, picture.params(config)), config)
-
-
-def _lying(abstract: step.TrainState, shardings: Any) -> step.TrainState:
-    """The state's shapes and types, and where its arrays lie."""
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    where = jax.tree.map(lambda _: here, abstract) if shardings is None else shardings[0]
-    return jax.tree.map(device_memory.laid, abstract, where)
 
 
 def _first_state(recipe: Recipe, shardings: Any) -> step.TrainState:

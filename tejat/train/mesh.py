@@ -204,6 +204,14 @@ def rows(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(ROWS))
 
 
+def laid(shapes, shardings):
+    """Shapes and types of arrays, and where they lie: as `shardings` say, or without them on the first device."""
+    if shardings is None:
+        here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        shardings = jax.tree.map(lambda _: here, shapes)
+    return jax.tree.map(lambda a, lies: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=lies), shapes, shardings)
+
+
 def placed(state, shardings):
     """Arrays that every process has in full, each of its parts on the devices that are to hold it."""
 

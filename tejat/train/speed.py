@@ -178,9 +178,7 @@ def measure(
         meshes.check(mesh, multimodal.params(config), shape.rows)
         shardings = meshes.state(mesh, multimodal.params(config), laid_out[0]), meshes.rows(mesh)
     if not compile_only:
-        one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        where = jax.tree.map(lambda _: one, laid_out[0]) if shardings is None else shardings[0]
-        device_memory.check(jax.tree.map(device_memory.laid, laid_out[0], where))
+        device_memory.check(meshes.laid(laid_out[0], None if shardings is None else shardings[0]))
     advance = step.build(config, Schedule(steps=1_000), dtype=dtype, how=how, shardings=shardings)
     begun = time.perf_counter()
     program = advance.lower(*laid_out).compile()

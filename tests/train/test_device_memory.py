@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import NamedSharding, PartitionSpec
 
 from tejat import memory
 from tejat.errors import BadInput
@@ -17,12 +17,12 @@ BEYOND = r"parameters and moments take [\d.]+ GiB of a device and it has"
 
 def test_a_share_is_counted_as_it_lies(monkeypatch) -> None:
     devices = jax.device_count()
-    leaf = jax.ShapeDtypeStruct((1_024 * devices, 256), jnp.float32)
+    shapes = {"one": jax.ShapeDtypeStruct((1_024 * devices, 256), jnp.float32)}
     cut = NamedSharding(mesh.make({"fsdp": devices}), PartitionSpec("fsdp"))
     copied = NamedSharding(mesh.make({"data": devices}), PartitionSpec())
     size = 1_024 * 1_024 * devices
-    for lies, needed in ((SingleDeviceSharding(jax.devices()[0]), size), (cut, size), (copied, size * devices)):
-        state = {"one": device_memory.laid(leaf, lies)}
+    for lies, needed in ((None, size), ({"one": cut}, size), ({"one": copied}, size * devices)):
+        state = mesh.laid(shapes, lies)
         monkeypatch.setattr(memory, "whole", lambda needed=needed: needed)
         device_memory.check(state)
         monkeypatch.setattr(memory, "whole", lambda needed=needed: needed - 1)

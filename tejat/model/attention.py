@@ -73,6 +73,7 @@ def attend(
     key_positions: Int[Array, "B S"] | None = None,
     *,
     block: int = 256,
+    whole: bool = False,
 ) -> Float[Array, "B T H N"]:
     """softmax(q k^T) v over each query's interval; scale 1, since q and k are normalised before (Gemma 4).
 
@@ -82,15 +83,16 @@ def attend(
     a running maximum and sum (Rabe & Staats 2021; Dao et al. 2022), and the backward pass visits them anew. Gradients
     flow to q, k and v, once: there is no forward mode and no second derivative through the blocks.
 
-    On a GPU, 16-bit rows without positions of their own are left to the kernels of `interval_kernel`, and single
-    queries, which then have no gradient, to those of `decoding_kernel`.
+    On a GPU, 16-bit rows without positions of their own are left to the kernels of `interval_kernel`, or, where queries
+    may see the `whole` row before them, to `whole_rows`; single queries, which then have no gradient, to
+    `decoding_kernel`.
     """
     batch, length, heads, _ = q.shape
     keys = k.shape[1]
     on_gpu, in_one_piece = jax.default_backend() == "gpu", length <= block and keys <= block
     if on_gpu and (length == 1 or key_positions is not None):
         in_one_piece |= batch * heads * length * keys <= DENSE
-    if on_gpu and (out := _by_kernels(q, k, v, intervals, key_positions)) is not None:
+    if on_gpu and (out := _by_kernels(q, k, v, intervals, key_positions, whole)) is not None:
         return out
     if key_positions is None:
         key_positions = jnp.broadcast_to(jnp.arange(keys, dtype=jnp.int32), (batch, keys))
@@ -106,10 +108,11 @@ def _by_kernels(
     v: Float[Array, "B S K N"],
     intervals: Intervals,
     key_positions: Int[Array, "B S"] | None,
+    whole: bool,
 ) -> Float[Array, "B T H N"] | None:
     """`attend` by the kernels of a GPU; None where they do not take these."""
     # Not above: to load Pallas takes a tenth of what a server on a CPU, which never uses it, takes to start.
-    from tejat.model import decoding_kernel, interval_kernel
+    from tejat.model import decoding_kernel, interval_kernel, whole_rows
 
     length, width = q.shape[1], q.shape[-1]
     if decoding_kernel.takes(q, k):
@@ -118,7 +121,13 @@ def _by_kernels(
     if key_positions is None and large and k.dtype.itemsize == 2 and width in interval_kernel.WIDTHS:
         plan = interval_kernel.plan(width)
         q, k, v, start, end = (_pad(x, plan.multiple) for x in (q, k, v, *intervals))
-        return interval_kernel.attend(q, k, v, start, end, plan)[:, :length]
+
+        def by_intervals(q, k, v):
+            return interval_kernel.attend(q, k, v, start, end, plan)
+
+        if whole and whole_rows.takes(q, k):
+            return whole_rows.attend(q, k, v, start, end, by_intervals)[:, :length]
+        return by_intervals(q, k, v)[:, :length]
     return None
 
 

@@ -304,7 +304,8 @@ def block(
     k, v, *key_positions = keys
     reach = config.window if kind.attention == "sliding" and not config.bidirectional_images else None
     k, v = k.astype(q.dtype), v.astype(q.dtype)
-    y = attend(q, k, v, context.intervals[kind.attention], *key_positions, reach=reach)
+    whole = kind.attention == "full"
+    y = attend(q, k, v, context.intervals[kind.attention], *key_positions, reach=reach, whole=whole)
     x = x + norm(placed(product("bthn,hnd->btd", y, weights["o"]), *_STREAM), weights["post_attention_norm"])
 
     y = norm(x, weights["mlp_norm"])

@@ -43,9 +43,8 @@ class Pass:
         policy = None
         if self.keep == "products":
             policies = jax.checkpoint_policies
-            policy = policies.save_from_both_policies(
-                policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names(ATTENDED)
-            )
+            products = policies.save_from_both_policies(policies.dots_with_no_batch_dims_saveable, _by_cudnn)
+            policy = policies.save_from_both_policies(products, policies.save_only_these_names(ATTENDED))
         # In a scan nothing could be merged with the forward pass; elsewhere barriers must see to it.
         return jax.checkpoint(body, policy=policy, prevent_cse=self.unrolled)
 
@@ -70,6 +69,11 @@ ATTENDED = "attended"
 def attended(*arrays: jax.Array) -> tuple[jax.Array, ...]:
     """The same arrays, which "products" keeps."""
     return tuple(checkpoint_name(array, ATTENDED) for array in arrays)
+
+
+def _by_cudnn(primitive, *_, **__) -> bool:
+    """Whether this is cuDNN's attention, which keeps what has no name of ours (`tejat.model.whole_rows`)."""
+    return primitive.name == "dot_product_attention_fwd_wrapper"
 
 
 def layers_of(layers: Tree) -> list[Tree]:

@@ -22,11 +22,13 @@ def attend(
     key_positions: Int[Array, "B S"] | None = None,
     *,
     reach: int | None = None,
+    whole: bool = False,
 ) -> Float[Array, "B T H N"]:
-    """As `attention.attend`. `reach`: no query sees further back than so many tokens, itself among them, nor ahead."""
+    """As `attention.attend`, which is told of `whole` rows. `reach`: no query sees further back than so many tokens,
+    itself among them, nor ahead."""
     rules = placing.rules()
     if rules is None:
-        return attention.attend(q, k, v, intervals, key_positions)
+        return attention.attend(q, k, v, intervals, key_positions, whole=whole)
     (batch, length, heads, _), key_heads = q.shape, k.shape[2]
     rows, by_head = rules.cut("rows", batch), rules.cut("heads", heads)
     by_key_head = by_head if by_head and key_heads % rules.parts(by_head) == 0 else None
@@ -38,7 +40,7 @@ def attend(
 
     def local(q, k, v, start, end, *places):
         if along is None:
-            return attention.attend(q, k, v, Intervals(start, end), *places)
+            return attention.attend(q, k, v, Intervals(start, end), *places, whole=whole)
         chunk = q.shape[1]
         if reach is None or reach > chunk:
             k, v = (jax.lax.all_gather(x, along, axis=1, tiled=True) for x in (k, v))

@@ -6,10 +6,11 @@ tejat train recipes/mini_behaviours.py --set pictures=runs/pictures-mini/picture
 Two fifths of the documents are behaviours (tejat/posttrain/behaviours), in the shares of
 what ships (recipes/mini_known.py); the rest are dialogues of the stage before, so that nothing is forgotten, and no
 corpus is built anew. Beside recipes/tune_behaviours_without.py it tells what behaviours do and nothing else. What comes
-out is measured by `tejat eval --suite factuality` and told in docs/FACTUALITY.md. With `--set schedule.steps=300 --set
+out is measured by `tejat eval --suite factuality` and told in docs/FACTUALITY.md. With `--set schedule.steps=500 --set
 schedule.warmup=30 --set accumulate=4 --set how.unrolled=false`, from the instruction stage's file in four bits, three
-seeds, and three of the other recipe, took six minutes on two H200, three models on each (130,000 tokens/s a model): 39M
-tokens, mean losses at the end, in nats a token: text 0.57, codes 2.10, text about images 0.50, sounds 0.47, clips 0.54.
+seeds, and three of the other recipe, took ten minutes on two H200, three models on each, and PPO beside them (120,000
+tokens/s a model): 65M tokens; mean losses at the end, in nats a token: text 0.52, codes 2.07, text about images 0.48,
+sounds 0.44, clips 0.47.
 """
 
 from pathlib import Path

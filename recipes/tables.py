@@ -18,7 +18,7 @@ suites; in samples.md beside it are answers by lot (recipes/samples.py). Drawing
 --judge and --train make it, and its peer beside which names of pictures are told (two minutes of a GPU each).
 
 Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; and from with-SEED on, as many updates each:
-more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED.
+more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED and ppo-SEED.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from tejat.evals import setting
 
 HERE = Path(__file__).parent
 TEJAT = (sys.executable, "-m", "tejat")
-WAYS = ("without", "with", "more", "dpo", "grpo")
+WAYS = ("without", "with", "more", "dpo", "grpo", "ppo")
 """Columns of the table, in this order."""
 SUITES = ("promised", "quick", "pictures", "long-context", "factuality", "safety")
 SKILLS = ("count", "where", "read", "advice", "translate", "from-english", "into-english", "check-solution", "physics")
@@ -166,21 +166,20 @@ def behaved(options) -> list[list[Step]]:
 def taught(options) -> list[list[Step]]:
     """Chains of what is learnt after that. The longest come first."""
     place, chains = options.out / "tune_behaviours", []
-    for way in ("grpo", "more", "dpo"):
+    for ways in (("reward", "grpo", "ppo"), ("more",), ("dpo",)):
         for seed in range(options.seeds):
             settings = [f"model={_model(options, 'with', seed)}", f"seed={seed}"]
-            chains.append([_tuning(options, way, seed, place, settings)])
-            if way == "grpo":
-                chains[-1].insert(0, _tuning(options, "reward", seed, place, settings))
+            chains.append([_tuning(options, way, seed, place, settings) for way in ways])
     return chains
 
 
 def _tuning(options, way: str, seed: int, place: Path, settings: list[str]) -> Step:
-    asked = {"grpo": "questions", "more": "dialogues"}.get(way, "pairs")
+    sampled = way in ("grpo", "ppo")
+    asked = "questions" if sampled else {"more": "dialogues"}.get(way, "pairs")
     settings = [*settings, f"data={place}/{asked}.jsonl", f"heldout={place}/heldout_{asked}.jsonl"]
-    # A round of GRPO is two updates (recipes/tune_behaviours_grpo.py).
-    settings.append(f"schedule.steps={max(1, options.updates // 2) if way == 'grpo' else options.updates}")
-    if way == "grpo":
+    # A round of answers is two updates (recipes/tune_behaviours_grpo.py).
+    settings.append(f"schedule.steps={max(1, options.updates // 2) if sampled else options.updates}")
+    if sampled:
         settings.append(f"reward_model={options.out}/reward-{seed}/model")
     stage = {"more": "supervised", "reward": "reward"}.get(way, "rlhf")
     begun = options.after / "config.json" if options.after else options.out / f"with-{seed}" / "loss.png"

@@ -64,7 +64,7 @@ def test_training_is_asked_for_in_words_that_tejat_knows(tables, options):
     assert named(tables.behaved(options)) == [["without-0"], ["with-0"], ["without-1"], ["with-1"]]
     chains = tables.taught(options)
     assert named(chains) == [
-        *(["reward-0", "grpo-0"], ["reward-1", "grpo-1"]),
+        *(["reward-0", "grpo-0", "ppo-0"], ["reward-1", "grpo-1", "ppo-1"]),
         *(["more-0"], ["more-1"], ["dpo-0"], ["dpo-1"]),
     ]
     for step in sum([*tables.behaved(options), *chains], []):
@@ -73,7 +73,7 @@ def test_training_is_asked_for_in_words_that_tejat_knows(tables, options):
         kind = recipe.Recipe if stage == "train" else Tuning
         chosen = recipe.changed(recipe.read(asked.recipe, kind), list(asked.set))  # a setting that is none raises
         assert chosen.seed == int(step.name[-1])
-        assert chosen.schedule.steps == (3 if step.name.startswith("grpo") else 7)
+        assert chosen.schedule.steps == (3 if step.name.startswith(("grpo", "ppo")) else 7)
         if stage == "tune":
             assert chosen.model == options.out / f"with-{chosen.seed}" / "model"
             # What ships is in four bits: all but the judge are left on that grid.
@@ -83,9 +83,9 @@ def test_training_is_asked_for_in_words_that_tejat_knows(tables, options):
 
 def test_from_a_model_that_has_the_behaviours_nothing_is_trained_before(tables, options):
     options.after = bundle.find("mini")
-    assert tables.behaved(options) == [] and named(tables.taught(options))[0] == ["reward-0", "grpo-0"]
+    assert tables.behaved(options) == [] and named(tables.taught(options))[0] == ["reward-0", "grpo-0", "ppo-0"]
     assert f"model={bundle.find('mini')}" in tables.taught(options)[0][1].command
-    for name in ("base", *(f"{way}-{seed}/model" for way in ("more", "dpo", "grpo") for seed in range(2))):
+    for name in ("base", *(f"{way}-{seed}/model" for way in tables.WAYS[2:] for seed in range(2))):
         place = options.out / name
         place.mkdir(parents=True, exist_ok=True)
         (place / "config.json").touch()

@@ -41,6 +41,8 @@ class Options:
     dtype: str = "float32"
     seconds: float = 0.6
     """For each measurement; the best run of them counts."""
+    whole: tyro.conf.FlagCreatePairsOff[bool] = False
+    """As the decoder's full layers do: long rows that one document fills are left to cuDNN."""
     only: str = ""
     """Rows whose names hold this; all of them if not given."""
     dense_bytes: int = 2**30
@@ -116,7 +118,7 @@ def measurements(options: Options, machine) -> Iterator[dict[str, Any]]:
         product = 2 * seen * options.heads * options.head_width
         used = min(1.0, float(intervals.end.max()) / keys)
         once = 2 * q.nbytes + used * (k.nbytes + v.nbytes)  # q, k, v read and the result written
-        ours = functools.partial(attend, intervals=intervals)
+        ours = functools.partial(attend, intervals=intervals, whole=options.whole and window is None)
         others = dict(peers(options, q, k, intervals, window, packed))
         yield {"what": f"{name}: forward"} | one_row(options, machine, ours, others, (q, k, v), 2 * product, once)
         if length > 1:

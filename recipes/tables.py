@@ -17,7 +17,7 @@ What the model card has stands in OUT/tables/card.md in the end, of whatever was
 suites; in samples.md beside it are answers by lot (recipes/samples.py). Drawings are judged where runs/judge is;
 --judge and --train make it, and its peer beside which names of pictures are told (two minutes of a GPU each).
 
-Of each SEED: without-SEED dialogues alone; with-SEED half behaviours; and from with-SEED on, as many updates each:
+Of each SEED: without-SEED dialogues; with-SEED two fifths behaviours; and from with-SEED on, as many updates each:
 more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED and ppo-SEED.
 """
 
@@ -117,6 +117,8 @@ def main() -> int:
     failed: list[str] = []
     for chains in rounds:
         failed += side_by_side(chains, options.out, options.gpus, options.share)
+    if 0 < len(whole := there(options)) < len(WAYS):
+        say(f"the table of post-training is without {', '.join(way for way in WAYS if way not in whole)}: no models")
     for chains in measured(options):  # of the models that are there by now
         failed += side_by_side(chains, options.out, options.gpus, options.share)
     if found := card(options.out / "tables"):
@@ -194,6 +196,15 @@ def _model(options, way: str, seed: int) -> Path:
     return options.out / f"{way}-{seed}" / "model"
 
 
+def _models(options, way: str) -> list[Path]:
+    return [_model(options, way, seed) for seed in range(options.seeds)]
+
+
+def there(options) -> list[str]:
+    """The ways of which the models of all seeds are there."""
+    return [way for way in WAYS if all((model / "config.json").is_file() for model in _models(options, way))]
+
+
 def _training(
     options, words: Sequence[str], name: str, recipe: str, settings: Sequence[str], needs: tuple[Path, ...] = ()
 ) -> Step:
@@ -220,11 +231,10 @@ def measured(options) -> list[list[list[Step]]]:
     folders = (str(tables / name) for name in ("promised", "quick", "skills"))
     command = [sys.executable, str(HERE / "samples.py"), *folders, *corpus, "--out", str(tables / "samples.md")]
     told = [[Step("samples", tuple(command), tables / "samples.md")]]
-    models = [_model(options, way, seed) for way in WAYS for seed in range(options.seeds)]
-    if all((model / "config.json").is_file() for model in models):
+    if len(whole := there(options)) > 1:
         out = tables / "post-training"
         script, rest = (sys.executable, str(HERE / "factuality.py")), (*corpus, *limit, "--out", str(out))
-        models = list(dict.fromkeys(models))
+        models = list(dict.fromkeys(model for way in whole for model in _models(options, way)))
         for model in models:
             name = setting.called(model)
             command = (*script, str(model), *rest, "--ask")

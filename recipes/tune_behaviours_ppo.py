@@ -3,7 +3,8 @@
 tejat tune rlhf recipes/tune_behaviours_ppo.py
 
 A value head of its own tells what an answer's next token is worth, where GRPO compares eight answers to one question.
-250 times 512 answers; twelve minutes of an H200 beside three trainings, as good as GRPO (docs/FACTUALITY.md).
+250 times 512 answers; twelve minutes of an H200 beside three trainings. It stays where it begins, as
+GRPO does (docs/FACTUALITY.md).
 """
 
 from pathlib import Path

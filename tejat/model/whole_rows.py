@@ -1,10 +1,11 @@
 """Attention of rows that one document each fills, left to cuDNN, whose causal kernels are faster on a Hopper GPU.
 
-They know no other mask that is of use here; what rows hold is seen when they are there, and all others are left to the
-kernels of `interval_kernel`. docs/PERFORMANCE.md has both beside each other.
+What rows hold is seen when they are there; all others, if for a single token of padding, are left to the kernels of
+`interval_kernel`. docs/PERFORMANCE.md has both beside each other.
 """
 
 import os
+import re
 from collections.abc import Callable
 
 import jax
@@ -18,15 +19,18 @@ no more."""
 WIDEST = 128
 """Of a head, for cuDNN's gradient."""
 
+_ORDERED = re.compile(r"--xla_gpu_(exclude_nondeterministic|deterministic)_ops(=(true|1))?(?=\s|$)", re.IGNORECASE)
+"""Flags by which XLA is told that sums need an order."""
+
 Attend = Callable[[Array, Array, Array], Array]
 
 
 def takes(q: Float[Array, "B T H N"], k: Float[Array, "B S K N"]) -> bool:
     """Whether rows of these sizes are worth a look: 16-bit numbers on the GPU that was measured, where sums need no
-    order (`tejat.train.exact`), which cuDNN's gradient has not."""
+    order (`tejat.train.exact`, audits): whether cuDNN's gradient has one was not tried."""
     length, width = q.shape[1], q.shape[-1]
     hopper = getattr(jax.devices()[0], "compute_capability", None) == "9.0"
-    ordered = "xla_gpu_exclude_nondeterministic_ops=true" in os.environ.get("XLA_FLAGS", "")
+    ordered = _ORDERED.search(os.environ.get("XLA_FLAGS", ""))
     large = k.shape[1] == length >= LEAST and width <= WIDEST
     return hopper and not ordered and large and k.dtype.itemsize == 2
 

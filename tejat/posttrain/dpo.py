@@ -55,6 +55,9 @@ class DpoWork:
         pairs, self._read = prepared
         return self._update(state, self._frozen(), pairs)
 
+    def look(self, state: TrainState, step: int) -> None:
+        """The last losses have been numbers: nothing else is looked at."""
+
     def position(self) -> dict[str, Any]:
         return {"read": self._read}
 

@@ -96,6 +96,8 @@ def _wrong(recipe: Tuning) -> Iterator[str]:
                 yield f"minibatches is {recipe.minibatches}; give 1 to {count}, the answers of an iteration"
             if recipe.method == "grpo" and recipe.kl_target is not None:
                 yield "kl_target is of PPO; leave it out"
+            if recipe.kl_target is not None and recipe.kl == 0:
+                yield "kl is 0, which no kl_target steers; give a larger kl, or leave kl_target out"
             if recipe.least_entropy >= recipe.most_entropy:
                 told = f"least_entropy is {recipe.least_entropy:g} and most_entropy {recipe.most_entropy:g}"
                 yield f"{told}; give a larger most_entropy"

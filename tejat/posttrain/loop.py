@@ -6,7 +6,7 @@ DIRECTORY/run.json       what the run may not change       DIRECTORY/log.jsonl  
 
 A step has two halves. `prepare` gets what a step needs: a batch, or answers that the model writes and their rewards. It
 sees the state as it is, and raises Collapsed where that is not worth keeping; so a checkpoint is written after it, and
-only good states are kept. `advance` makes the next state.
+only good states are kept. `advance` makes the next state. After the last step, `look` sees what it has made.
 """
 
 import json
@@ -51,6 +51,9 @@ class Work(Protocol):
 
     def advance(self, state: TrainState, prepared: Any) -> tuple[TrainState, dict[str, Any]]:
         """(next state, numbers for the log). The old state's memory is reused."""
+
+    def look(self, state: TrainState, step: int) -> None:
+        """Raises Collapsed where the state after the last step is not worth keeping."""
 
     def position(self) -> dict[str, Any]:
         """Where the data stand after the last `advance`, as JSON."""
@@ -134,6 +137,7 @@ def _steps(
         elif link is not None:
             state, now = jax.device_put(chain.unpack(link[0], state)), Standing(**link[1]["standing"])
             log.write_text(link[1]["log"])
+            checkpoints.save(state, asdict(now))  # the last good state, until there is a later one
         cut(log, now.step)
         heed(interrupted)
         began, begun = now.step, time.perf_counter() - now.seconds
@@ -163,8 +167,9 @@ def _steps(
                     with log.open("a") as file:
                         file.write(json.dumps(line) + "\n")
                     told(line)
-        if now.step == steps:
-            checkpoints.save(state, asdict(now))
+            if now.step == steps:
+                work.look(state, steps)
+                checkpoints.save(state, asdict(now))
     return state, now, due
 
 

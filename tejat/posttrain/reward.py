@@ -63,6 +63,9 @@ class RewardWork:
         pairs, self._read = prepared
         return self._update(state, self._trained.frozen, pairs)
 
+    def look(self, state: TrainState, step: int) -> None:
+        """The last losses have been numbers: nothing else is looked at."""
+
     def position(self) -> dict[str, Any]:
         return {"read": self._read}
 

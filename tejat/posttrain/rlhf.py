@@ -147,6 +147,10 @@ class RlhfWork:
         self._last = prepared.shown
         return state, told
 
+    def look(self, state: TrainState, step: int) -> None:
+        """Has the policy answer once more, as for another step."""
+        self.prepare(state, step)
+
     def position(self) -> dict[str, Any]:
         return {"kl": self._kl, "rows": self._rows}
 

@@ -89,6 +89,9 @@ class SupervisedWork:
         batch, self._position = prepared
         return self._update(state, self._trained.frozen, batch)
 
+    def look(self, state: TrainState, step: int) -> None:
+        """The last losses have been numbers: nothing else is looked at."""
+
     def position(self) -> dict[str, Any]:
         return self._position.to_json()
 

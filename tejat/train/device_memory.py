@@ -21,9 +21,11 @@ def check(state: Any) -> None:
     needed = sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
     mine = {device for leaf in leaves for device in leaf.sharding.addressable_devices}
     if mine and (there := _whole(mine)) is not None and needed > there:
+        # Sizes of the family are divided by powers of two.
+        enough = max(len(leaf.sharding.device_set) for leaf in leaves) * 2 ** math.ceil(math.log2(needed / there))
         raise BadInput(
             f"parameters and moments take {needed / GIB:.1f} GiB of a device and it has {there / GIB:.1f}; cut them "
-            "over more devices (--mesh fsdp=N), or take a smaller model"
+            f"over {enough} devices (--mesh fsdp={enough}), or take a smaller model"
         )
 
 

@@ -126,6 +126,18 @@ def test_the_table_of_post_training_waits_for_its_models(tables, options):
         assert step.command[step.command.index("--out") + 1] == str(place) and step.command[2] in second[1][0].command
 
 
+def test_the_table_is_made_of_the_ways_that_are_whole(tables, options):
+    for name in ("without-0", "without-1", "with-0", "with-1", "more-0", "grpo-0", "grpo-1"):
+        place = options.out / name / "model"
+        place.mkdir(parents=True)
+        (place / "config.json").touch()
+    assert tables.there(options) == ["without", "with", "grpo"]
+    *_, last = measured(tables, options)
+    assert [Path(word).parent.name for word in last.command if word.endswith("/model")] == [
+        *("without-0", "without-1", "with-0", "with-1", "grpo-0", "grpo-1")
+    ]
+
+
 def test_a_run_that_was_stopped_goes_on(tables, options):
     """Its model is there, as far as it came."""
     (options.out / "with-0" / "model").mkdir(parents=True)

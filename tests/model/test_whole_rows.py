@@ -78,8 +78,12 @@ def test_long_rows_on_the_gpu_that_was_measured_are_asked_and_no_others(monkeypa
     monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(compute_capability="9.0")])
     assert takes()
     assert not takes(length=64) and not takes(64, 64) and not takes(width=256) and not takes(dtype=jnp.float32)
-    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_exclude_nondeterministic_ops=true")
-    assert not takes()
+    flags = "--xla_gpu_exclude_nondeterministic_ops", "--xla_gpu_deterministic_ops"
+    for flag in (f"{name}{value}" for name in flags for value in ("", "=true", "=True", "=1")):
+        monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to=/tmp {flag} --xla_gpu_autotune_level=0")
+        assert not takes(), flag
+        monkeypatch.setenv("XLA_FLAGS", f"{flag.partition('=')[0]}=false")
+        assert takes(), flag
 
 
 @pytest.mark.parametrize("devices", [1, 2])

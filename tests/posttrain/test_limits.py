@@ -66,6 +66,7 @@ def test_what_recipes_have_by_default_is_allowed():
         ("grpo", {"method": "reinforce"}, '"grpo" or "ppo"'),
         ("ppo", {"trace": 2.0}, "trace is 2.0; give a number from 0 to 1"),
         ("ppo", {"kl_target": 0.0}, "kl_target is 0.0"),
+        ("ppo", {"kl": 0.0}, "kl is 0, which no kl_target steers"),
         ("distil", {"share": 2.0}, "share is 2.0; give a number from 0 to 1"),
         ("distil", {"model": None}, "model or student, one of them"),
         ("distil", {"cache": Path("cache")}, "set kept=drawn, or leave cache out"),

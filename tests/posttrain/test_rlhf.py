@@ -112,7 +112,8 @@ def test_stopped_and_resumed_it_is_the_same_and_no_question_is_passed_over(
     assert lines(tmp_path / "run") == lines(directory)
     name = "model/model.safetensors"
     assert (tmp_path / "run" / name).read_bytes() == (directory / name).read_bytes()
-    assert stop.learnt_from + second._questions.asked == list(range(6 * recipe.prompts))
+    # The last are asked to see whether the last state is worth keeping.
+    assert stop.learnt_from + second._questions.asked == list(range(7 * recipe.prompts))
 
 
 class Stopping:
@@ -180,17 +181,20 @@ def test_a_sampler_of_other_weights_is_measured_and_corrected(whole, ppo):
         assert np.allclose(honest.parts[0].importance[honest.parts[0].packed.batch.weights > 0], 1, atol=1e-3)
 
 
-def test_a_reward_that_is_no_number_stops_it_and_the_last_good_state_is_kept(ppo, compiled, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [5, 6])  # 6: there is none after the last, and it is looked at all the same
+def test_a_reward_that_is_no_number_stops_it_and_the_last_good_state_is_kept(
+    step, ppo, compiled, tmp_path, monkeypatch
+):
     work, asked = made(ppo, compiled), []
     right = verify.reward
 
     def failing(check, answer):
         asked.append(answer)
-        return float("nan") if len(asked) > 5 * 16 else right(check, answer)  # in the sixth iteration
+        return float("nan") if len(asked) > step * 16 else right(check, answer)
 
     monkeypatch.setattr(verify, "reward", failing)
     work._heldout = None
-    told = r"16 of 16 rewards of step 5 are no numbers \(nan\); the last good state, of step 4, is in"
+    told = rf"16 of 16 rewards of step {step} are no numbers \(nan\); the last good state, of step 4, is in"
     with pytest.raises(Collapsed, match=told):
         loop.run(work, tmp_path)
     assert json.loads((tmp_path / "report.json").read_text())["step"] == 4
@@ -202,6 +206,16 @@ def test_a_reward_that_is_no_number_stops_it_and_the_last_good_state_is_kept(ppo
         loop.run(Stopping(other, 4), tmp_path / "other")
     assert np.array_equal(kept, bundle.load(tmp_path / "other" / "model").params["decoder"]["embedding"])
     assert np.isfinite(kept).all()
+
+
+def test_the_last_good_state_may_be_that_of_a_chain(ppo, compiled, tmp_path, monkeypatch):
+    work = made(ppo, compiled)
+    work._heldout = None
+    with pytest.raises(loop.Stopped):
+        loop.run(Stopping(work, 4), tmp_path / "first", to_chain=tmp_path / "chain")
+    monkeypatch.setattr(verify, "reward", lambda check, answer: float("nan"))
+    with pytest.raises(Collapsed, match="rewards of step 4 are no numbers .* the last good state, of step 4, is in"):
+        loop.run(work, tmp_path / "second", from_chain=tmp_path / "chain")
 
 
 @pytest.mark.slow

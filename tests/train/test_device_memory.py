@@ -33,7 +33,7 @@ def test_a_share_is_counted_as_it_lies(monkeypatch) -> None:
 def test_a_size_beyond_this_machine_is_refused_at_once(monkeypatch) -> None:
     monkeypatch.setattr(memory, "whole", lambda: 8 << 30)
     config = speed.bare(family.preset("nano1"))
-    with pytest.raises(BadInput, match=r"take 20\.\d GiB of a device .* \(--mesh fsdp=N\), or take a smaller model"):
+    with pytest.raises(BadInput, match=r"take 20\.\d GiB of a .* over 4 devices \(--mesh fsdp=4\), or take a smaller"):
         speed.measure(config, speed.Rows(1, 256))
 
 

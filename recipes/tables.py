@@ -14,8 +14,9 @@ measure. What a step says is in OUT/tables/NAME.log, what it was asked in NAME.c
 not done. A step that fails ends its chain, not the others.
 
 What the model card has stands in OUT/tables/card.md in the end, of whatever was measured: aims, then all tasks of all
-suites; in samples.md beside it are answers by lot (recipes/samples.py). Drawings are judged where runs/judge is;
---judge and --train make it, and its peer beside which names of pictures are told (two minutes of a GPU each).
+suites; in samples.md beside it are answers by lot (recipes/samples.py), in cost-SEED what behaviours cost elsewhere.
+Drawings are judged where runs/judge is; --judge and --train make it, and its peer beside which names of pictures are
+told (two minutes of a GPU each).
 
 Of each SEED: without-SEED dialogues; with-SEED two fifths behaviours; and from with-SEED on, as many updates each:
 more-SEED supervised on the right answers to what RLHF asks, dpo-SEED, and reward-SEED with grpo-SEED and ppo-SEED.
@@ -235,11 +236,19 @@ def measured(options) -> list[list[list[Step]]]:
         out = tables / "post-training"
         script, rest = (sys.executable, str(HERE / "factuality.py")), (*corpus, *limit, "--out", str(out))
         models = list(dict.fromkeys(model for way in whole for model in _models(options, way)))
+        if not options.after and (options.base / "config.json").is_file():
+            models.append(options.base)  # what all began with, last: the first is what others are compared with
         for model in models:
             name = setting.called(model)
             command = (*script, str(model), *rest, "--ask")
             steps.append(Step(f"ask-{name}", command, out / name / "asked.json"))
         told.append([Step("post-training", (*script, *map(str, models), *rest), out / "table.md")])
+    if {"without", "with"} <= {*whole}:  # what the behaviours cost elsewhere, item by item
+        pairs_of = zip(_models(options, "with"), _models(options, "without"), strict=True)
+        for seed, (after, before) in enumerate(dict.fromkeys(pairs_of)):
+            command = [*TEJAT, "eval", str(after), "--suite", "quick", "--against", str(before), *corpus]
+            out = tables / f"cost-{seed}"
+            steps.append(Step(out.name, (*command, "--out", str(out)), out / "results.json"))
     return [[[step] for step in steps], told]
 
 

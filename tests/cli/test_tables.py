@@ -132,9 +132,16 @@ def test_the_table_is_made_of_the_ways_that_are_whole(tables, options):
         place.mkdir(parents=True)
         (place / "config.json").touch()
     assert tables.there(options) == ["without", "with", "grpo"]
-    *_, last = measured(tables, options)
-    assert [Path(word).parent.name for word in last.command if word.endswith("/model")] == [
-        *("without-0", "without-1", "with-0", "with-1", "grpo-0", "grpo-1")
+    options.base.mkdir()
+    (options.base / "config.json").touch()
+    *_, last = steps = measured(tables, options)
+    asked = last.command[2 : last.command.index("--corpus")]
+    ways = "without-0", "without-1", "with-0", "with-1", "grpo-0", "grpo-1"
+    assert asked == (*(f"{options.out}/{way}/model" for way in ways), str(options.base))
+    costs = [words(step)[1:6] for step in steps if step.name.startswith("cost-")]
+    assert costs == [
+        [f"{options.out}/with-{seed}/model", "--suite", "quick", "--against", f"{options.out}/without-{seed}/model"]
+        for seed in range(2)
     ]
 
 

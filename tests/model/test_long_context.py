@@ -42,7 +42,7 @@ LARGE = DecoderConfig(
 )
 
 
-def dense(q, k, v, intervals, *_, reach=None):
+def dense(q, k, v, intervals, *_, **__):
     """Attention as a textbook has it, with a mask of T x T."""
     at = jnp.arange(k.shape[1])
     visible = (at >= intervals.start[..., None]) & (at < intervals.end[..., None])

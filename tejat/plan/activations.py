@@ -24,17 +24,27 @@ def held(text: str) -> float:
     for lines in found.values():
         left: dict[str, list[str]] = defaultdict(list)  # types of what was written and not yet taken, by shape
         for line in lines:
-            loop, name = _LOOP.search(line), _NAMED.search(line)
-            passed = loop and _unchanged(found.get(loop[2], []))
-            if name is None or passed is None:
+            if (loop := _LOOP.search(line)) is None:
                 continue
+            body = found.get(loop[2], [])
+            passed = _unchanged(body)
+            if passed is None:
+                continue
+            name = _named(line, body)
             for at, (dtype, shape) in enumerate(SHAPE.findall(loop[1])):
                 # A processor's backward loop may take them widened, so that types are not compared.
-                if "transpose(" in name[1] and at in passed and left[shape]:
+                if "transpose(" in name and at in passed and left[shape]:
                     total += bytes_of(left[shape].pop(), shape)
-                elif "transpose(" not in name[1] and "jvp(" in name[1] and at not in passed and "," in shape:
+                elif "transpose(" not in name and "jvp(" in name and at not in passed and "," in shape:
                     left[shape].append(dtype)
     return total
+
+
+def _named(line: str, body: list[str]) -> str:
+    """What a loop is of; where a compiler has made it anew, and left it without a name, what stands in it is of."""
+    if name := _NAMED.search(line):
+        return name[1]
+    return " ".join(name[1] for each in body if (name := _NAMED.search(each)))
 
 
 def _unchanged(body: list[str]) -> set[int] | None:

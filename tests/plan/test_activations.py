@@ -22,7 +22,7 @@ STEP = """
   %kept = KEPT[3,2,8,4]{3,2,1,0} get-tuple-element(%q), index=2
   %v = bf16[3,4,4]{2,1,0} get-tuple-element(%q), index=3
   %g = bf16[3,4,4]{2,1,0} get-tuple-element(%q), index=4
-  %dx = bf16[2,8,4]{2,1,0} fusion(%v, %kept), kind=kLoop, calls=%back
+  %dx = bf16[2,8,4]{2,1,0} fusion(%v, %kept), kind=kLoop, calls=%back, metadata={op_name="jit(step)/transpose(jvp())/o"}
   %more = bf16[3,4,4]{2,1,0} dynamic-update-slice(%g, %dx, %m)
   ROOT %u = (s32[], bf16[2,8,4], KEPT[3,2,8,4], bf16[3,4,4], bf16[3,4,4]) tuple(%m, %dx, HANDED, %v, %more)
 }
@@ -50,3 +50,13 @@ def test_what_one_loop_fills_and_the_other_only_reads(kept, handed, first, held)
     """Neither weights, which both read, nor gradients, nor what goes from layer to layer."""
     text = STEP.replace("KEPT", kept).replace("HANDED", handed).replace("FIRST", first)
     assert activations.held(text) == held
+
+
+def test_a_loop_without_a_name_is_of_what_stands_in_it():
+    """Ultra's backward loop, which the compiler pipelines."""
+    text = STEP.replace("KEPT", "bf16").replace("HANDED", "%kept").replace("FIRST", "jit(step)/jvp()/while")
+    named = ', metadata={op_name="jit(step)/transpose(jvp())/while"}'
+    assert named in text.replace("\\\n", "")
+    bare = text.replace("\\\n", "").replace(named, "")
+    assert activations.held(bare) == 3 * 2 * 8 * 4 * 2
+    assert activations.held(bare.replace("transpose(", "")) == 0

@@ -192,6 +192,16 @@ def test_the_time_of_a_step_follows_from_what_was_compiled(name):
     assert found.flops > 6 * sizes.active(config.decoder) * 0.8 * wanted["tokens"]
 
 
+@pytest.mark.parametrize("name", [name for name, words in PLANS.items() if "--serve" not in words])
+def test_what_waits_for_the_backward_pass_holds_the_inputs_of_all_rounds(name):
+    """The least that can be kept: a compiler's loops, read wrongly, had come to less."""
+    plan = kept(name)
+    config, cut = family.preset(plan["size"]).decoder, meshes.parse(plan["mesh"])
+    tokens = plan["tokens"] / (plan["devices"] / cut["tensor"]) / plan["accumulate"]  # of a chip at a time
+    least = config.layers / config.period * tokens * config.width * 2 / 2**30
+    assert least < plan["memory"]["activations"] < plan["memory"]["activations"] + plan["memory"]["temporaries"] < 32
+
+
 def test_a_compiled_step_is_that_which_is_kept():
     found, wanted = of_a_compiler(planned(*STAND_IN)), kept("micro-2")
     near(found, wanted)

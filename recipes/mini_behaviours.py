@@ -8,9 +8,9 @@ what ships (recipes/mini_known.py); the rest are dialogues of the stage before, 
 corpus is built anew. Beside recipes/tune_behaviours_without.py it tells what behaviours do and nothing else. What comes
 out is measured by `tejat eval --suite factuality` and told in docs/FACTUALITY.md. With `--set schedule.steps=500 --set
 schedule.warmup=30 --set accumulate=4 --set how.unrolled=false`, from the instruction stage's file in four bits, three
-seeds, and three of the other recipe, took ten minutes on two H200, three models on each, and PPO beside them (120,000
-tokens/s a model): 65M tokens; mean losses at the end, in nats a token: text 0.52, codes 2.07, text about images 0.48,
-sounds 0.44, clips 0.47.
+seeds, and three of the other recipe, took ten to twelve minutes on two H200, three models on each, PPO beside them
+(120,000 tokens/s a model): 65M tokens; mean losses at the end, in nats a token: text 0.52, codes 2.07, text about
+images 0.48, sounds 0.44, clips 0.47.
 """
 
 from pathlib import Path

@@ -1,8 +1,9 @@
 """A step of training of the same decoder in PyTorch, as one would write it who wants it fast. `peers.py` runs it.
 
 Float32 masters under autocast to bfloat16, blocks compiled, attention by FlexAttention's block masks (windows and
-packed documents) or, on full layers without documents, by scaled_dot_product_attention; the loss in parts whose
-gradient is made while the scores are there; fused AdamW after clipping of the gradient's norm. Prints a line of JSON.
+packed documents) or, on full layers without documents, by scaled_dot_product_attention, which chooses its kernel or is
+held to cuDNN's; the loss in parts whose gradient is made while the scores are there, of bfloat16 or of float32; fused
+AdamW after clipping of the gradient's norm. Prints a line of JSON.
 """
 
 import json
@@ -72,13 +73,14 @@ class Loss(torch.autograd.Function):
     """Mean cross-entropy with a z-loss; gradients are made in the forward pass, part by part."""
 
     @staticmethod
-    def forward(context, hidden, table, targets, each):
+    def forward(context, hidden, table, targets, each: int, wide: bool):
         count, total = len(targets), torch.zeros((), device=hidden.device)
         small = table.to(hidden.dtype)
         d_hidden, d_table = torch.empty_like(hidden), torch.zeros_like(table, dtype=torch.float32)
         for at in range(0, count, each):
             rows = hidden[at : at + each]
-            loss, d_scores = Loss.part(rows @ small.T, targets[at : at + each], count)
+            scores = torch.mm(rows, small.T, out_dtype=torch.float32) if wide else rows @ small.T
+            loss, d_scores = Loss.part(scores, targets[at : at + each], count, rows.dtype)
             total += loss
             d_hidden[at : at + each] = d_scores @ small
             d_table += d_scores.T @ rows
@@ -87,18 +89,18 @@ class Loss(torch.autograd.Function):
 
     @staticmethod
     @torch.compile
-    def part(scores, targets, count: int):
+    def part(scores, targets, count: int, kept: torch.dtype):
         wide = scores.float()
         partition = wide.logsumexp(-1)
         chosen = wide.gather(-1, targets[:, None])[:, 0]
         d = torch.exp(wide - partition[:, None]) * ((1 + 2e-4 * partition) / count)[:, None]
         d = d - F.one_hot(targets, wide.shape[-1]) / count
-        return ((partition - chosen) + 1e-4 * partition.square()).sum() / count, d.to(scores.dtype)
+        return ((partition - chosen) + 1e-4 * partition.square()).sum() / count, d.to(kept)
 
     @staticmethod
     def backward(context, wanted):
         d_hidden, d_table = context.saved_tensors
-        return d_hidden * wanted.to(d_hidden.dtype), d_table * wanted, None, None
+        return d_hidden * wanted.to(d_hidden.dtype), d_table * wanted, None, None, None
 
 
 class Decoder(nn.Module):
@@ -109,14 +111,14 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config, kind == "full") for kind in config["attention_types"])
         self.final_norm = nn.Parameter(torch.ones(config["width"]))
 
-    def forward(self, tokens, targets, ropes, attentions, again: bool, each: int):
+    def forward(self, tokens, targets, ropes, attentions, again: bool, each: int, wide: bool):
         x = (F.embedding(tokens, self.embedding) * self.config["width"] ** 0.5).bfloat16()
         for block in self.blocks:
             kind = "full" if block.full else "sliding"
             arguments = x, *ropes[kind], attentions[kind]
             x = checkpoint(block, *arguments, use_reentrant=False) if again else block(*arguments)
         hidden = rms_norm(x, self.final_norm).flatten(0, 1)
-        return Loss.apply(hidden, self.embedding, targets.flatten(), each)
+        return Loss.apply(hidden, self.embedding, targets.flatten(), each, wide)
 
 
 def attentions(config: dict, how: dict, segments, device):
@@ -145,7 +147,10 @@ def attentions(config: dict, how: dict, segments, device):
     def plain(q, k, v):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0, enable_gqa=True)
 
-    return {"sliding": masked(sliding), "full": plain if how["attention"] == "sdpa" and not packed else masked(causal)}
+    if how["attention"] == "cudnn":  # nothing else asks scaled_dot_product_attention here
+        for others in ("flash", "mem_efficient", "math"):
+            getattr(torch.backends.cuda, f"enable_{others}_sdp")(False)
+    return {"sliding": masked(sliding), "full": masked(causal) if how["attention"] == "flex" or packed else plain}
 
 
 def own(config: dict, how: dict, device):
@@ -165,7 +170,7 @@ def own(config: dict, how: dict, device):
         "full": tables(shape[1], config["head_width"], config["full_base"], config["full_rotated"], device),
     }
     attends = attentions(config, how, segments, device)
-    return model, lambda: model(tokens, targets, ropes, attends, how["again"], how["each"])
+    return model, lambda: model(tokens, targets, ropes, attends, how["again"], how["each"], how["wide"])
 
 
 def theirs(config: dict, how: dict, device):

@@ -1,14 +1,14 @@
 """The same step of training here, in PyTorch and in transformers, one after the other on the same device.
 
-    python benchmarks/peers.py                                        nano1 on one H200, 45 minutes at most
-    python benchmarks/peers.py --rows 4 --skip transformers           ours and four of PyTorch, 23 at most
+    python benchmarks/peers.py                                        nano1 on one H200, 55 minutes at most
+    python benchmarks/peers.py --rows 4 --skip transformers           ours and six of PyTorch, 28 at most
     python benchmarks/peers.py --document 680                         packed rows
     python benchmarks/peers.py --size micro --rows 1 --tokens 256     on a processor
 
 The decoder alone, of one shape: bfloat16 with float32 masters, AdamW with clipping, the loss over the whole vocabulary.
-Scores of the vocabulary are float32 here; in PyTorch a product of bfloat16 gives bfloat16, which is then widened. Of
-PyTorch's configurations the fastest counts; each runs in a process of its own, and one that runs out of memory or time
-says so.
+Scores of the vocabulary are float32 here; in PyTorch a product of bfloat16 gives bfloat16, which is then widened, but
+where "float32 scores" stands. Of PyTorch's configurations the fastest counts; each runs in a process of its own, and
+one that runs out of memory or time says so.
 """
 
 import json
@@ -70,23 +70,23 @@ def commands(options: Options):
         yield f"tejat, {rows} rows", ours
         if rows == min(options.rows):  # more of them would not fit
             yield f"tejat, {rows} rows, nothing made again", [*ours, "--keep", "everything"]
-    config = described(options.size)
+    config, script = described(options.size), HERE / "peer_torch.py"
     base = {"tokens": options.tokens, "document": options.document, "steps": options.steps, "mode": None, "each": 4_096}
+    base |= {"again": False, "wide": False}
     for rows in options.rows:
-        for attention, again, mode in (
-            ("flex", False, None),
-            ("sdpa", False, None),
-            ("flex", True, None),
-            ("flex" if options.document else "sdpa", False, "max-autotune-no-cudagraphs"),
+        plain = "flex" if options.document else "sdpa"
+        for attention, more, told in (
+            ("flex", {}, ""),
+            *([] if options.document else [("sdpa", {}, ""), ("cudnn", {}, "")]),  # which would need whole masks
+            (plain, {"wide": True}, ", float32 scores"),
+            ("flex", {"again": True}, ", blocks again"),
+            (plain, {"mode": "max-autotune-no-cudagraphs"}, ", autotuned"),
         ):
-            how = base | {"rows": rows, "attention": attention, "again": again, "mode": mode}
-            name = (
-                f"PyTorch, {rows} rows, {attention}{', blocks again' if again else ''}{', autotuned' if mode else ''}"
-            )
-            yield name, [HERE / "peer_torch.py", json.dumps(config), json.dumps(how)]
+            how = base | {"rows": rows, "attention": attention} | more
+            yield f"PyTorch, {rows} rows, {attention}{told}", [script, json.dumps(config), json.dumps(how)]
     if not options.document:  # it has no packed rows
         how = base | {"rows": min(options.rows), "attention": "transformers", "again": True}
-        yield "transformers, Gemma 4", [HERE / "peer_torch.py", json.dumps(config), json.dumps(how)]
+        yield "transformers, Gemma 4", [script, json.dumps(config), json.dumps(how)]
 
 
 def described(size: str) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def main() -> int:
             arguments.error(f"--after: {error}")
     rounds = [judges(options)] if options.judge and not options.train else []
     if options.train:
-        rounds = [[[pairs(options)], *judges(options)], behaved(options), taught(options)]
+        rounds = [[[pairs(options)], *judges(options)], behaved(options)]
+        rounds += [taught(options, ways) for ways in (("reward", "more", "dpo"), ("grpo", "ppo"))]
     if options.show:
         for step in [step for chains in [*rounds, *measured(options)] for chain in chains for step in chain]:
             print(f"{step.name}{' (is there)' if step.done(options.out) else ''}: {shlex.join(step.command)}")
@@ -166,13 +167,13 @@ def behaved(options) -> list[list[Step]]:
     return chains
 
 
-def taught(options) -> list[list[Step]]:
-    """Chains of what is learnt after that. The longest come first."""
+def taught(options, ways: Sequence[str]) -> list[list[Step]]:
+    """Chains of what is learnt after that; reward models are there before those who ask them."""
     place, chains = options.out / "tune_behaviours", []
-    for ways in (("reward", "grpo", "ppo"), ("more",), ("dpo",)):
+    for way in ways:
         for seed in range(options.seeds):
             settings = [f"model={_model(options, 'with', seed)}", f"seed={seed}"]
-            chains.append([_tuning(options, way, seed, place, settings) for way in ways])
+            chains.append([_tuning(options, way, seed, place, settings)])
     return chains
 
 
@@ -186,7 +187,7 @@ def _tuning(options, way: str, seed: int, place: Path, settings: list[str]) -> S
         settings.append(f"reward_model={options.out}/reward-{seed}/model")
     stage = {"more": "supervised", "reward": "reward"}.get(way, "rlhf")
     begun = options.after / "config.json" if options.after else options.out / f"with-{seed}" / "loss.png"
-    needs = begun, pairs(options).made
+    needs = (begun, pairs(options).made, *([options.out / f"reward-{seed}" / "curves.png"] if sampled else []))
     return _training(options, ("tune", stage), f"{way}-{seed}", f"tune_behaviours_{way}", settings, needs)
 
 

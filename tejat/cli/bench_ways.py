@@ -36,6 +36,7 @@ def run(arguments: list[str], document: int, as_json: bool) -> int:
             return 2
         made = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {"error": _last(done.stderr)}
         found.append({"way": name} | made)
+        print(f"  {told(found[-1])}", file=sys.stderr, flush=True)
     if as_json:
         print(json.dumps({"ways": found}))
     else:

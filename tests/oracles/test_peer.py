@@ -52,7 +52,7 @@ def test_loss_and_gradient_are_those_of_our_decoder(document, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.float)
     ropes = {kind: tuple(table.float() for table in pair) for kind, pair in ropes.items()}
     wide = torch.tensor(tokens)
-    found = model(wide, wide.roll(-1, 1), ropes, attends, False, 150)
+    found = model(wide, wide.roll(-1, 1), ropes, attends, False, 150, False)
     found.backward()
     # Its rotations were rounded to bfloat16.
     assert float(found) == pytest.approx(float(loss), rel=2e-3)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 
-def test_four_configurations_of_pytorch_in_one_call(monkeypatch, capsys):
+def test_six_configurations_of_pytorch_in_one_call(monkeypatch, capsys):
     import peers
 
     begun = {}
@@ -17,9 +17,9 @@ def test_four_configurations_of_pytorch_in_one_call(monkeypatch, capsys):
     monkeypatch.setattr(peers, "run", run)
     peers.main(peers.Options(size="micro", rows=(4,), tokens=256, skip=("transformers",)))
     theirs = {words: limit for words, limit in begun.items() if "peer_torch" in words}
-    assert len(theirs) == 4 and len(begun) == 6
+    assert len(theirs) == 6 and len(begun) == 8
     assert [limit for words, limit in theirs.items() if "max-autotune" in words] == [600.0]
-    assert "best here / best of PyTorch: 1.667" in capsys.readouterr().out  # 100 by the last, which is 60
+    assert "best here / best of PyTorch: 1.25" in capsys.readouterr().out  # 100 by the last, which is 80
 
 
 def test_eight_bit_floats_are_compared_pair_by_pair():

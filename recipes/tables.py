@@ -281,7 +281,9 @@ def card(tables: Path) -> str:
 
 
 def _found(one: dict) -> str:
-    return f"{one['value']:.3f} ({one['low']:.3f} – {one['high']:.3f}), n {one['n']}"
+    """Without an interval where so few items tell none."""
+    interval = f" ({one['low']:.3f} – {one['high']:.3f})" if one["low"] is not None else ""
+    return f"{one['value']:.3f}{interval}, n {one['n']}"
 
 
 def side_by_side(chains: Sequence[Sequence[Step]], out: Path, gpus: int, share: int = 1) -> list[str]:

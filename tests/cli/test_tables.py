@@ -265,7 +265,7 @@ def test_the_card_has_every_aim_once_and_every_task(tables, tmp_path):
                 "command": f"tejat eval mini --suite {suite}",
                 "hardware": "two cores",
                 "promises": [aim, lacking],
-                "tasks": [task | found],
+                "tasks": [task | found, task | {"name": "few", "value": 0.5, "low": None, "high": None, "n": 1}],
                 "not_run": [{"name": "speak", "reason": "there is no sound"}],
             }
         )
@@ -277,4 +277,5 @@ def test_the_card_has_every_aim_once_and_every_task(tables, tmp_path):
     lines = tables.card(tmp_path).splitlines()
     assert lines[2] == "| names | 0.500 (0.400 – 0.600), n 300 | at least 0.72 | no |" and lines[3] == ""
     assert "| quick: name | exact match | 0.500 (0.400 – 0.600), n 128 | 0.250 |  | 0.000 | 0.125 |" in lines
+    assert "| quick: few | exact match | 0.500, n 1 | 0.250 |  | 0.000 | 0.125 |" in lines
     assert sum("not run: there is no sound" in line for line in lines) == 2

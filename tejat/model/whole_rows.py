@@ -27,7 +27,7 @@ Attend = Callable[[Array, Array, Array], Array]
 
 def takes(q: Float[Array, "B T H N"], k: Float[Array, "B S K N"]) -> bool:
     """Whether rows of these sizes are worth a look: 16-bit numbers on the GPU that was measured, where sums need no
-    order (`tejat.train.exact`, audits): whether cuDNN's gradient has one was not tried."""
+    order (`tejat.train.exact`, audits): cuDNN's gradient can have one, but a whole step with it ends in XLA."""
     length, width = q.shape[1], q.shape[-1]
     hopper = getattr(jax.devices()[0], "compute_capability", None) == "9.0"
     ordered = _ORDERED.search(os.environ.get("XLA_FLAGS", ""))

@@ -132,4 +132,9 @@ def _plain(value):
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: {"given": _plain(given), "found": _plain(found)} for name, given, found in cases()}))
+    print(
+        json.dumps(
+            {name: {"given": _plain(given), "found": _plain(found)} for name, given, found in cases()},
+            separators=(",", ":"),
+        )
+    )

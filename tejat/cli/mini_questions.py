@@ -15,7 +15,7 @@ import numpy as np
 
 from tejat import media, sample
 from tejat.data import splits
-from tejat.data.presenting import charts, handwriting, moving, physics, plots, retrieval
+from tejat.data.presenting import charts, handwriting, moving, physics, plots, retrieval, scenes
 from tejat.data.presenting.pages import SUMMARY
 from tejat.data.presenting.panel import Figure, Panel, number
 from tejat.data.presenting.wording import LANGUAGES, one, wordings
@@ -145,6 +145,17 @@ def _category(random: np.random.Generator) -> list[Question]:
     return [Question([picture, Text(asked)], UNSEEN[thing.names["en"]])]
 
 
+def _scene(random: np.random.Generator) -> list[Question]:
+    made = scenes.placed(_things(random), 0, random, scenes.SIZES[0], 3)
+    return [Question([made.picture, Text(scenes.WORDS["tell"]["en"][0])], made.told())]
+
+
+def _number(random: np.random.Generator) -> list[Question]:
+    made = scenes.scattered(_things(random), 0, random, scenes.SIZES[0])
+    asked = scenes.WORDS["count"]["en"][0].format(name=made.names[0])
+    return [Question([made.picture, Text(asked)], str(made.counts[0]))]
+
+
 def _handwriting(random: np.random.Generator) -> list[Question]:
     line = f"{one(sample.concepts(), random).names['en']} {int(random.integers(1_000))}"
     return [Question([Image(handwriting.page([line], random)), Text(physics.WORDS["read"]["en"][0])], line)]
@@ -229,11 +240,8 @@ def _moving(random: np.random.Generator) -> list[Question]:
 
 def _throw(random: np.random.Generator) -> list[Question]:
     (ball,) = (concept for concept in sample.concepts() if concept.names["en"] == "basketball")
-    style = one(sample.styles(), random)
-    drawing = (sample.root() / "pictures" / style / f"{ball.id}.webp").read_bytes()
-    item = Item("concept", {"names": ball.names}, {f"{style}.webp": drawing})
-    advice = moving.WORDS["advice"]["en"]
-    (clip, _), told = _first(lambda: moving.throw([item], 0, random), lambda told: told in advice)
+    items, advice = [_item(ball, ball.names, random)], moving.WORDS["advice"]["en"]
+    (clip, _), told = _first(lambda: moving.throw(items, 0, random), lambda told: told in advice)
     return [Question([clip, Text(moving.WORDS["better"]["en"][0])], told)]
 
 
@@ -258,6 +266,19 @@ def _panel(title: str, unit: str, kind: str, random: np.random.Generator) -> Pan
     months = ("Jan", "Mar", "May", "Jul", "Sep")
     values = tuple(float(n) for n in random.integers(10, 100, len(months)))
     return Panel(title, "month", unit, months, values, kind, numbers=kind == "bar")
+
+
+def _things(random: np.random.Generator) -> list[Item]:
+    """Five that mini has seen, to be asked about in English."""
+    known = _known()
+    return [_item(known[n], {"en": known[n].names["en"]}, random) for n in random.permutation(len(known))[:5]]
+
+
+def _item(concept: sample.Concept, names: Mapping[str, str], random: np.random.Generator) -> Item:
+    """A thing in one style, as a corpus has it."""
+    style = one(sample.styles(), random)
+    drawing = (sample.root() / "pictures" / style / f"{concept.id}.webp").read_bytes()
+    return Item("concept", {"names": names}, {f"{style}.webp": drawing})
 
 
 def _known() -> list[sample.Concept]:
@@ -301,6 +322,8 @@ KINDS: Mapping[str, Mapping[str, Callable[[np.random.Generator], list[Question]]
         "a drawing named in ten languages": _languages,
         "another line style: outlines alone": _outlines,
         "a thing that it never saw, by category": _category,
+        "all that a picture shows": _scene,
+        "how many there are": _number,
     },
     "Pages": {
         "handwriting": _handwriting,

@@ -26,6 +26,8 @@ def test_absent_weights_are_told_in_a_line(
         ("a sum and its steps", "about a hundred"),
         ("a currency", "Latin"),
         ("a value by its key in a long list", "12"),
+        ("all that a picture shows", "red apple"),
+        ("how many there are", "12"),
         ("a chart's value", "1000"),
         ("the wrong step of a page of physics", "Step 9 is wrong."),
         ("a spoken sentence", "All human beings."),

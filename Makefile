@@ -3,7 +3,8 @@
 #   make test        lint and the quick tests      make wheel   dist/tejat-*.whl
 #   make test-full   also slow tests and oracles   make clean   remove all that make made
 #   make evaluation  the whole report on a model: builds the corpus if there is none (an hour of two cores)
-#   make tables      the tables of mini's card, factuality and safety anew; TABLES="--train --gpus 4": with post-training
+#   make tables      the tables of mini's card, factuality and safety anew; TABLES="--train --gpus 4": with post-training;
+#                    TABLES=--rest: all other tasks of docs/EVALUATION.md
 # PYTHON=/path/to/python3.12 chooses the interpreter; WORKERS=8 the number of test processes; MODEL=mini what is measured, LIMIT=32 items a task.
 
 SHELL := /bin/bash

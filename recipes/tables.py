@@ -5,6 +5,7 @@ python recipes/tables.py --train --gpus 3        before it, the models of docs/F
 python recipes/tables.py --train --after mini --base MODEL      from a model that has the behaviours, and one without
 python recipes/tables.py --train --gpus 4 --share 2              two at a time on each GPU, which mini does not fill
 python recipes/tables.py --train --updates 120 --set room.rows=16 --set how.unrolled=false     for less
+python recipes/tables.py --rest --masters MODEL  all tasks of all suites besides, of MODEL in 16 bits too, pair by pair
 python recipes/tables.py --show                  what would be done, and nothing more
 
 Needs a corpus (`tejat data build recipes/corpus.py`) and, to train, a model without the behaviours (--base). Every step
@@ -80,6 +81,8 @@ def main() -> int:
     arguments.add_argument("--out", type=Path, default=Path("runs"))
     arguments.add_argument("--train", action="store_true", help="train the models of the table of post-training, too")
     arguments.add_argument("--judge", action="store_true", help="make the judge of drawings, and its peer")
+    arguments.add_argument("--rest", action="store_true", help="all tasks of all suites besides, docs/EVALUATION.md's")
+    arguments.add_argument("--masters", type=Path, help="what --rest asks too: the model in 16 bits, for docs/NANO.md")
     arguments.add_argument(
         "--base",
         type=Path,
@@ -97,6 +100,8 @@ def main() -> int:
     options = arguments.parse_args()
     if min(options.seeds, options.gpus, options.share, options.updates, options.limit) < 1:
         arguments.error("--seeds, --gpus, --share, --updates and --limit are at least 1")
+    if options.masters and not options.rest:
+        arguments.error("--masters is what --rest asks besides; give --rest, too")
     if options.after:
         if options.set:
             arguments.error("--set is of without-SEED and with-SEED, which are not trained with --after; leave one out")
@@ -230,6 +235,10 @@ def measured(options) -> list[list[list[Step]]]:
     command = [*TEJAT, "eval", options.model, "--suite", "all", "--tasks", *SKILLS, *limit, *corpus]
     command += ["--out", str(tables / "skills")]
     steps.append(Step("skills", tuple(command), tables / "skills" / "results.json"))
+    if options.rest:
+        command = [*TEJAT, "eval", options.model, "--suite", "all", *limit, *corpus, "--out", str(tables / "rest")]
+        command += ["--against", str(options.masters)] if options.masters else []
+        steps.append(Step("rest", tuple(command), tables / "rest" / "results.json"))
     folders = (str(tables / name) for name in ("promised", "quick", "skills"))
     command = [sys.executable, str(HERE / "samples.py"), *folders, *corpus, "--out", str(tables / "samples.md")]
     told = [[Step("samples", tuple(command), tables / "samples.md")]]
@@ -255,7 +264,7 @@ def measured(options) -> list[list[list[Step]]]:
 
 def card(tables: Path) -> str:
     """In Markdown what was found by the suites that have results: aims, then tasks; empty where none has."""
-    found = {name: tables / name / "results.json" for name in (*SUITES, "skills")}
+    found = {name: tables / name / "results.json" for name in (*SUITES, "skills", "rest")}
     read = {name: json.loads(path.read_text()) for name, path in found.items() if path.is_file()}
     aims: dict[str, dict] = {}  # every suite tells every aim, and has measured some; the most items count
     for one in (one for told in read.values() for one in told["promises"] if one.get("value") is not None):

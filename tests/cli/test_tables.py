@@ -44,6 +44,8 @@ def options(tmp_path):
         updates=7,
         limit=20,
         set=["room.rows=2"],
+        rest=True,
+        masters=tmp_path / "masters",
     )
 
 
@@ -95,6 +97,8 @@ def test_from_a_model_that_has_the_behaviours_nothing_is_trained_before(tables, 
 def test_what_measures_is_asked_for_in_words_that_tejat_knows(tables, options):
     asked = [parse(Eval, words(step)[1:], "eval") for step in measured(tables, options) if "eval" in step.command]
     assert {each.suite for each in asked} >= {"promised", "quick", "safety"}
+    (rest,) = (each for each in asked if each.suite == "all" and not each.tasks)
+    assert rest.against == str(options.masters)
     (skills,) = (each for each in asked if each.tasks)
     assert len(suites.tasks(skills.suite, skills.tasks)) == len(tables.SKILLS)  # a name that is none raises
 
@@ -191,6 +195,7 @@ def test_of_rounds_what_can_be_made_is_made(tables, tmp_path, monkeypatch, capsy
     for wrong, told in (
         (["--after", str(tmp_path / "none")], "--after: "),
         (["--after", "mini", "--set", "a=1"], "--set"),
+        (["--masters", str(tmp_path)], "--rest"),
     ):
         monkeypatch.setattr(sys, "argv", [*given, *wrong])
         with pytest.raises(SystemExit) as ended:

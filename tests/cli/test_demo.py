@@ -38,7 +38,8 @@ sys.addaudithook(hook)
 KINDS = [
     *("itself", "a sum and its steps", "a capital", "a currency", "a text translated", "a text summed up"),
     *("a value by its key in a long list", "a drawing named in ten languages", "another line style: outlines alone"),
-    *("a thing that it never saw, by category", "handwriting", "a chart's value", "sub-plots to matplotlib code"),
+    *("a thing that it never saw, by category", "all that a picture shows", "how many there are"),
+    *("handwriting", "a chart's value", "sub-plots to matplotlib code"),
     *("the wrong step of a page of physics", "a spoken word", "a spoken sentence", "speech translated"),
     *("speech and a picture", "a thing that moves", "advice on a thrown ball", "a drawing"),
     "a drawing asked for in German",
@@ -83,7 +84,7 @@ def test_plain_lines_tell_what_will_happen_happens_and_what_to_do_next(toured) -
     assert re.search(r"^training: 2/2, text loss \d\.\d\d", done.stderr, re.MULTILINE)
     micro, mini = done.stdout.split(mini_tour.HEADING)
     # A program that mini wrote has no mark where there is no sandbox to run it in.
-    for told, asked, marked in ((micro, 5, (5,)), (mini, 31, (25, 26))):
+    for told, asked, marked in ((micro, 5, (5,)), (mini, 33, (27, 28))):
         assert len(re.findall(r"^  asked     ", told, re.MULTILINE)) == asked
         assert len(re.findall(r"^  answered  .*  [✓✗] (right|wrong)$", told, re.MULTILINE)) in marked
     assert re.findall(r"^  task      (.*?)(?:, [0-9,]+ tokens)?$", mini, re.MULTILINE) == KINDS

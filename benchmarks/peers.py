@@ -71,8 +71,8 @@ def commands(options: Options):
         if rows == min(options.rows):  # more of them would not fit
             yield f"tejat, {rows} rows, nothing made again", [*ours, "--keep", "everything"]
     config, script = described(options.size), HERE / "peer_torch.py"
-    base = {"tokens": options.tokens, "document": options.document, "steps": options.steps, "mode": None, "each": 4_096}
-    base |= {"again": False, "wide": False}
+    base = {"tokens": options.tokens, "document": options.document, "steps": options.steps}
+    base |= {"each": 4_096, "mode": None, "again": False, "wide": False}
     for rows in options.rows:
         plain = "flex" if options.document else "sdpa"
         for attention, more, told in (
